@@ -1,0 +1,1 @@
+"""Evidence: tables in, audited studies and encoded moderators out."""

@@ -1,0 +1,196 @@
+"""Moderators as a design matrix, and what encoding learned, so that new studies are encoded alike.
+
+Factors are treatment-coded; the reference is the model's or the first level in sorted order.
+Nothing is centred unless the formula says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.data.studies import Studies
+from metarho.data.tables import Cell, is_blank, is_numeric, number, text
+from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.formulas import columns_of, is_intercept_only
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Design:
+    """The encoded moderators of k rows.
+
+    ``matrix`` is k × p, the intercept first; ``names`` its columns; ``terms`` the formula's
+    term behind each column. ``levels`` (reference first) and ``cells`` (the raw moderators of
+    the rows used) are all that encoding learned, as plain values.
+    """
+
+    formula: str
+    names: tuple[str, ...]
+    terms: tuple[str, ...]
+    levels: Mapping[str, tuple[str, ...]]
+    cells: Mapping[str, tuple[Cell, ...]]
+    matrix: NDArray[np.float64]
+
+    @property
+    def coefficients(self) -> dict[str, str]:
+        """Slope column -> its term."""
+        return dict(zip(self.names[1:], self.terms[1:], strict=True))
+
+    @property
+    def average(self) -> NDArray[np.float64]:
+        """The average row x̄ over the evidence (shape p)."""
+        return np.asarray(self.matrix.mean(axis=0))
+
+    def encode(self, profile: Mapping[str, str | float]) -> NDArray[np.float64]:
+        """The row of a new study (shape p).
+
+        Moderators that the profile does not name stand at their average over the evidence:
+        the named ones are set in every row, and the encoded rows averaged.
+
+        Raises InputError for an unknown level, listing the levels there are.
+        """
+        named = {name: value for name, value in profile.items() if name in self.cells}
+        if not named:
+            return self.average
+        cells = {name: tuple(column) for name, column in self.cells.items()}
+        count = len(self.matrix)
+        for name, value in named.items():
+            if name in self.levels and text(value) not in self.levels[name]:
+                raise InputError(
+                    f"{name} has no level {shown(value)}; "
+                    + did_you_mean(text(value), self.levels[name])
+                )
+            if name not in self.levels and not is_numeric([value]):
+                raise InputError(f"{name} must be a number, not {shown(value)}")
+            cells[name] = (value,) * count
+        spec = _matrix(self.formula, _frame(self.cells, self.levels)).model_spec
+        encoded = spec.get_model_matrix(_frame(cells, self.levels), context={}, na_action="raise")
+        return np.asarray(np.asarray(encoded, dtype=float).mean(axis=0))
+
+    def prior_only(self) -> tuple[str, ...]:
+        """Slopes that no row informs: a factor level without rows."""
+        silent = ~np.any(self.matrix != 0, axis=0)
+        return tuple(name for name, is_silent in zip(self.names, silent, strict=True) if is_silent)
+
+    def far_from_zero(self) -> tuple[str, ...]:
+        """Numeric moderators used as they are whose zero lies far outside their data.
+
+        Far: further from the data's range than the range is wide. Then ``mu``, the mean where
+        the moderator is 0, speaks of studies that nobody ran.
+        """
+        far = []
+        for name in dict.fromkeys(self.terms[1:]):
+            cells = self.cells.get(name.strip("`"))
+            if cells is None or name.strip("`") in self.levels:
+                continue
+            values = np.array([number(cell) for cell in cells], dtype=float)
+            low, high = values.min(), values.max()
+            if low - (high - low) > 0 or high + (high - low) < 0:
+                far.append(name)
+        return tuple(far)
+
+
+def encode_studies(
+    formula: str, reference: Mapping[str, str], studies: Studies, all_rows: Studies
+) -> Design:
+    """Encode the moderators of ``studies``; levels come from ``all_rows`` (before any drop).
+
+    Raises InputError for a missing column, a blank moderator (naming the rows), a reference
+    that is no level, and values that are not finite after a transformation.
+    """
+    if is_intercept_only(formula):
+        return Design(formula, ("Intercept",), ("1",), {}, {}, np.ones((studies.k_effects, 1)))
+    cells: dict[str, tuple[Cell, ...]] = {}
+    levels: dict[str, tuple[str, ...]] = {}
+    for name in sorted(columns_of(formula)):
+        whole = all_rows.moderator(name)
+        _check_blank(name, whole, all_rows)
+        cells[name] = studies.moderator(name)
+        if not is_numeric(whole) or _inside_c(name, formula):
+            levels[name] = _ordered_levels(name, whole, reference.get(name))
+    for name in reference:
+        if name not in levels and name in cells:
+            raise InputError(f"reference: {name} is a number here, it has no levels")
+    matrix = _matrix(formula, _frame(cells, levels))
+    values = np.asarray(matrix, dtype=float)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        rows = ", ".join(row.place for row, is_bad in zip(studies.used, bad, strict=True) if is_bad)
+        raise InputError(f"the formula {formula!r} gives no finite value in {rows}")
+    spec = matrix.model_spec
+    terms = [""] * values.shape[1]
+    for term, indices in spec.term_indices.items():
+        for index in indices:
+            terms[index] = str(term)
+    return Design(formula, tuple(spec.column_names), tuple(terms), levels, cells, values)
+
+
+def _ordered_levels(
+    name: str, cells: tuple[Cell, ...], reference: str | None
+) -> tuple[str, ...]:
+    found = sorted({text(cell) for cell in cells}, key=_natural)
+    if reference is None:
+        return tuple(found)
+    if reference not in found:
+        raise InputError(
+            f"reference: {name} has no level {reference!r}; {did_you_mean(reference, found)}"
+        )
+    return (reference, *(level for level in found if level != reference))
+
+
+def _natural(level: str) -> tuple[int, float, str]:
+    """Numbers in their order, before texts in theirs."""
+    try:
+        return (0, float(level), level)
+    except ValueError:
+        return (1, 0.0, level)
+
+
+def _inside_c(name: str, formula: str) -> bool:
+    return re.search(rf"\bC\(\s*`?{re.escape(name)}`?\s*[,)]", formula) is not None
+
+
+def _check_blank(name: str, cells: tuple[Cell, ...], studies: Studies) -> None:
+    blank = [row.place for row, cell in zip(studies.used, cells, strict=True) if is_blank(cell)]
+    if blank:
+        raise InputError(
+            f"the moderator {name} is blank in {', '.join(blank)}; fill it in, or leave these "
+            "rows out with where"
+        )
+
+
+def _frame(
+    cells: Mapping[str, tuple[Cell, ...]], levels: Mapping[str, tuple[str, ...]]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            name: pd.Categorical([text(cell) for cell in column], categories=list(levels[name]))
+            if name in levels
+            else [number(cell) for cell in column]
+            for name, column in cells.items()
+        }
+    )
+
+
+def _matrix(formula: str, frame: pd.DataFrame) -> Any:
+    """formulaic's model matrix, with no names but the columns and formulaic's own transforms."""
+    import formulaic
+
+    try:
+        with np.errstate(all="ignore"):
+            return formulaic.Formula(formula).get_model_matrix(
+                frame, context={}, na_action="ignore"
+            )
+    except (formulaic.errors.FormulaicError, ValueError, TypeError) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(f"the formula {formula!r} cannot be encoded: {said}") from None

@@ -1,0 +1,356 @@
+"""Studies: every row of a table audited, and the rows that count as effects.
+
+A row is one effect: an exact value (yi, vi) or an interval. Every row of the source stays in
+the audit, in or out, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from metarho.data import effect_sizes
+from metarho.data.selection import keeps
+from metarho.data.shipped import shipped_columns, shipped_table
+from metarho.data.tables import Cell, Table, is_blank, number, read_table, text
+from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.analysis import Columns, Intervals, Measure
+from metarho.spec.filters import parse_filter
+
+SCALE: Mapping[str, str] = {"ZCOR": "z", "COR": "r", "GEN": "yi"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the source with what became of it. yi, vi, lower, upper on the model's scale."""
+
+    place: str
+    index: int
+    study: str
+    sample: str
+    effect: str
+    reported: str
+    included: bool
+    reason: str
+    ri: float | None = None
+    ni: float | None = None
+    ri_low: float | None = None
+    ri_high: float | None = None
+    yi: float | None = None
+    vi: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+    @property
+    def is_interval(self) -> bool:
+        """Whether the evidence of the row is an interval, not a number."""
+        return self.lower is not None
+
+
+@dataclass(frozen=True)
+class Studies:
+    """The evidence: audited rows, the table they come from, and how they were read."""
+
+    table: Table
+    measure: Measure
+    intervals: Intervals
+    rows: tuple[Row, ...]
+
+    @property
+    def scale(self) -> str:
+        """The model's scale: z, r or yi."""
+        return SCALE[self.measure]
+
+    @cached_property
+    def used(self) -> tuple[Row, ...]:
+        """The rows that count, sorted by study and effect, so that file order cannot matter."""
+        rows = [row for row in self.rows if row.included]
+        return tuple(sorted(rows, key=lambda row: (row.study, row.effect)))
+
+    @property
+    def k_effects(self) -> int:
+        """Number of rows used."""
+        return len(self.used)
+
+    @property
+    def k_studies(self) -> int:
+        """Number of studies they come from."""
+        return len({row.study for row in self.used})
+
+    def moderator(self, name: str) -> tuple[Cell, ...]:
+        """A column of the source at the rows used."""
+        cells = self.table.column(name)
+        return tuple(cells[row.index] for row in self.used)
+
+    def dropping_intervals(self) -> Studies:
+        """The same evidence without its interval rows. Raises InputError if no row is left."""
+        return replace(self, intervals="drop", rows=_drop_intervals(self.rows, self.table.source))
+
+    def with_intervals(self, intervals: Intervals) -> Studies:
+        """The evidence with its interval rows used (as read) or dropped."""
+        return self.dropping_intervals() if intervals == "drop" else self
+
+
+def load_studies(
+    source: str | Path,
+    *,
+    measure: Measure = "ZCOR",
+    columns: Columns | Mapping[str, str] | None = None,
+    where: str | None = None,
+    intervals: Intervals = "use",
+) -> Studies:
+    """Read and audit a table.
+
+    ``source`` is the name of a shipped data set or a path (.csv, .tsv, .parquet, .xlsx).
+    ``columns`` maps roles to the file's columns; a shipped set brings its own mapping. Unmapped
+    ``study``: every row is its own study; unmapped ``effect``: its own effect.
+
+    Raises InputError with file, row, value and what is allowed.
+    """
+    if measure not in SCALE:
+        raise InputError(f"no measure {measure!r}; {did_you_mean(str(measure), SCALE)}")
+    if intervals not in ("use", "drop"):
+        raise InputError(f"intervals is 'use' or 'drop', not {intervals!r}")
+    table, own = _table(source)
+    roles = _roles(columns, own)
+    _check_roles(roles, measure, table)
+    kept = keeps(parse_filter(where), table) if where is not None else [True] * len(table)
+    rows = tuple(
+        _row(table, index, roles, measure, intervals) if keep else _filtered(table, index, roles)
+        for index, keep in enumerate(kept)
+    )
+    _check_unique(rows)
+    if intervals == "drop":
+        rows = _drop_intervals(rows, table.source)
+    if not any(row.included for row in rows):
+        why = "; ".join(sorted({row.reason for row in rows}))
+        raise InputError(f"no row is left: {why}", place=table.source)
+    return Studies(table, measure, intervals, rows)
+
+
+def _table(source: str | Path) -> tuple[Table, Columns | None]:
+    if isinstance(source, Path) or "/" in source or Path(source).suffix:
+        return read_table(Path(source)), None
+    return shipped_table(source), shipped_columns(source)
+
+
+def _roles(columns: Columns | Mapping[str, str] | None, own: Columns | None) -> dict[str, str]:
+    if isinstance(columns, Columns):
+        return columns.mapped
+    if columns is not None:
+        for role in columns:
+            if role not in Columns.model_fields:
+                raise InputError(
+                    f"columns: no role {role!r}; {did_you_mean(role, Columns.model_fields)}"
+                )
+        return dict(columns)
+    return own.mapped if own else {}
+
+
+def _check_roles(roles: Mapping[str, str], measure: Measure, table: Table) -> None:
+    for column in roles.values():
+        table.column(column)
+    needed = ["yi"] if measure == "GEN" else ["ri", "ni"]
+    for role in needed:
+        if role not in roles:
+            raise InputError(
+                f"measure {measure} needs the column of {role}: map it under columns "
+                f"({role}: NAME); the table has {', '.join(table.columns)}",
+                place=table.source,
+            )
+    if measure == "GEN" and ("vi" in roles) == ("sei" in roles):
+        raise InputError(
+            "measure GEN needs the column of vi or of sei, one of the two", place=table.source
+        )
+
+
+def _labels(table: Table, index: int, roles: Mapping[str, str]) -> tuple[str, str, str]:
+    """Study, sample and effect of a row."""
+    own = f"row {index + 1}"
+
+    def label(role: str, default: str) -> str:
+        if role not in roles:
+            return default
+        cell = table.column(roles[role])[index]
+        if is_blank(cell):
+            raise InputError(f"{roles[role]} ({role}) is blank", place=table.places[index])
+        return text(cell)
+
+    study = label("study", own)
+    return study, label("sample", study), label("effect", own)
+
+
+def _filtered(table: Table, index: int, roles: Mapping[str, str]) -> Row:
+    def label(role: str) -> str:
+        return text(table.column(roles[role])[index]) if role in roles else f"row {index + 1}"
+
+    study = label("study")
+    return Row(
+        table.places[index], index, study, study, label("effect"), "", False, "removed by the filter"
+    )
+
+
+def _row(
+    table: Table, index: int, roles: Mapping[str, str], measure: Measure, intervals: Intervals
+) -> Row:
+    place = table.places[index]
+    study, sample, effect = _labels(table, index, roles)
+    values = {
+        role: _number(table, index, roles[role])
+        for role in ("ri", "ni", "ri_low", "ri_high", "yi", "vi", "sei", "yi_low", "yi_high")
+        if role in roles
+    }
+    reported = "exact"
+    if "reported" in roles:
+        reported = text(table.column(roles["reported"])[index])
+        if reported not in effect_sizes.REPORTED:
+            raise InputError(
+                f"{roles['reported']} (reported) is {shown(reported)}; "
+                + did_you_mean(reported, effect_sizes.REPORTED),
+                place=place,
+            )
+    row = Row(place, index, study, sample, effect, reported, True, "")
+    if measure == "GEN":
+        return _gen_row(row, values, roles)
+    _check_correlations(values, roles, place)
+    row = replace(row, ri=values.get("ri"), ni=values.get("ni"))
+    if reported == "exact":
+        blank = [roles[role] for role in ("ri", "ni") if values.get(role) is None]
+        if blank:
+            return replace(row, included=False, reason=f"{' and '.join(blank)} blank")
+        assert row.ri is not None and row.ni is not None
+        yi, vi = (effect_sizes.zcor if measure == "ZCOR" else effect_sizes.cor)(row.ri, row.ni)
+        return replace(row, yi=yi, vi=vi, reason="a number")
+    if measure == "COR":
+        if intervals == "drop":
+            return replace(row, included=False, reason="interval rows are dropped")
+        raise InputError(
+            f"{shown(reported)} is interval evidence; measure COR cannot use it because its "
+            "variance needs r: use measure ZCOR, likelihood exact-r, or intervals: drop",
+            place=place,
+        )
+    if row.ni is None:
+        raise InputError(f"an interval row needs n, but {roles['ni']} is blank", place=place)
+    if reported == "range":
+        low, high = _range(values, roles, "ri_low", "ri_high", place)
+    else:
+        low, high = effect_sizes.word_interval(reported, row.ni)
+    _, vi = effect_sizes.zcor(0.0, row.ni)
+    return replace(
+        row,
+        ri_low=low,
+        ri_high=high,
+        lower=effect_sizes.to_z(low),
+        upper=effect_sizes.to_z(high),
+        vi=vi,
+        reason="an interval",
+    )
+
+
+def _gen_row(
+    row: Row, values: Mapping[str, float | None], roles: Mapping[str, str]
+) -> Row:
+    role = "vi" if "vi" in roles else "sei"
+    spread = values.get(role)
+    if spread is not None and spread <= 0:
+        raise InputError(
+            f"{roles[role]} ({role}) is {spread!r}; it must be greater than 0", place=row.place
+        )
+    vi = None if spread is None else spread if role == "vi" else spread**2
+    row = replace(row, ni=values.get("ni"))
+    if row.reported == "exact":
+        blank = [roles[r] for r in ("yi", role) if values.get(r) is None]
+        if blank:
+            return replace(row, included=False, reason=f"{' and '.join(blank)} blank")
+        return replace(row, yi=values["yi"], vi=vi, reason="a number")
+    if row.reported != "range":
+        raise InputError(
+            f"{shown(row.reported)}: words on significance need r and n; with measure GEN write "
+            "a range with yi_low and yi_high",
+            place=row.place,
+        )
+    if vi is None:
+        raise InputError(
+            f"an interval row needs {role}, but {roles[role]} is blank", place=row.place
+        )
+    low, high = _range(values, roles, "yi_low", "yi_high", row.place)
+    return replace(row, lower=low, upper=high, vi=vi, reason="an interval")
+
+
+def _number(table: Table, index: int, column: str) -> float | None:
+    cell = table.column(column)[index]
+    try:
+        return number(cell)
+    except ValueError as error:
+        raise InputError(
+            f"{column} is {shown(cell)}; {error} (leave it blank, or NA, if there is none)",
+            place=table.places[index],
+        ) from None
+
+
+def _check_correlations(
+    values: Mapping[str, float | None], roles: Mapping[str, str], place: str
+) -> None:
+    for role in ("ri", "ri_low", "ri_high"):
+        value = values.get(role)
+        if value is not None and abs(value) >= 1:
+            raise InputError(
+                f"{roles[role]} ({role}) is {value!r}; a correlation lies between -1 and 1",
+                place=place,
+            )
+    ni = values.get("ni")
+    if ni is not None and ni < 4:
+        raise InputError(
+            f"{roles['ni']} (ni) is {ni:g}; at least 4 people are needed, for the variance "
+            "1/(n - 3) to exist",
+            place=place,
+        )
+
+
+def _range(
+    values: Mapping[str, float | None], roles: Mapping[str, str], low: str, high: str, place: str
+) -> tuple[float, float]:
+    for role in (low, high):
+        if role not in roles:
+            raise InputError(f"a range needs the columns of {low} and {high}", place=place)
+    lower, upper = values[low], values[high]
+    if lower is None or upper is None:
+        raise InputError(
+            f"a range needs both ends, but {roles[low if lower is None else high]} is blank",
+            place=place,
+        )
+    if not lower < upper:
+        raise InputError(
+            f"the range from {lower!r} to {upper!r} is empty; the lower end comes first",
+            place=place,
+        )
+    return lower, upper
+
+
+def _check_unique(rows: tuple[Row, ...]) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.reason == "removed by the filter":
+            continue
+        label = (row.study, row.effect)
+        if label in seen:
+            raise InputError(
+                f"the effect {shown(row.effect)} of study {shown(row.study)} stands at "
+                f"{seen[label]} too; an effect label is unique within its study",
+                place=row.place,
+            )
+        seen[label] = row.place
+
+
+def _drop_intervals(rows: tuple[Row, ...], source: str) -> tuple[Row, ...]:
+    dropped = tuple(
+        replace(row, included=False, reason="interval rows are dropped")
+        if row.included and row.is_interval
+        else row
+        for row in rows
+    )
+    if not any(row.included for row in dropped):
+        raise InputError("no row is left when interval rows are dropped", place=source)
+    return dropped

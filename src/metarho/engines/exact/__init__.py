@@ -1,0 +1,61 @@
+"""The exact engine: quadrature over what is hard, closed forms for the rest, a stated error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from metarho.engines.exact.priors import at_lower_end
+from metarho.engines.exact.quadrature import Quadrature, integrate, is_conjugate
+from metarho.engines.problem import Problem
+
+NAME = "exact"
+
+# Below this shape a Gamma density holds mass at values that double precision cannot tell from 0.
+SMALLEST_GAMMA_SHAPE = 0.1
+
+
+def covers(problem: Problem) -> str | None:
+    """None when the engine can solve a problem, else the part it cannot and what would work."""
+    model = problem.model
+    uses = [
+        (model.custom is not None, f"custom model {model.custom}"),
+        (model.likelihood != "normal", f"likelihood: {model.likelihood}"),
+        (model.scale.replace(" ", "") != "~1", f"scale: {model.scale}"),
+        (model.effects != "normal", f"effects: {model.effects}"),
+        (model.selection != "none", "selection"),
+        (model.random not in ("none", "effect"), f"random: {model.random}"),
+    ]
+    for used, part in uses:
+        if used:
+            return f"the exact engine does not integrate {part} yet; engine: nuts"
+    slopes = len(problem.coefficients) > 1
+    if slopes and problem.evidence.is_interval.any():
+        return "the exact engine has no interval rows with moderators; engine: nuts"
+    if slopes and not is_conjugate(problem):
+        return (
+            "with moderators the exact engine needs Normal or Flat priors on mu and beta; "
+            "engine: nuts"
+        )
+    for name, applied in problem.priors.items():
+        if not applied.prior.is_point and at_lower_end(applied.prior) < SMALLEST_GAMMA_SHAPE:
+            return f"{name}: {applied.prior} piles its mass onto 0; use alpha >= 0.1"
+    return None
+
+
+def hard_dimensions(problem: Problem) -> tuple[str, ...]:
+    """What is integrated numerically; everything else is closed form."""
+    hard = [] if is_conjugate(problem) or problem.prior("mu").is_point else ["mu"]
+    if "tau" in problem.priors and not problem.prior("tau").is_point:
+        hard.append("tau")
+    return tuple(hard)
+
+
+def structure(problem: Problem) -> tuple[object, ...]:
+    """What problems must share to share the sums over studies."""
+    return (NAME, problem.measure, problem.evidence.rows, problem.design.names, problem.intervals)
+
+
+def fit_many(problems: Iterable[Problem]) -> Iterator[Quadrature]:
+    """Solve problems of one structure, in order."""
+    for problem in problems:
+        yield integrate(problem)

@@ -1,0 +1,236 @@
+"""A posterior by quadrature: nodes over what is hard, Gaussian formulas for the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.engines.exact import likelihood
+from metarho.engines.exact.panels import CHECK_ORDER, ORDER, Axis, refine
+from metarho.engines.exact.priors import DENSITIES, at_lower_end, log_density, tail_index
+from metarho.engines.problem import Evidence, Problem
+from metarho.spec.priors import Prior
+
+type Array = NDArray[np.float64]
+
+# Width of the first panels in u: each spans a factor of e**1.5 in the tails.
+_FIRST_WIDTH = 1.5
+# Far enough for a tail that falls as slowly as 1/x² to hold less than 1e-20 of the mass.
+_FAR = 20.0
+_FARTHEST = 140.0
+_NEAREST_LOG = -690.0
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Nodes and weights: enough to rebuild every density of the posterior.
+
+    ``tau`` and ``mu`` are axes; ``mu`` is None where the mean is conjugate. ``mass`` holds the
+    posterior mass at the nodes, shape (T) or (T, M), summing to 1. ``mean`` (T, p) and
+    ``covariance`` (T, p, p) are those of the coefficients given tau, where conjugate.
+    ``log_evidence`` is on the scale of the model's effect size, None with an improper prior.
+    ``quad_err`` is the largest difference to the same panels with fewer nodes: absolute for the
+    log evidence, in posterior sd for means and sds.
+    """
+
+    tau: Axis
+    mu: Axis | None
+    mass: Array
+    mean: Array | None
+    covariance: Array | None
+    log_evidence: float | None
+    quad_err: float
+
+
+def is_conjugate(problem: Problem) -> bool:
+    """Whether the coefficients of the mean can be integrated out in closed form."""
+    families = {problem.prior(name).family for name in problem.coefficients}
+    return not problem.evidence.is_interval.any() and families <= {"Normal", "Flat", "DiracDelta"}
+
+
+def integrate(problem: Problem) -> Quadrature:
+    """Integrate a common-effect or random-effects problem."""
+    tau_prior = problem.prior("tau") if "tau" in problem.priors else None
+    tau_axis = _tau_axis(problem, tau_prior)
+    if is_conjugate(problem):
+        return _integrate_tau(problem, tau_axis, tau_prior)
+    return _integrate_tau_and_mu(problem, tau_axis, tau_prior)
+
+
+def _integrate_tau(problem: Problem, axis: Axis, tau_prior: Prior | None) -> Quadrature:
+    priors = [problem.prior(name) for name in problem.coefficients]
+
+    def conditional(axis: Axis) -> likelihood.Conditional:
+        return likelihood.gaussian(problem.evidence, problem.design.matrix, priors, axis.nodes)
+
+    def log_mass(axes: Sequence[Axis]) -> Array:
+        return conditional(axes[0]).log_marginal + _log_prior(tau_prior, axes[0])
+
+    if not axis.is_point:
+        (axis,) = refine(log_mass, [axis])
+    results = []
+    for order in (CHECK_ORDER, ORDER):
+        at = axis.with_order(order)
+        given = conditional(at)
+        log_total, mass = _normalise(given.log_marginal + _log_prior(tau_prior, at), [at])
+        mean = mass @ given.mean
+        second = np.diagonal(given.covariance, axis1=1, axis2=2) + (given.mean - mean) ** 2
+        moments = [*zip(mean, np.sqrt(mass @ second), strict=True), _moments(at.nodes, mass)]
+        results.append((log_total, moments, mass, given))
+    (log_check, moments_check, *_), (log_total, moments, mass, given) = results
+    return Quadrature(
+        axis,
+        None,
+        mass,
+        given.mean,
+        given.covariance,
+        log_total if _all_proper(problem) else None,
+        _difference(log_check, moments_check, log_total, moments),
+    )
+
+
+def _integrate_tau_and_mu(problem: Problem, axis: Axis, tau_prior: Prior | None) -> Quadrature:
+    mu_prior = problem.prior("mu")
+
+    def log_mass(axes: Sequence[Axis]) -> Array:
+        tau, mu = axes
+        table = likelihood.log_likelihood_table(problem.evidence, mu.nodes, tau.nodes)
+        return table + _log_prior(tau_prior, tau)[:, None] + _log_prior(mu_prior, mu)
+
+    axes = refine(log_mass, [axis, _mu_axis(problem, mu_prior)])
+    results = []
+    for order in (CHECK_ORDER, ORDER):
+        at = [axis.with_order(order) for axis in axes]
+        log_total, mass = _normalise(log_mass(at), at)
+        moments = [_moments(at[0].nodes, mass.sum(axis=1)), _moments(at[1].nodes, mass.sum(axis=0))]
+        results.append((log_total, moments, mass))
+    (log_check, moments_check, _), (log_total, moments, mass) = results
+    return Quadrature(
+        axes[0],
+        axes[1],
+        mass,
+        None,
+        None,
+        log_total if _all_proper(problem) else None,
+        _difference(log_check, moments_check, log_total, moments),
+    )
+
+
+def _log_prior(prior: Prior | None, axis: Axis) -> Array:
+    if axis.is_point or prior is None:
+        return np.zeros(1)
+    return log_density(prior, axis.nodes)
+
+
+def _normalise(values: Array, axes: Sequence[Axis]) -> tuple[float, Array]:
+    """Log of the integral, and the share of each node in it."""
+    peak = float(values.max())
+    mass = np.exp(values - peak)
+    for dimension, axis in enumerate(axes):
+        shape = [1] * values.ndim
+        shape[dimension] = -1
+        mass = mass * axis.weights.reshape(shape)
+    total = float(mass.sum())
+    return peak + math.log(total), mass / total
+
+
+def _moments(nodes: Array, mass: Array) -> tuple[float, float]:
+    mean = float(mass @ nodes)
+    return mean, math.sqrt(float(mass @ (nodes - mean) ** 2))
+
+
+def _difference(
+    log_check: float,
+    check: Sequence[tuple[float, float]],
+    log_total: float,
+    moments: Sequence[tuple[float, float]],
+) -> float:
+    worst = abs(log_check - log_total)
+    for (mean_check, sd_check), (mean, sd) in zip(check, moments, strict=True):
+        if sd > 0:
+            worst = max(worst, abs(mean_check - mean) / sd, abs(sd_check - sd) / sd)
+    return float(worst)
+
+
+def _all_proper(problem: Problem) -> bool:
+    return all(applied.prior.proper for applied in problem.priors.values())
+
+
+def _spread(evidence: Evidence) -> tuple[float, float, float]:
+    """A centre, the standard error around it at tau = 0, and the range of the evidence."""
+    low = np.where(evidence.is_interval, evidence.lower, evidence.y)
+    high = np.where(evidence.is_interval, evidence.upper, evidence.y)
+    low = np.where(np.isfinite(low), low, high)
+    high = np.where(np.isfinite(high), high, low)
+    middle = 0.5 * (low + high)
+    w = 1 / evidence.v
+    centre = float(w @ middle / w.sum())
+    extent = float(np.max(np.abs([low - centre, high - centre]))) + 10 * float(
+        np.sqrt(evidence.v.max())
+    )
+    return centre, float(1 / np.sqrt(w.sum())), extent
+
+
+def _tau_axis(problem: Problem, prior: Prior | None) -> Axis:
+    if prior is None:
+        return Axis.point(0.0)
+    if prior.is_point:
+        return Axis.point(prior.values["c"])
+    _, se, extent = _spread(problem.evidence)
+    scale = min([se, *(mark for mark in _landmarks(prior) if mark > 0)])
+    lower, upper = max(prior.support[0], 0.0), prior.support[1]
+    return _axis(prior, lower, scale, lower, min(upper, _reach(prior, 10 * extent)))
+
+
+def _mu_axis(problem: Problem, prior: Prior) -> Axis:
+    if prior.is_point:
+        return Axis.point(prior.values["c"])
+    centre, se, extent = _spread(problem.evidence)
+    lower, upper = prior.support
+    reach = max(_reach(prior, abs(centre) + extent), _tail_of_tau(problem, extent))
+    return _axis(prior, centre, se, max(lower, -reach), min(upper, reach))
+
+
+def _tail_of_tau(problem: Problem, extent: float) -> float:
+    """With a vague mean, a heavy tail of tau spreads the mean as far as tau itself goes."""
+    if problem.prior("mu").proper and math.isinf(tail_index(problem.prior("mu"))):
+        return 0.0
+    prior = problem.prior("tau") if "tau" in problem.priors else None
+    return 0.0 if prior is None or prior.is_point else _reach(prior, 10 * extent)
+
+
+def _reach(prior: Prior, data: float) -> float:
+    """How far from 0 the posterior may have mass."""
+    tail = tail_index(prior)
+    light = DENSITIES[prior.family].reach(prior.values)
+    scale = max([data, light, *(abs(mark) for mark in _landmarks(prior))])
+    if math.isinf(tail):
+        return scale
+    decades = _FAR / max(tail - 1, _FAR / _FARTHEST)
+    return float(min(scale * 10.0 ** min(decades, _FARTHEST), 10.0**_FARTHEST))
+
+
+def _landmarks(prior: Prior) -> list[float]:
+    return [float(mark) for mark in DENSITIES[prior.family].landmarks(prior.values)]
+
+
+def _axis(prior: Prior, centre: float, scale: float, lower: float, upper: float) -> Axis:
+    """The first, coarse panels from ``lower`` to ``upper``."""
+    kind = "log" if at_lower_end(prior) < 1 else "sinh"
+    axis = Axis("log" if kind == "log" else "sinh", lower if kind == "log" else centre, scale,
+                np.zeros(1))
+    if kind == "log":
+        start = max(-60 / at_lower_end(prior), _NEAREST_LOG - math.log(scale))
+    else:
+        start = float(axis.to_u(np.array(lower)))
+    end = float(axis.to_u(np.array(upper)))
+    marks = axis.to_u(np.array([mark for mark in _landmarks(prior) if lower < mark < upper]))
+    count = max(2, math.ceil((end - start) / _FIRST_WIDTH))
+    breaks = np.union1d(np.linspace(start, end, count + 1), marks)
+    # Breaks closer than rounding would make a panel without width.
+    apart = np.concatenate([[True], np.diff(breaks) > 1e-9])
+    return Axis(axis.kind, axis.centre, scale, breaks[apart])

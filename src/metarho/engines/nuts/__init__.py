@@ -1,0 +1,62 @@
+"""The sampled engine: the model written in PyMC, sampled by nutpie's NUTS.
+
+PyMC is imported when a fit starts and not before: asking what the engine covers is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from metarho.engines.nuts.draws import Draws
+from metarho.engines.nuts.layout import lay_out
+from metarho.engines.problem import Problem
+from metarho.spec.analysis import Sampler
+
+NAME = "nuts"
+
+_LEVELS = ((), ("effect",), ("study",), ("study", "effect"))
+
+
+def covers(problem: Problem) -> str | None:
+    """None when the engine can solve a problem, else the part it cannot and what would work."""
+    model = problem.model
+    uses = [
+        (model.custom is not None, f"custom model {model.custom}"),
+        (model.likelihood != "normal", f"likelihood: {model.likelihood}"),
+        (model.scale.replace(" ", "") != "~1", f"scale: {model.scale}"),
+        (model.effects != "normal", f"effects: {model.effects}"),
+        (model.selection != "none", "selection"),
+        (
+            model.levels not in _LEVELS or "+" in model.random,
+            f"random: {model.random} (none, effect, study and study/effect work)",
+        ),
+    ]
+    for used, part in uses:
+        if used:
+            return f"the nuts engine does not sample {part} yet"
+    if all(applied.prior.is_point for applied in problem.priors.values()):
+        return "nothing is left to sample: every prior is a point; engine: exact"
+    return None
+
+
+def structure(problem: Problem) -> tuple[object, ...]:
+    """What problems must share to share one compiled model: all but numbers and row counts."""
+    return (
+        NAME,
+        problem.model.random,
+        problem.is_total_form,
+        tuple((name, applied.prior.family) for name, applied in problem.priors.items()),
+        bool(problem.evidence.is_interval.any()),
+        len(lay_out(problem).mixed),
+    )
+
+
+def fit_many(
+    problems: Sequence[tuple[Problem, int]],
+    sampler: Sampler,
+    announce: Callable[[str], None] = lambda stage: None,
+) -> Iterator[Draws]:
+    """Sample problems of one structure, each with its seed, on one compiled model, in order."""
+    from metarho.engines.nuts.sampling import sample_many
+
+    return sample_many(problems, sampler, announce)

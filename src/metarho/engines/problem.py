@@ -1,0 +1,146 @@
+"""A problem: one model with one prior set on one evidence set, encoded. What an engine solves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.data.design import Design, encode_studies
+from metarho.data.studies import Row, Studies
+from metarho.errors import InputError
+from metarho.spec.model import AppliedPrior, Model, resolve_priors
+from metarho.spec.priors import Prior
+
+type Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The rows used, as arrays of length k on the model's scale, sorted by study and effect.
+
+    ``y`` is NaN in interval rows, ``lower`` and ``upper`` are NaN in exact ones; ``v`` is the
+    sampling variance (nominal, in interval rows). ``study`` numbers the studies 0, 1, ….
+    """
+
+    rows: tuple[Row, ...]
+    y: Array
+    v: Array
+    lower: Array
+    upper: Array
+    study: NDArray[np.intp]
+    study_names: tuple[str, ...]
+
+    @property
+    def k(self) -> int:
+        """Number of effects."""
+        return len(self.rows)
+
+    @cached_property
+    def is_interval(self) -> NDArray[np.bool_]:
+        """Which rows are intervals."""
+        return np.isnan(self.y)
+
+    @cached_property
+    def effect_names(self) -> tuple[str, ...]:
+        """``study: effect``, one a row, without repeats."""
+        return tuple(f"{row.study}: {row.effect}" for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an engine solves. ``priors`` holds exactly the parameters, in order."""
+
+    model: Model
+    priors: Mapping[str, AppliedPrior]
+    evidence: Evidence
+    design: Design
+    measure: str
+    scale: str
+    intervals: str
+
+    def prior(self, parameter: str) -> Prior:
+        """The prior of a parameter."""
+        return self.priors[parameter].prior
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """The parameters of the mean: mu, then the slopes."""
+        return tuple(name for name in self.priors if name == "mu" or name.startswith("beta["))
+
+    @property
+    def is_total_form(self) -> bool:
+        """Whether a nested model's heterogeneity is a total sd split by a share."""
+        return "share" in self.priors
+
+
+def encode(
+    model: Model,
+    studies: Studies,
+    prior_set: Mapping[str, Prior] | None = None,
+    *,
+    all_rows: Studies | None = None,
+) -> Problem:
+    """Encode a model with a prior set on studies.
+
+    ``all_rows`` is the evidence before interval rows were dropped; factor levels come from it.
+
+    Raises InputError when a prior is missing, a moderator cannot be encoded, or the posterior
+    would be improper.
+    """
+    rows = studies.used
+    names = tuple(dict.fromkeys(row.study for row in rows))
+    number = {name: index for index, name in enumerate(names)}
+    evidence = Evidence(
+        rows,
+        _array([row.yi for row in rows]),
+        _array([row.vi for row in rows]),
+        _array([row.lower for row in rows]),
+        _array([row.upper for row in rows]),
+        np.array([number[row.study] for row in rows], dtype=np.intp),
+        names,
+    )
+    design = encode_studies(model.mods, model.reference, studies, all_rows or studies)
+    priors = resolve_priors(model, design.coefficients, prior_set or {})
+    problem = Problem(
+        model, priors, evidence, design, studies.measure, studies.scale, studies.intervals
+    )
+    reason = improper(problem)
+    if reason:
+        raise InputError(reason)
+    return problem
+
+
+def improper(problem: Problem) -> str | None:
+    """Why the posterior would be improper; None when it is proper.
+
+    With k_b rows that are exact or bounded intervals and p flat coefficients of full rank on
+    them: flat coefficients need k_b >= p, a flat tau besides k_b - p >= 2.
+    """
+    evidence = problem.evidence
+    bounded = ~evidence.is_interval | (np.isfinite(evidence.lower) & np.isfinite(evidence.upper))
+    flat = [not problem.prior(name).proper for name in problem.coefficients]
+    k_b, p = int(bounded.sum()), sum(flat)
+    rank = int(np.linalg.matrix_rank(problem.design.matrix[bounded][:, flat])) if p and k_b else 0
+    if rank < p:
+        return (
+            f"the posterior is improper: {p} coefficients with a Flat() prior, but the {k_b} rows "
+            f"that are numbers or bounded intervals determine {rank} of them; give a proper prior"
+        )
+    spreads = [name for name in problem.priors if name.startswith("tau")]
+    vague = [name for name in spreads if not problem.prior(name).proper]
+    if vague and len(spreads) + problem.is_total_form > 1:
+        return f"{vague[0]}: models with several levels need proper priors on heterogeneity"
+    if vague and k_b - p < 2:
+        return (
+            f"the posterior is improper: a Flat() prior on {vague[0]} needs at least {p + 2} rows "
+            f"that are numbers or bounded intervals, and there are {k_b}; give a proper prior"
+        )
+    return None
+
+
+def _array(values: list[float | None]) -> Array:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""From an engine's result to a fit: marginals, summaries, draws, the DataTree."""

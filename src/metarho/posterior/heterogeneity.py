@@ -1,0 +1,41 @@
+"""I²: heterogeneity as a share of the variance between estimates (Higgins & Thompson 2002)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.engines.problem import Problem
+
+type Array = NDArray[np.float64]
+
+
+def typical_variance(problem: Problem) -> float | None:
+    """s² = (k − p) / tr(P) with P = W − WX(XᵀWX)⁻¹XᵀW and W = diag(1/v).
+
+    Interval rows count with their nominal v. None for k <= p. Slopes that no row informs do not
+    count (metafor drops them as redundant).
+    """
+    informed = np.any(problem.design.matrix != 0, axis=0)
+    x = problem.design.matrix[:, informed]
+    w = 1 / problem.evidence.v
+    weighted = x * w[:, None]
+    k, p = len(w), int(np.linalg.matrix_rank(x))
+    if k <= p:
+        return None
+    hat = np.linalg.pinv(x.T @ weighted)
+    trace = float(w.sum() - np.einsum("ij,jk,ik->", weighted, hat, weighted))
+    return (k - p) / trace
+
+
+def i2(tau2: Array, s2: float) -> Array:
+    """I² in percent at a total heterogeneity variance."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(np.isfinite(tau2), 100 * tau2 / (tau2 + s2), 100.0)
+
+
+def i2_inverse(percent: Array, s2: float) -> Array:
+    """The tau at which I² has a value."""
+    share = np.clip(np.asarray(percent, dtype=float) / 100, 0.0, 1.0)
+    with np.errstate(divide="ignore"):
+        return np.sqrt(s2 * share / (1 - share))

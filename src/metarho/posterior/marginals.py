@@ -1,0 +1,253 @@
+"""One-dimensional posteriors with a density, a cdf and quantiles, exact or from draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.engines.exact.panels import Axis, legendre, refine
+
+type Array = NDArray[np.float64]
+type Kind = Literal["eti", "hdi"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The five numbers of every table. None where a number does not exist."""
+
+    mean: float | None
+    sd: float | None
+    median: float | None
+    lower: float | None
+    upper: float | None
+
+
+NOTHING = Summary(None, None, None, None, None)
+
+
+class Marginal(Protocol):
+    """A posterior of one quantity."""
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """Mean, sd, median and interval."""
+
+    def cdf(self, x: Array) -> Array:
+        """Probability of at most x."""
+
+    def density(self, x: Array) -> Array:
+        """Density at x."""
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Where all but ``outside`` of the mass on either side lies, for drawing."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """All mass in one value."""
+
+    value: float
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """The value five times over, with sd 0."""
+        return Summary(self.value, 0.0, self.value, self.value, self.value)
+
+    def cdf(self, x: Array) -> Array:
+        """A step."""
+        return np.where(np.asarray(x) >= self.value, 1.0, 0.0)
+
+    def density(self, x: Array) -> Array:
+        """None to draw: 0 everywhere but in the point."""
+        return np.zeros(np.shape(x))
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """The point."""
+        return self.value, self.value
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A density on panels: ``values`` are densities in the parameter at the axis' nodes.
+
+    ``moments`` says how many moments exist (tails may be too heavy for the mean or the sd).
+    """
+
+    axis: Axis
+    values: Array
+    moments: float = math.inf
+
+    @cached_property
+    def _mass(self) -> Array:
+        return self.values * self.axis.weights
+
+    @cached_property
+    def _in_u(self) -> Array:
+        """Density in the axis' coordinate, what the panels' polynomials interpolate."""
+        return np.asarray(self.values * self.axis.slope(self.axis.u))
+
+    @cached_property
+    def _running(self) -> Array:
+        """Coefficients of the cdf within each panel."""
+        return self.axis.antiderivatives(self._in_u)
+
+    @cached_property
+    def _starts(self) -> Array:
+        """The cdf at the panels' ends."""
+        within = self._running.sum(axis=1)  # every P_n(1) is 1
+        return np.concatenate([[0.0], np.cumsum(within)])
+
+    def expect(self, function: Callable[[Array], Array]) -> float:
+        """The posterior mean of a function."""
+        return float(self._mass @ function(self.axis.nodes))
+
+    def density(self, x: Array) -> Array:
+        """The density at x; 0 outside the panels."""
+        x = np.asarray(x, dtype=float)
+        panel, place = self.axis.locate(x)
+        coefficients = self.axis.coefficients(self._in_u)
+        in_u = np.einsum("...n,...n->...", coefficients[panel], legendre(place, self.axis.order))
+        u = self.axis.to_u(x)
+        inside = (u >= self.axis.breaks[0]) & (u <= self.axis.breaks[-1])
+        with np.errstate(all="ignore"):
+            return np.where(inside, np.maximum(in_u / self.axis.slope(u), 0.0), 0.0)
+
+    def cdf(self, x: Array) -> Array:
+        """Probability of at most x."""
+        panel, place = self.axis.locate(np.asarray(x, dtype=float))
+        basis = legendre(place, self.axis.order + 1)
+        within = np.einsum("...n,...n->...", self._running[panel], basis)
+        return np.asarray(np.clip((self._starts[panel] + within) / self._starts[-1], 0.0, 1.0))
+
+    def quantile(self, p: Array) -> Array:
+        """The values below which the share p lies (bisection within the panel)."""
+        p = np.asarray(p, dtype=float)
+        target = np.atleast_1d(p) * self._starts[-1]
+        panel = np.clip(
+            np.searchsorted(self._starts, target, side="right") - 1, 0, self.axis.panels - 1
+        )
+        low, high = np.full(target.shape, -1.0), np.full(target.shape, 1.0)
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            basis = legendre(middle, self.axis.order + 1)
+            reached = self._starts[panel] + np.einsum("in,in->i", self._running[panel], basis)
+            low, high = (
+                np.where(reached < target, middle, low),
+                np.where(reached < target, high, middle),
+            )
+        u = self.axis.breaks[panel] + 0.5 * (1 + high) * self.axis.widths[panel]
+        return np.asarray(self.axis.to_x(u).reshape(p.shape))
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """Mean, sd, median and interval."""
+        mean = self.expect(lambda x: x) if self.moments > 1 else None
+        sd = None
+        if mean is not None and self.moments > 2:
+            sd = math.sqrt(max(0.0, self.expect(lambda x: (x - mean) ** 2)))
+        median, lower, upper = _median_and_interval(self.quantile, prob, kind)
+        return Summary(mean, sd, median, lower, upper)
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Quantiles."""
+        low, high = self.quantile(np.array([outside, 1 - outside]))
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """A curve seen on another scale: an increasing ``forward`` with ``inverse`` and ``slope``.
+
+    Quantiles are transformed, means and sds integrated.
+    """
+
+    base: Curve
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """Mean, sd, median and interval on the new scale."""
+        mean = self.base.expect(self.forward)
+        sd = math.sqrt(max(0.0, self.base.expect(lambda x: (self.forward(x) - mean) ** 2)))
+        median, lower, upper = _median_and_interval(
+            lambda p: self.forward(self.base.quantile(p)), prob, kind
+        )
+        return Summary(mean, sd, median, lower, upper)
+
+    def cdf(self, x: Array) -> Array:
+        """Probability of at most x."""
+        return self.base.cdf(self.inverse(np.asarray(x, dtype=float)))
+
+    def density(self, x: Array) -> Array:
+        """Density on the new scale."""
+        base = self.inverse(np.asarray(x, dtype=float))
+        return self.base.density(base) / self.slope(base)
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Transformed quantiles."""
+        low, high = self.base.range(outside)
+        return float(self.forward(np.array(low))), float(self.forward(np.array(high)))
+
+
+def as_correlation(base: Curve | Point) -> Transformed | Point:
+    """tanh of a quantity on Fisher's z."""
+    if isinstance(base, Point):
+        return Point(math.tanh(base.value))
+    return Transformed(
+        base, np.tanh, lambda r: np.arctanh(np.clip(r, -1, 1)), lambda z: 1 / np.cosh(z) ** 2
+    )
+
+
+def curve_of(
+    density: Callable[[Array], Array],
+    centre: float,
+    scale: float,
+    support: tuple[float, float],
+    reach: float,
+    moments: float = math.inf,
+) -> Curve:
+    """A density given as a function, cut into panels until it is resolved.
+
+    ``centre`` and ``scale`` say where it is narrowest; ``reach`` how far from the centre its
+    mass may lie.
+    """
+    lower, upper = max(support[0], centre - reach), min(support[1], centre + reach)
+    first = Axis("sinh", centre, scale, np.zeros(1))
+    start, end = first.to_u(np.array([lower, upper]))
+    axis = Axis("sinh", centre, scale, np.linspace(start, end, max(3, math.ceil(end - start)) + 1))
+
+    def log_density(axes: object) -> Array:
+        (at,) = axes  # type: ignore[misc]
+        with np.errstate(divide="ignore"):
+            return np.log(density(at.nodes))
+
+    (axis,) = refine(log_density, [axis])
+    values = density(axis.nodes)
+    return Curve(axis, values / float(values @ axis.weights), moments)
+
+
+def _median_and_interval(
+    quantile: Callable[[Array], Array], prob: float, kind: Kind
+) -> tuple[float, float, float]:
+    if kind == "hdi":
+        lower_share = _shortest_start(quantile, prob)
+    else:
+        lower_share = (1 - prob) / 2
+    shares = np.array([0.5, lower_share, lower_share + prob])
+    median, lower, upper = quantile(np.clip(shares, 0.0, 1.0))
+    return float(median), float(lower), float(upper)
+
+
+def _shortest_start(quantile: Callable[[Array], Array], prob: float) -> float:
+    """The lower tail share of the shortest interval, by ever finer grids."""
+    low, high = 0.0, 1 - prob
+    for _ in range(8):
+        starts = np.linspace(low, high, 41)
+        lengths = quantile(starts + prob) - quantile(starts)
+        best = int(np.argmin(lengths))
+        low, high = starts[max(best - 1, 0)], starts[min(best + 1, 40)]
+    return float(starts[best])

@@ -1,0 +1,1 @@
+"""What users write, as frozen values: models, analyses, priors, formulas, filters."""

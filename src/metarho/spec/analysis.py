@@ -1,0 +1,178 @@
+"""An analysis: studies × models × prior sets × new studies, as one frozen value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from metarho.errors import InputError, shown
+from metarho.spec.document import Document, Frozen, read_document
+from metarho.spec.filters import parse_filter
+from metarho.spec.model import checked_priors
+from metarho.spec.priors import Prior
+
+type Measure = Literal["ZCOR", "COR", "GEN"]
+type Engine = Literal["auto", "exact", "nuts"]
+type Intervals = Literal["use", "drop"]
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Columns(Frozen):
+    """Role -> the file's own column. Only what is mapped here has a role; nothing is guessed."""
+
+    ri: Text | None = None
+    ni: Text | None = None
+    study: Text | None = None
+    sample: Text | None = None
+    effect: Text | None = None
+    reported: Text | None = None
+    ri_low: Text | None = None
+    ri_high: Text | None = None
+    yi: Text | None = None
+    vi: Text | None = None
+    sei: Text | None = None
+    yi_low: Text | None = None
+    yi_high: Text | None = None
+
+    @property
+    def mapped(self) -> dict[str, str]:
+        """The roles that are mapped."""
+        return {role: column for role, column in self.model_dump().items() if column is not None}
+
+
+class StudiesSpec(Frozen):
+    """Where the evidence is and how it is read."""
+
+    source: Text
+    measure: Measure = "ZCOR"
+    columns: Columns | None = None
+    where: str | None = None
+    intervals: tuple[Intervals, ...] = ("use",)
+
+    @field_validator("intervals", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("intervals")
+    @classmethod
+    def _each_once(cls, value: tuple[Intervals, ...]) -> tuple[Intervals, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("intervals is use, drop, or a list that names each at most once")
+        return value
+
+    @field_validator("where")
+    @classmethod
+    def _filter_is_allowed(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_filter(value)
+            except InputError as error:
+                raise ValueError(error.message) from None
+        return value
+
+
+class Profile(Frozen):
+    """A new study we ask about: its ``ni`` (for GEN its ``sei``) and its moderators."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    label: Text
+    ni: Annotated[float, Field(ge=4)] | None = None
+    sei: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _moderators_are_plain(self) -> Profile:
+        for name, value in self.moderators.items():
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise ValueError(f"{name}: {shown(value)} must be a text or a number")
+        return self
+
+    @property
+    def moderators(self) -> dict[str, str | float]:
+        """Column -> value, as the file writes them."""
+        return dict(self.model_extra or {})
+
+
+class Sampler(Frozen):
+    """How the sampled engine runs."""
+
+    # Four chains are what R-hat's and ESS's thresholds were studied with (Vehtari et al. 2021).
+    chains: Annotated[int, Field(ge=2, le=64)] = 4
+    draws: Annotated[int, Field(ge=100, le=1_000_000)] = 1000
+    tune: Annotated[int, Field(ge=100, le=1_000_000)] = 1000
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 20261122
+
+
+class Interval(Frozen):
+    """Probability and kind of every printed interval."""
+
+    prob: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    kind: Literal["eti", "hdi"] = "eti"
+
+
+class Thresholds(Frozen):
+    """Values that posterior probabilities are printed for, on the r scale."""
+
+    rho: tuple[Annotated[float, Field(gt=-1, lt=1)], ...] = (0.0, 0.1, 0.3)
+
+
+class Analysis(Frozen):
+    """What we run. Read from ``configs/*.yaml``."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    studies: StudiesSpec
+    models: Annotated[tuple[Text, ...], Field(min_length=1)]
+    priors: Annotated[dict[Text, dict[str, Prior]], Field(min_length=1)] = {"default": {}}
+    new_studies: tuple[Profile, ...] = ()
+    engine: Engine = "auto"
+    agreement: bool = False
+    sampler: Sampler = Sampler()
+    thresholds: Thresholds = Thresholds()
+    interval: Interval = Interval()
+    report: Literal["html", "none"] = "html"
+    defaults: Literal["2026.1"] = "2026.1"
+
+    @field_validator("models")
+    @classmethod
+    def _models_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a model is named twice")
+        return value
+
+    @field_validator("priors")
+    @classmethod
+    def _priors_fit(cls, value: dict[str, dict[str, Prior]]) -> dict[str, dict[str, Prior]]:
+        return {name: checked_priors(priors) for name, priors in value.items()}
+
+    @field_validator("new_studies")
+    @classmethod
+    def _labels_once(cls, value: tuple[Profile, ...]) -> tuple[Profile, ...]:
+        labels = [profile.label for profile in value]
+        if len(set(labels)) != len(labels):
+            raise ValueError("two new studies have one label")
+        return value
+
+
+def read_analysis(path: Path) -> tuple[Analysis, Document]:
+    """Read an analysis, and the document it came from (for the places of later errors).
+
+    Raises InputError with file, line, value and what is allowed.
+    """
+    document = read_document(path)
+    if "name" in document.data:
+        raise InputError(
+            "unknown key 'name'; an analysis is named by its file",
+            place=document.place(("name",)),
+        )
+    if path.stem == "store":
+        raise InputError("a config may not be called store: its results would lie in the store",
+                         place=str(path))
+    return document.validate(Analysis, name=path.stem), document

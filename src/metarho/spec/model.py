@@ -1,0 +1,222 @@
+"""A model: likelihood, moderators, heterogeneity, selection and priors as one frozen value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.document import Document, Frozen, read_document
+from metarho.spec.formulas import columns_of, is_intercept_only
+from metarho.spec.priors import Prior
+
+_RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
+_PARAMETER = re.compile(r"mu|beta(\[.+\])?|tau(_\w+)?|share|nu|omega|weight|pet|peese|alpha")
+
+# What is left for a nested model's own level sds when a prior set speaks of the total: nothing
+# is known about the split, so every share of the variance is as likely as any other.
+SHARE_PRIOR = Prior("Beta", (("alpha", 1.0), ("beta", 1.0)))
+
+
+class Step(Frozen):
+    """One-sided p-value cutpoints at which the chance of being reported changes."""
+
+    cutpoints: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)
+    ]
+
+
+class StepSelection(Frozen):
+    """Selection by a step function of the one-sided p-value."""
+
+    step: Step
+
+
+class Model(Frozen):
+    """What we believe. Read from ``models/*.yaml``; DESIGN's grammar, one field a part."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    references: tuple[str, ...] = ()
+    likelihood: Literal["normal", "exact-r"] = "normal"
+    mods: str = "~ 1"
+    scale: str = "~ 1"
+    random: str = "effect"
+    effects: Literal["normal", "student-t", "mixture"] = "normal"
+    selection: Literal["none", "pet", "peese"] | StepSelection = "none"
+    reference: dict[str, str] = {}
+    custom: str | None = None
+    priors: dict[str, Prior] = {}
+
+    @field_validator("mods", "scale")
+    @classmethod
+    def _formula_is_allowed(cls, formula: str) -> str:
+        try:
+            columns_of(formula)
+        except InputError as error:
+            raise ValueError(error.message) from None
+        return formula
+
+    @field_validator("random")
+    @classmethod
+    def _random_is_levels(cls, random: str) -> str:
+        if not _RANDOM.fullmatch(random.strip()):
+            raise ValueError(
+                f"{shown(random)} is not a random-effects structure; allowed: none, effect, "
+                "study, study/effect, and crossed terms added with +"
+            )
+        return random.strip()
+
+    @field_validator("priors")
+    @classmethod
+    def _priors_fit(cls, priors: dict[str, Prior]) -> dict[str, Prior]:
+        return checked_priors(priors)
+
+    @model_validator(mode="after")
+    def _custom_stands_alone(self) -> Model:
+        if self.custom is not None and not re.fullmatch(r"[\w-]+\.py", self.custom):
+            raise ValueError("custom names a file below models/custom, for instance mine.py")
+        return self
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that true effects vary on, outermost first; empty for a common effect."""
+        if self.random == "none":
+            return ()
+        return tuple(re.findall(r"\w+", self.random))
+
+    @property
+    def level_sds(self) -> dict[str, str]:
+        """Level -> the name of its sd: ``tau`` for a single effect level, else ``tau_<level>``."""
+        if self.levels == ("effect",):
+            return {"effect": "tau"}
+        return {level: f"tau_{level}" for level in self.levels}
+
+
+@dataclass(frozen=True)
+class AppliedPrior:
+    """A parameter's prior and where it was said: ``model``, ``prior set`` or ``total form``."""
+
+    prior: Prior
+    source: str
+
+
+def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
+    """Priors whose names are parameters of the grammar and whose support fits the parameter.
+
+    Raises ValueError (pydantic's) otherwise.
+    """
+    for name, prior in priors.items():
+        if name == "tau2":
+            raise ValueError("a prior on tau2 is not available yet; state it on tau")
+        if not _PARAMETER.fullmatch(name):
+            raise ValueError(
+                f"no parameter {name!r}; "
+                + did_you_mean(name, ["mu", "beta", "beta[TERM]", "tau", "tau_study", "tau_effect"])
+            )
+        lower, upper = prior.support
+        if name.startswith("tau") and prior.proper and lower < 0:
+            raise ValueError(
+                f"{name}: {prior} has mass below 0, a standard deviation has none; "
+                "use HalfNormal, HalfStudentT, HalfCauchy or another family on 0 and above"
+            )
+        if name == "share" and (lower < 0 or upper > 1 or not prior.proper):
+            raise ValueError(f"share: {prior} must lie in 0 to 1; use Beta(alpha=..., beta=...)")
+    return dict(priors)
+
+
+def read_model(path: Path, *, mods: str | None = None) -> Model:
+    """Read a model file; ``mods`` replaces its moderators.
+
+    Raises InputError with file, line, value and what is allowed.
+    """
+    document = read_document(path)
+    return model_from(document, mods=mods)
+
+
+def model_from(document: Document, *, mods: str | None = None) -> Model:
+    """The model that a document holds."""
+    if "name" in document.data:
+        raise InputError(
+            "unknown key 'name'; a model is named by its file", place=document.place(("name",))
+        )
+    model = document.validate(Model, name=document.path.stem)
+    return model if mods is None else with_mods(model, mods)
+
+
+def with_mods(model: Model, mods: str) -> Model:
+    """The model with other moderators. Raises InputError when the formula is not allowed."""
+    columns_of(mods)
+    return model.model_copy(update={"mods": mods})
+
+
+def resolve_priors(
+    model: Model, coefficients: Mapping[str, str], prior_set: Mapping[str, Prior]
+) -> dict[str, AppliedPrior]:
+    """Every parameter of a model with its prior, a prior set laid over the model's own.
+
+    ``coefficients`` maps each slope's design column to its term. A slope takes the most
+    special entry: ``beta[column]``, ``beta[term]``, ``beta``. ``tau`` in a set reaches every
+    model with heterogeneity: in a nested one it is the total sd, split by ``share``.
+
+    Raises InputError when a parameter has no prior, or total and level sds are both given.
+    """
+    sds = list(model.level_sds.values())
+    total = "tau" in prior_set and len(sds) > 1
+    clash = sorted(name for name in prior_set if name in sds and name != "tau")
+    if total and clash:
+        raise InputError(
+            f"tau (the total) and {', '.join(clash)} cannot both have a prior in one set"
+        )
+    applied: dict[str, AppliedPrior] = {"mu": _applied(["mu"], model, prior_set)}
+    for column, term in coefficients.items():
+        names = [f"beta[{column}]", f"beta[{term}]", "beta"]
+        applied[f"beta[{column}]"] = _applied(names, model, prior_set)
+    if total:
+        applied["tau"] = AppliedPrior(prior_set["tau"], "prior set")
+        share = prior_set.get("share", model.priors.get("share", SHARE_PRIOR))
+        applied["share"] = AppliedPrior(share, "prior set" if "share" in prior_set else "total form")
+    elif len(sds) == 1 and sds != ["tau"] and "tau" in prior_set and sds[0] not in prior_set:
+        applied[sds[0]] = AppliedPrior(prior_set["tau"], "prior set")
+    else:
+        for name in sds:
+            applied[name] = _applied([name], model, prior_set)
+    return applied
+
+
+def names_reached(model: Model, coefficients: Mapping[str, str]) -> set[str]:
+    """The names under which a prior set can speak to a model."""
+    names = {"mu", *model.level_sds.values()}
+    if model.levels:
+        names.add("tau")
+    if len(model.levels) > 1:
+        names.add("share")
+    if coefficients:
+        names.add("beta")
+        for column, term in coefficients.items():
+            names |= {f"beta[{column}]", f"beta[{term}]"}
+    return names
+
+
+def _applied(
+    names: list[str], model: Model, prior_set: Mapping[str, Prior]
+) -> AppliedPrior:
+    for name in names:
+        if name in prior_set:
+            return AppliedPrior(prior_set[name], "prior set")
+        if name in model.priors:
+            return AppliedPrior(model.priors[name], "model")
+    raise InputError(
+        f"the model {model.name!r} has no prior for {names[-1]}; add one under priors:"
+    )
+
+
+def has_moderators(model: Model) -> bool:
+    """Whether the mean depends on moderators."""
+    return not is_intercept_only(model.mods)
