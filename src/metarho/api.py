@@ -1,0 +1,101 @@
+"""The Python side of the door: the same words as in YAML and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from metarho.data.studies import Studies, load_studies
+from metarho.engines.problem import Problem, encode
+from metarho.errors import InputError, did_you_mean
+from metarho.fitting import Settings, fit_many
+from metarho.posterior.fit import Fit
+from metarho.spec.analysis import Engine, Interval, Sampler
+from metarho.spec.lookup import find
+from metarho.spec.model import Model, checked_priors, names_reached, read_model
+from metarho.spec.priors import Prior, parse_prior
+
+__all__ = ["Result", "fit", "load_model", "load_studies", "run"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left behind: its folder and its fits by (model, prior set, intervals)."""
+
+    folder: Path
+    fits: Mapping[tuple[str, str, str], Fit]
+
+
+def load_model(name: str | Path, *, mods: str | None = None) -> Model:
+    """A model by name (workspace, then shipped) or path; ``mods`` replaces its moderators.
+
+    Raises InputError when it is not there or not valid.
+    """
+    path = name if isinstance(name, Path) else find(name, "models", Path.cwd())
+    return read_model(path, mods=mods)
+
+
+def fit(
+    model: Model,
+    studies: Studies,
+    *,
+    priors: Mapping[str, str | Prior] | None = None,
+    engine: Engine = "auto",
+    agreement: bool = False,
+    seed: int = 20261122,
+    announce: Callable[[str, Problem], None] | None = None,
+) -> Fit:
+    """Fit one model to studies. ``priors`` replaces the model's own, parameter by parameter.
+
+    Raises InputError for a prior that is not valid or whose parameter the model lacks, and for
+    an engine that does not cover the model.
+    """
+    given = _priors(priors or {})
+    problem = encode(model, studies, given)
+    reached = names_reached(model, problem.design.coefficients)
+    for name in given:
+        if name not in reached:
+            raise InputError(
+                f"the model {model.name!r} has no parameter {name!r}; {did_you_mean(name, reached)}"
+            )
+    settings = Settings(
+        engine=engine, agreement=agreement, sampler=Sampler(seed=seed), interval=Interval()
+    )
+    if announce is not None:
+        settings = Settings(
+            engine, agreement, settings.sampler, settings.interval, None, announce
+        )
+    (result,) = fit_many([problem], settings)
+    return result
+
+
+def run(config: str | Path, *, output: str | Path | None = None) -> Result:
+    """Run an analysis: the same as ``metarho run CONFIG``, without the terminal.
+
+    Raises InputError for anything wrong in what the config names, before writing.
+    """
+    from metarho.batch.plan import plan
+    from metarho.batch.run import execute
+
+    path = config if isinstance(config, Path) else find(config, "configs", Path.cwd())
+    planned = plan(path, None if output is None else Path(output))
+    fits = execute(planned)
+    return Result(
+        planned.folder,
+        {
+            (cell.model, cell.prior_set, cell.intervals): fitted
+            for cell, fitted in zip(planned.cells, fits, strict=True)
+        },
+    )
+
+
+def _priors(priors: Mapping[str, str | Prior]) -> dict[str, Prior]:
+    parsed = {
+        name: prior if isinstance(prior, Prior) else parse_prior(prior)
+        for name, prior in priors.items()
+    }
+    try:
+        return checked_priors(parsed)
+    except ValueError as error:
+        raise InputError(str(error)) from None

@@ -1,0 +1,1 @@
+"""Analyses: planned as cells, fitted through ``fitting``, written as tables and a report."""

@@ -1,0 +1,68 @@
+"""A plan in words: what ``metarho check`` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from metarho.batch.plan import Plan
+from metarho.spec.model import Model
+
+
+def describe(plan: Plan) -> list[str]:
+    """The lines of a plan."""
+    spec = plan.analysis.studies
+    lines = [f"{plan.config}: {plan.analysis.title or plan.config.stem}"]
+    evidence = plan.evidence
+    outside = Counter(row.reason for row in evidence.rows if not row.included)
+    lines.append(
+        f"evidence: {evidence.table.source}, measure {spec.measure}: {evidence.k_effects} effects "
+        f"from {evidence.k_studies} studies"
+    )
+    lines += [f"  {count} rows out: {reason}" for reason, count in sorted(outside.items())]
+    for intervals, studies in plan.studies.items():
+        printed = sum(not row.is_interval for row in studies.used)
+        lines.append(
+            f"  intervals {intervals}: {printed} printed numbers, "
+            f"{studies.k_effects - printed} interval rows"
+        )
+    for name, (model, path) in plan.models.items():
+        lines.append(f"model {name} ({path}): {heterogeneity_in_words(model)}")
+        cells = [cell for cell in plan.cells if cell.model == name]
+        reference = {
+            factor: levels[0] for factor, levels in cells[0].problem.design.levels.items()
+        }
+        if reference:
+            said = ", ".join(f"{factor} {level}" for factor, level in reference.items())
+            lines.append(f"  mu, and the prior on it, is about the reference row: {said}")
+        for cell in cells:
+            if cell.intervals != cells[0].intervals:
+                continue
+            priors = "; ".join(
+                f"{parameter} ~ {applied.prior}" + (" *" if applied.source != "model" else "")
+                for parameter, applied in cell.problem.priors.items()
+            )
+            lines.append(f"  {cell.prior_set}: {priors}")
+        for reason in dict.fromkeys((cell.engine, cell.reason) for cell in cells):
+            lines.append(f"  engine {reason[0]} ({reason[1]})")
+    lines.append("  * from the prior set; the others are the model's own")
+    lines += [f"note: {remark}" for remark in plan.remarks]
+    second = " (and the second engine where both can answer)" if plan.analysis.agreement else ""
+    lines.append(f"{len(plan.cells)} fits{second}; results go to {plan.folder}")
+    return lines
+
+
+def heterogeneity_in_words(model: Model) -> str:
+    """Which row has which true effect."""
+    if model.custom is not None:
+        return f"custom model {model.custom}"
+    match model.random:
+        case "none":
+            return "one true effect for all rows"
+        case "effect":
+            return "one true effect a row"
+        case "study":
+            return "one true effect a study, shared by its rows"
+        case "study/effect":
+            return "true effects of rows nested in studies; both levels vary"
+        case other:
+            return f"true effects vary by {other}"

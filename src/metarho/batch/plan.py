@@ -1,0 +1,218 @@
+"""From a config to its plan: every cell encoded and checked, nothing computed, nothing written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from metarho.data.studies import Studies, load_studies
+from metarho.engines.problem import Problem, encode
+from metarho.errors import InputError, did_you_mean
+from metarho.fitting import choose
+from metarho.spec.analysis import Analysis, read_analysis
+from metarho.spec.document import Document
+from metarho.spec.lookup import find, workspace
+from metarho.spec.model import Model, names_reached, read_model
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit of an analysis: a model with a prior set on the evidence, intervals used or not."""
+
+    model: str
+    prior_set: str
+    intervals: str
+    problem: Problem
+    engine: str
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """The cell in words."""
+        return f"{self.model}, {self.prior_set} priors, intervals {self.intervals}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do."""
+
+    config: Path
+    analysis: Analysis
+    studies: Mapping[str, Studies]
+    """The evidence by ``use`` and ``drop``."""
+    models: Mapping[str, tuple[Model, Path]]
+    cells: tuple[Cell, ...]
+    remarks: tuple[str, ...]
+    output: Path
+    """The folder that holds results by config, and the store."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the results of this config go."""
+        return self.output / self.config.stem
+
+    @property
+    def evidence(self) -> Studies:
+        """The evidence as read, before interval rows are dropped."""
+        return self.studies.get("use") or next(iter(self.studies.values()))
+
+
+def plan(config: Path, output: Path | None = None) -> Plan:
+    """Read, resolve and check everything that a config names.
+
+    Raises InputError with file, line, value and what is allowed.
+    """
+    analysis, document = read_analysis(config)
+    here = config.resolve().parent
+    studies = _studies(analysis, document, here)
+    models = {}
+    for index, name in enumerate(analysis.models):
+        try:
+            path = find(name, "models", here, Path.cwd())
+        except InputError as error:
+            raise error.at(document.place(("models", index))) from None
+        models[name] = (read_model(path), path)
+    cells: list[Cell] = []
+    reached: set[str] = set()
+    for name, (model, _) in models.items():
+        for intervals in analysis.studies.intervals:
+            for prior_set in analysis.priors:
+                try:
+                    problem = encode(
+                        model,
+                        studies[intervals],
+                        analysis.priors[prior_set],
+                        all_rows=studies.get("use"),
+                    )
+                    engine, reason = choose(problem, analysis.engine)
+                except InputError as error:
+                    place = document.place(("priors", prior_set))
+                    raise InputError(f"model {name}: {error}", place=place) from None
+                cells.append(Cell(name, prior_set, intervals, problem, engine, reason))
+                reached |= names_reached(model, problem.design.coefficients)
+    _check_reached(analysis, document, reached)
+    _check_profiles(analysis, document, cells, studies)
+    root = output or _default_output(here)
+    return Plan(
+        config, analysis, studies, models, tuple(cells), _remarks(analysis, cells), root
+    )
+
+
+def plan_all(configs: list[Path], output: Path | None = None) -> list[Plan]:
+    """Plans of several configs, all checked before any is run.
+
+    Raises InputError when two would write to one folder.
+    """
+    plans = [plan(config, output) for config in configs]
+    folders: dict[Path, Path] = {}
+    for item in plans:
+        folder = item.folder.resolve()
+        if folder in folders:
+            raise InputError(
+                f"{folders[folder]} and {item.config} would both write to {folder}; rename one"
+            )
+        folders[folder] = item.config
+    return plans
+
+
+def _default_output(here: Path) -> Path:
+    return (workspace(here, Path.cwd()) or Path.cwd()) / "outputs"
+
+
+def _studies(analysis: Analysis, document: Document, here: Path) -> dict[str, Studies]:
+    spec = analysis.studies
+    source: str | Path = spec.source
+    if "/" in spec.source or Path(spec.source).suffix:
+        source = here / spec.source
+    use = "use" in spec.intervals
+    try:
+        first = load_studies(
+            source,
+            measure=spec.measure,
+            columns=spec.columns,
+            where=spec.where,
+            intervals="use" if use else "drop",
+        )
+        found = {"use" if use else "drop": first}
+        if use and "drop" in spec.intervals:
+            found["drop"] = first.dropping_intervals()
+        return found
+    except InputError as error:
+        raise error.at(document.place(("studies", "source"))) from None
+
+
+def _check_reached(analysis: Analysis, document: Document, reached: set[str]) -> None:
+    """A name that no model has is an error; one that only some lack is a remark."""
+    for name, priors in analysis.priors.items():
+        for parameter in priors:
+            if parameter not in reached:
+                raise InputError(
+                    f"no model of this analysis has a parameter {parameter!r}; "
+                    + did_you_mean(parameter, reached),
+                    place=document.place(("priors", name, parameter)),
+                )
+
+
+def _check_profiles(
+    analysis: Analysis, document: Document, cells: list[Cell], studies: Mapping[str, Studies]
+) -> None:
+    table = next(iter(studies.values())).table
+    for index, profile in enumerate(analysis.new_studies):
+        for column in profile.moderators:
+            if column not in table.columns:
+                raise InputError(
+                    f"new study {profile.label!r}: the evidence has no column {column!r}; "
+                    + did_you_mean(column, table.columns),
+                    place=document.place(("new_studies", index, column)),
+                )
+        for cell in cells:
+            try:
+                cell.problem.design.encode(profile.moderators)
+            except InputError as error:
+                raise InputError(
+                    f"new study {profile.label!r}: {error}",
+                    place=document.place(("new_studies", index)),
+                ) from None
+
+
+def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
+    remarks = []
+    for name, priors in analysis.priors.items():
+        for parameter in priors:
+            without = sorted(
+                {
+                    cell.model
+                    for cell in cells
+                    if parameter
+                    not in names_reached(cell.problem.model, cell.problem.design.coefficients)
+                }
+            )
+            if without:
+                remarks.append(
+                    f"prior set {name}: {parameter} has no use in {', '.join(without)}"
+                )
+    for profile in analysis.new_studies:
+        for column in profile.moderators:
+            unused = sorted({c.model for c in cells if column not in c.problem.design.cells})
+            if unused:
+                remarks.append(
+                    f"new study {profile.label}: {column} has no use in {', '.join(unused)}"
+                )
+    return tuple(remarks)
+
+
+def file_names(labels: list[str]) -> list[str]:
+    """File names for labels: plain characters, one each, in order."""
+    taken: set[str] = set()
+    names = []
+    for label in labels:
+        stem = re.sub(r"[^\w-]+", "-", label, flags=re.ASCII).strip("-")[:80] or "cell"
+        name, number = stem, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.lower())
+        names.append(name)
+    return names

@@ -1,0 +1,163 @@
+"""Results as tidy tables: plain rows that print the same on every run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+from metarho.batch.plan import Plan
+from metarho.data.studies import Studies
+from metarho.posterior.fit import Fit
+from metarho.posterior.marginals import Summary
+from metarho.predict.new_studies import Prediction
+
+type Value = str | float | int | None
+type Row = Mapping[str, Value]
+
+# Spreadsheets run cells that start with these; a leading apostrophe makes them text.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
+    """One row a quantity: parameters, derived quantities, the new study, P(rho > t), evidence."""
+    rows: list[Row] = []
+    for cell, fit in zip(plan.cells, fits, strict=True):
+        head = {
+            "model": cell.model,
+            "priors": cell.prior_set,
+            "intervals": cell.intervals,
+            "engine": fit.engine,
+            "status": fit.status,
+            "k_effects": fit.problem.evidence.k,
+            "k_studies": len(fit.problem.evidence.study_names),
+        }
+        scale = fit.problem.scale
+
+        def add(
+            quantity: str,
+            on: str,
+            summary: Summary,
+            head: Mapping[str, Value] = head,
+            fit: Fit = fit,
+        ) -> None:
+            rows.append(
+                {
+                    **head,
+                    "quantity": quantity,
+                    "scale": on,
+                    **five(summary),
+                    "prob": fit.interval.prob,
+                    "kind": fit.interval.kind,
+                }
+            )
+
+        for name, summary in fit.parameters.items():
+            add(name, "share" if name == "share" else scale, summary)
+        for name, summary in fit.derived.items():
+            add(name, "percent" if name.startswith("I2") else "r", summary)
+        add("theta_new", scale, fit.new_study["theta"])
+        add("rho_new", "r", fit.new_study["rho"])
+        for threshold, probability in threshold_probabilities(plan, fit):
+            rows.append(
+                {**head, "quantity": f"P(rho_median > {threshold:g})", "mean": probability}
+            )
+        rows.append({**head, "quantity": "log_evidence", "mean": fit.log_evidence})
+    return rows
+
+
+def threshold_probabilities(plan: Plan, fit: Fit) -> list[tuple[float, float]]:
+    """P(rho_median > t) for the config's thresholds; none for GEN."""
+    if fit.problem.scale == "yi":
+        return []
+    posterior = fit.posterior
+    median = posterior.rho(posterior.mean_of(posterior.head))  # type: ignore[arg-type]
+    return [
+        (threshold, 1 - float(median.cdf(threshold)))  # type: ignore[arg-type]
+        for threshold in plan.analysis.thresholds.rho
+    ]
+
+
+def prediction_rows(
+    plan: Plan, predictions: Sequence[Sequence[Prediction]]
+) -> list[Row]:
+    """One row a profile and quantity of each cell."""
+    rows: list[Row] = []
+    for cell, found in zip(plan.cells, predictions, strict=True):
+        for item in found:
+            above = {
+                f"P(> {threshold:g})": probability
+                for threshold, probability in zip(
+                    plan.analysis.thresholds.rho, item.probabilities, strict=True
+                )
+            }
+            rows.append(
+                {
+                    "model": cell.model,
+                    "priors": cell.prior_set,
+                    "intervals": cell.intervals,
+                    "new_study": item.profile,
+                    "quantity": item.quantity,
+                    "ni": item.ni,
+                    **five(item.summary),
+                    **above,
+                }
+            )
+    return rows
+
+
+def audit_rows(studies: Studies) -> list[Row]:
+    """Every row of the source: in or out, why, and its way to yi and vi or an interval."""
+    return [
+        {
+            "place": row.place.rsplit("/", 1)[-1],
+            "study": row.study,
+            "sample": row.sample,
+            "effect": row.effect,
+            "reported": row.reported,
+            "used": "in" if row.included else "out",
+            "reason": row.reason,
+            "ri": row.ri,
+            "ni": row.ni,
+            "ri_low": row.ri_low,
+            "ri_high": row.ri_high,
+            "yi": row.yi,
+            "vi": row.vi,
+            "lower": row.lower,
+            "upper": row.upper,
+        }
+        for row in studies.rows
+    ]
+
+
+def five(summary: Summary) -> dict[str, Value]:
+    """The five numbers by name."""
+    return {
+        "mean": summary.mean,
+        "sd": summary.sd,
+        "median": summary.median,
+        "lower": summary.lower,
+        "upper": summary.upper,
+    }
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Rows as CSV: ten significant digits, blanks for what does not exist."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(column)) for column in columns])
+    return stream.getvalue()
+
+
+def _cell(value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.10g}" if math.isfinite(value) else "Inf" if value > 0 else "-Inf"

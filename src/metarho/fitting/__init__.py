@@ -1,0 +1,170 @@
+"""From problems to fits: look in the store, choose the engine, check, judge.
+
+Everything that needs a posterior gets it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from metarho.engines import exact, nuts
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.nuts.draws import Draws
+from metarho.engines.problem import Problem
+from metarho.errors import InputError
+from metarho.fitting.agreement import compare
+from metarho.fitting.notes import notes_on
+from metarho.fitting.verdict import Verdict, judge
+from metarho.posterior.fit import Agreement, Fit
+from metarho.spec.analysis import Engine, Interval, Sampler
+from metarho.store.keys import key_of, seed_of
+
+if TYPE_CHECKING:
+    from metarho.store.store import Store
+
+# What decides when the engines differ by more than the threshold.
+RERUN_FACTOR = 4
+
+
+def _ignore(event: str, problem: Problem) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How problems are fitted. ``announce`` hears ``compiling``, ``sampling``, ``fitted``."""
+
+    engine: Engine = "auto"
+    agreement: bool = False
+    sampler: Sampler = field(default_factory=Sampler)
+    interval: Interval = field(default_factory=Interval)
+    store: Store | None = None
+    announce: Callable[[str, Problem], None] = _ignore
+
+
+def choose(problem: Problem, engine: Engine) -> tuple[str, str]:
+    """The engine that will answer, and why. Raises InputError when none can."""
+    refusals = {"exact": exact.covers(problem), "nuts": nuts.covers(problem)}
+    if engine != "auto":
+        refusal = refusals[engine]
+        if refusal:
+            raise InputError(f"engine {engine}: {refusal}")
+        return engine, "asked for"
+    if refusals["exact"] is None:
+        hard = exact.hard_dimensions(problem)
+        over = f"integrates over {' and '.join(hard)}" if hard else "closed form"
+        return "exact", f"auto: the exact engine covers it ({over})"
+    if refusals["nuts"] is None:
+        return "nuts", f"auto: {refusals['exact'].removesuffix('; engine: nuts')}"
+    raise InputError(f"no engine covers the model: {refusals['exact']}; {refusals['nuts']}")
+
+
+def fit_many(problems: Sequence[Problem], settings: Settings) -> list[Fit]:
+    """Fit problems, in order. Those of one structure are compiled once."""
+    chosen = [choose(problem, settings.engine) for problem in problems]
+    wanted: list[tuple[int, str]] = []
+    for index, (problem, (engine, _)) in enumerate(zip(problems, chosen, strict=True)):
+        wanted.append((index, engine))
+        if settings.agreement and both_cover(problem):
+            wanted.append((index, "nuts" if engine == "exact" else "exact"))
+    results = _solve([(problems[index], engine) for index, engine in wanted], settings)
+    by_engine = dict(zip(wanted, results, strict=True))
+    return [
+        _finish(problem, engine, reason, by_engine, index, settings)
+        for index, (problem, (engine, reason)) in enumerate(zip(problems, chosen, strict=True))
+    ]
+
+
+def both_cover(problem: Problem) -> bool:
+    """Whether both engines can answer."""
+    return exact.covers(problem) is None and nuts.covers(problem) is None
+
+
+def _finish(
+    problem: Problem,
+    engine: str,
+    reason: str,
+    results: dict[tuple[int, str], Quadrature | Draws],
+    index: int,
+    settings: Settings,
+) -> Fit:
+    result = results[index, engine]
+    agreement: Agreement | None = None
+    quadrature, draws = results.get((index, "exact")), results.get((index, "nuts"))
+    if isinstance(quadrature, Quadrature) and isinstance(draws, Draws):
+        agreement = compare(problem, quadrature, draws, settings.interval.prob)
+        if not agreement.holds:
+            # One rerun with more draws decides between bad luck and a fault.
+            (longer,) = _solve([(problem, "nuts")], settings, RERUN_FACTOR)
+            assert isinstance(longer, Draws)
+            agreement = compare(problem, quadrature, longer, settings.interval.prob, reran=True)
+    key = key_of(problem, engine, settings.sampler)
+    verdict: Verdict = judge(problem, result, agreement)
+    return Fit(
+        problem,
+        engine,
+        reason,
+        result,
+        seed_of(key),
+        settings.sampler,
+        verdict.status,
+        verdict.reasons,
+        notes_on(problem),
+        agreement,
+        settings.interval,
+    )
+
+
+def _solve(
+    wanted: Sequence[tuple[Problem, str]], settings: Settings, draws_factor: int = 1
+) -> list[Quadrature | Draws]:
+    """Results from the store or the engines, in order."""
+    keys = [
+        key_of(problem, engine, settings.sampler, draws_factor) for problem, engine in wanted
+    ]
+    found: dict[str, Quadrature | Draws] = {}
+    todo: dict[tuple[object, ...], list[tuple[str, Problem]]] = {}
+    for key, (problem, engine) in zip(keys, wanted, strict=True):
+        stored = settings.store.read(key) if settings.store and key not in found else None
+        if stored is not None:
+            found[key] = stored
+            settings.announce("fitted", problem)
+        elif key not in found and not any(key == k for group in todo.values() for k, _ in group):
+            structure = (exact if engine == "exact" else nuts).structure(problem)
+            todo.setdefault(structure, []).append((key, problem))
+    for structure, group in todo.items():
+        for key, result in _solve_group(str(structure[0]), group, settings, draws_factor):
+            if settings.store:
+                settings.store.write(key, result)
+            found[key] = result
+    return [found[key] for key in keys]
+
+
+def _solve_group(
+    engine: str, group: list[tuple[str, Problem]], settings: Settings, draws_factor: int
+) -> list[tuple[str, Quadrature | Draws]]:
+    problems = [problem for _, problem in group]
+    solved: list[tuple[str, Quadrature | Draws]] = []
+    if engine == "exact":
+        stream = exact.fit_many(problems)
+    else:
+        position = iter(problems)
+        current = problems[0]
+
+        def announce(stage: str) -> None:
+            nonlocal current
+            if stage == "sampling":
+                current = next(position)
+            settings.announce(stage, current)
+
+        sampler = settings.sampler.model_copy(
+            update={"draws": settings.sampler.draws * draws_factor}
+        )
+        seeds = [seed_of(key) for key, _ in group]
+        stream = nuts.fit_many(list(zip(problems, seeds, strict=True)), sampler, announce)
+    for (key, problem), result in zip(group, stream, strict=True):
+        solved.append((key, result))
+        settings.announce("fitted", problem)
+    return solved

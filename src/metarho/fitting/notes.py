@@ -1,0 +1,37 @@
+"""Remarks about data and model that a reader of a fit should see."""
+
+from __future__ import annotations
+
+from metarho.engines.problem import Problem
+
+
+def notes_on(problem: Problem) -> tuple[str, ...]:
+    """The remarks, each a sentence."""
+    notes = []
+    evidence, model, design = problem.evidence, problem.model, problem.design
+    studies = len(evidence.study_names)
+    if evidence.k > studies and model.levels in ((), ("effect",)):
+        treated = "one common effect" if not model.levels else "a true effect of its own"
+        notes.append(
+            f"{evidence.k} effects come from {studies} studies, but the model gives each row "
+            f"{treated}; effects of one study count as independent (see three-level)"
+        )
+    intervals = int(evidence.is_interval.sum())
+    if intervals:
+        notes.append(
+            f"{intervals} of {evidence.k} rows printed no r and count as intervals, assuming that "
+            "the form of a report depends on r only through the interval it prints"
+        )
+    far = design.far_from_zero()
+    if far:
+        notes.append(
+            f"mu is the mean where {' and '.join(far)} is 0, far outside the data; centre it: "
+            f"center({far[0]})"
+        )
+    silent = design.prior_only()
+    if silent:
+        notes.append(f"no row informs {', '.join(silent)}: its posterior is its prior (prior only)")
+    vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
+    if vague:
+        notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")
+    return tuple(notes)

@@ -1,0 +1,140 @@
+"""True effects given hyperparameters: conditional draws, and each study's likelihood.
+
+Both engines integrate true effects out; here they come back. With u the deviation of a study and
+e that of an effect, theta = x'β + u + e, y ~ Normal(theta, v), and an interval row says that its
+y lies within its ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, logsumexp, ndtri_exp
+
+from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.nuts.layout import lay_out
+from metarho.engines.problem import Problem
+
+type Array = NDArray[np.float64]
+
+_LOG_2PI = float(np.log(2 * np.pi))
+# Trapezoidal rule for a study's deviation, in its own sd; smooth integrands need no more.
+_STEP = 0.125
+_NODES = np.arange(-72, 73) * _STEP
+_LOG_WEIGHTS = -0.5 * (_NODES**2 + _LOG_2PI) + np.log(_STEP)
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """N joint draws: coefficients (N, p), variances on the two levels (N), kept deviations."""
+
+    coefficients: Array
+    tau2_study: Array
+    tau2_effect: Array
+    deviation: Array | None
+    """(N, mixed studies) in units of the study sd; None where no study keeps one."""
+
+
+def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
+    """theta of every row given each draw of the hyperparameters: (N, k)."""
+    evidence, layout = problem.evidence, lay_out(problem)
+    mean = given.coefficients @ problem.design.matrix.T
+    tau2_study, tau2_effect = given.tau2_study[:, None], given.tau2_effect[:, None]
+    kept = layout.place >= 0
+    u = np.zeros((len(mean), len(evidence.study_names)))
+    if given.deviation is not None:
+        u[:, layout.mixed] = np.sqrt(tau2_study) * given.deviation
+    # y where it is known only to lie in an interval; whole-study noise where u is not yet drawn.
+    d = evidence.v + tau2_effect
+    y = np.broadcast_to(np.where(evidence.is_interval, 0.0, evidence.y), mean.shape).copy()
+    rows = np.flatnonzero(evidence.is_interval)
+    centre = mean + u[:, evidence.study]
+    sd = np.sqrt(d + np.where(kept, 0.0, 1.0) * tau2_study)
+    if len(rows):
+        y[:, rows] = _truncated_normal(
+            centre[:, rows], sd[:, rows], evidence.lower[rows], evidence.upper[rows], rng
+        )
+    # Deviations that were integrated out: normal given the study's y.
+    member = np.zeros((evidence.k, len(evidence.study_names)))
+    member[np.arange(evidence.k), evidence.study] = 1.0
+    s = (1 / d) @ member if d.ndim == 1 else np.einsum("nk,ks->ns", 1 / d, member)
+    r = ((y - mean) / d) @ member
+    factor = tau2_study / (1 + tau2_study * s)
+    drawn = factor * r + np.sqrt(factor) * rng.standard_normal(u.shape)
+    keeps = np.zeros(len(evidence.study_names), dtype=bool)
+    keeps[layout.mixed] = True
+    u = np.where(keeps, u, drawn)
+    centre = mean + u[:, evidence.study]
+    shrink = tau2_effect / d
+    noise = rng.standard_normal(mean.shape)
+    return np.asarray(centre + shrink * (y - centre) + np.sqrt(shrink * evidence.v) * noise)
+
+
+def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
+    """log p(all rows of a study | hyperparameters), true effects integrated out: (N, studies)."""
+    evidence = problem.evidence
+    mean = given.coefficients @ problem.design.matrix.T
+    result = np.empty((len(mean), len(evidence.study_names)))
+    sd = np.sqrt(evidence.v + given.tau2_effect[:, None])
+    for study in range(len(evidence.study_names)):
+        rows = np.flatnonzero(evidence.study == study)
+        if not np.any(given.tau2_study > 0):
+            result[:, study] = _rows(problem, rows, mean[:, rows], sd[:, rows]).sum(axis=1)
+        elif len(rows) == 1:
+            total = np.sqrt(sd[:, rows] ** 2 + given.tau2_study[:, None])
+            result[:, study] = _rows(problem, rows, mean[:, rows], total)[:, 0]
+        elif not evidence.is_interval[rows].any():
+            result[:, study] = _joint_normal(
+                evidence.y[rows] - mean[:, rows], sd[:, rows] ** 2, given.tau2_study
+            )
+        else:
+            shifted = mean[:, None, rows] + (
+                np.sqrt(given.tau2_study)[:, None, None] * _NODES[None, :, None]
+            )
+            at_nodes = _rows(problem, rows, shifted, sd[:, None, rows]).sum(axis=2)
+            result[:, study] = logsumexp(at_nodes + _LOG_WEIGHTS, axis=1)
+    return result
+
+
+def _rows(problem: Problem, rows: NDArray[np.intp], mean: Array, sd: Array) -> Array:
+    """log p(row) for rows that are independent given mean and sd (..., rows)."""
+    evidence = problem.evidence
+    mean, sd = np.broadcast_arrays(mean, sd)
+    result = np.empty(mean.shape)
+    for position, row in enumerate(rows):
+        m, s = mean[..., position], sd[..., position]
+        if evidence.is_interval[row]:
+            result[..., position] = log_interval(
+                (evidence.lower[row] - m) / s, (evidence.upper[row] - m) / s
+            )
+        else:
+            scaled = (evidence.y[row] - m) / s
+            result[..., position] = -0.5 * (scaled**2 + _LOG_2PI) - np.log(s)
+    return result
+
+
+def _joint_normal(residual: Array, d: Array, tau2_study: Array) -> Array:
+    """log N(residual; 0, diag(d) + tau2_study·11ᵀ) for each draw."""
+    s, r = (1 / d).sum(axis=1), (residual / d).sum(axis=1)
+    inside = (np.log(d) + _LOG_2PI + residual**2 / d).sum(axis=1)
+    between = np.log1p(tau2_study * s) - tau2_study * r**2 / (1 + tau2_study * s)
+    return np.asarray(-0.5 * (inside + between))
+
+
+def _truncated_normal(
+    mean: Array, sd: Array, lower: Array, upper: Array, rng: np.random.Generator
+) -> Array:
+    """Draws of Normal(mean, sd) within (lower, upper), by inversion in the smaller tail."""
+    a, b = (lower - mean) / sd, (upper - mean) / sd
+    flip = a + b > 0
+    low, high = np.where(flip, -b, a), np.where(flip, -a, b)
+    # After the flip only the lower end can be open.
+    mass = log_ndtr(high)
+    bounded = np.isfinite(low)
+    mass[bounded] = log_interval(low[bounded], high[bounded])
+    log_p = np.logaddexp(log_ndtr(low), np.log(rng.uniform(size=a.shape)) + mass)
+    x = ndtri_exp(np.minimum(log_p, 0.0))
+    return np.asarray(np.clip(mean + sd * np.where(flip, -x, x), lower, upper))
+

@@ -1,0 +1,171 @@
+"""A fit: the result of a problem, with its verdict, whichever engine made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.nuts.draws import Draws
+from metarho.engines.problem import Problem
+from metarho.posterior.exact import Exact
+from metarho.posterior.marginals import NOTHING, Kind, Marginal, Summary
+from metarho.spec.analysis import Interval, Sampler
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from metarho.posterior.sampled import Sampled
+
+type Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The two engines compared: the largest difference in MCSE and the threshold for it."""
+
+    largest: float
+    quantity: str
+    compared: int
+    threshold: float
+    reran: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the engines agree."""
+        return self.largest <= self.threshold
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The posterior of a problem.
+
+    ``status`` (ok, warnings, not reportable) is about computation only, with ``reasons``;
+    ``notes`` are remarks about data or model.
+    """
+
+    problem: Problem
+    engine: str
+    reason: str
+    result: Quadrature | Draws
+    seed: int
+    sampler: Sampler
+    status: str
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    agreement: Agreement | None = None
+    interval: Interval = field(default_factory=Interval)
+
+    @cached_property
+    def posterior(self) -> Exact | Sampled:
+        """The result read as marginals."""
+        if isinstance(self.result, Quadrature):
+            return Exact(self.problem, self.result)
+        # Loaded here: ArviZ's statistics load scipy.stats, which exact fits do without.
+        from metarho.posterior.sampled import Sampled
+
+        return Sampled(self.problem, self.result, self.seed)
+
+    @property
+    def log_evidence(self) -> float | None:
+        """Log marginal likelihood; None with improper priors and where sampled."""
+        return self.result.log_evidence if isinstance(self.result, Quadrature) else None
+
+    @property
+    def quad_err(self) -> float | None:
+        """Largest error of the quadrature; None where sampled."""
+        return self.result.quad_err if isinstance(self.result, Quadrature) else None
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Summary]:
+        """The five numbers of every parameter, on the model's scale."""
+        return {
+            name: marginal.summary(self.interval.prob, self._kind)
+            for name, marginal in self.posterior.parameters.items()
+        }
+
+    @cached_property
+    def derived(self) -> Mapping[str, Summary]:
+        """rho_median and rho_mean on r, I² in percent, at the headline row."""
+        return self.posterior.derived(self.interval.prob, self._kind)
+
+    @cached_property
+    def new_study(self) -> Mapping[str, Summary]:
+        """A new study at the headline row: theta on the model's scale, rho on r."""
+        theta = self.posterior.theta_new(self.posterior.head)
+        return {"theta": self._summary(theta), "rho": self._rho(theta)}
+
+    @cached_property
+    def diagnostics(self) -> Mapping[str, object] | None:
+        """R-hat, ESS, divergences; None for exact fits."""
+        if isinstance(self.result, Quadrature):
+            return None
+        from metarho.posterior.sampled import diagnostics
+
+        return diagnostics(self.problem, self.result)
+
+    @cached_property
+    def tree(self) -> xr.DataTree:
+        """Everything as a DataTree that ArviZ's functions accept; exact fits with fresh draws."""
+        from metarho.posterior.tree import tree_of
+
+        return tree_of(self)
+
+    @property
+    def _kind(self) -> Kind:
+        return self.interval.kind
+
+    def _summary(self, marginal: Marginal) -> Summary:
+        return marginal.summary(self.interval.prob, self._kind)
+
+    def _rho(self, theta: Marginal) -> Summary:
+        if self.problem.scale == "yi":
+            return NOTHING
+        return self._summary(self.posterior.rho(theta))  # type: ignore[arg-type]
+
+
+def as_dict(fit: Fit) -> dict[str, object]:
+    """A fit as plain values: what ``metarho fit --json`` prints."""
+    evidence = fit.problem.evidence
+
+    def five(summaries: Mapping[str, Summary]) -> dict[str, dict[str, float | None]]:
+        return {name: _finite(summary) for name, summary in summaries.items()}
+
+    return {
+        "status": fit.status,
+        "reasons": list(fit.reasons),
+        "engine": fit.engine,
+        "reason": fit.reason,
+        "notes": list(fit.notes),
+        "k_effects": evidence.k,
+        "k_studies": len(evidence.study_names),
+        "measure": fit.problem.measure,
+        "scale": fit.problem.scale,
+        "interval": {"prob": fit.interval.prob, "kind": fit.interval.kind},
+        "priors": {name: str(applied.prior) for name, applied in fit.problem.priors.items()},
+        "parameters": five(fit.parameters),
+        "derived": five(fit.derived),
+        "new_study": five(fit.new_study),
+        "log_evidence": fit.log_evidence,
+        "quad_err": fit.quad_err,
+        "agreement": fit.agreement.largest if fit.agreement else None,
+        "diagnostics": dict(fit.diagnostics) if fit.diagnostics is not None else None,
+    }
+
+
+def _finite(summary: Summary) -> dict[str, float | None]:
+    return {
+        name: None if value is None or not np.isfinite(value) else float(value)
+        for name, value in (
+            ("mean", summary.mean),
+            ("sd", summary.sd),
+            ("median", summary.median),
+            ("lower", summary.lower),
+            ("upper", summary.upper),
+        )
+    }

@@ -1,0 +1,189 @@
+"""Every quantity of interest from draws. Summaries and diagnostics are ArviZ's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from arviz_stats.base import array_stats
+from numpy.typing import NDArray
+
+from metarho.engines.nuts.draws import Draws
+from metarho.engines.problem import Problem
+from metarho.posterior.average import average_correlation
+from metarho.posterior.heterogeneity import i2, typical_variance
+from metarho.posterior.marginals import NOTHING, Kind, Marginal, Point, Summary
+
+type Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A marginal known by draws, (chain, draw)."""
+
+    draws: Array
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """Mean, sd, median and interval (ArviZ)."""
+        flat = self.draws.ravel()
+        interval = array_stats.hdi if kind == "hdi" else array_stats.eti
+        lower, upper = interval(flat, prob=prob)
+        return Summary(
+            float(array_stats.mean(flat)),
+            float(array_stats.std(flat)),
+            float(array_stats.median(flat)),
+            float(lower),
+            float(upper),
+        )
+
+    def cdf(self, x: Array) -> Array:
+        """Share of draws of at most x."""
+        ordered = np.sort(self.draws.ravel())
+        return np.searchsorted(ordered, np.asarray(x), side="right") / len(ordered)
+
+    @cached_property
+    def _kde(self) -> tuple[Array, Array]:
+        grid, density, *_ = array_stats.kde(self.draws.ravel())
+        return np.asarray(grid), np.asarray(density)
+
+    def density(self, x: Array) -> Array:
+        """ArviZ's kernel density at x."""
+        grid, density = self._kde
+        return np.interp(np.asarray(x, dtype=float), grid, density, left=0.0, right=0.0)
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Quantiles of the draws."""
+        low, high = np.quantile(self.draws, [outside, 1 - outside])
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A problem and its draws, read as marginals. ``seed`` feeds the new study's noise."""
+
+    problem: Problem
+    draws: Draws
+    seed: int = field(default=0)
+
+    @cached_property
+    def parameters(self) -> dict[str, Marginal]:
+        """The marginal of every parameter, in the problem's order."""
+        found: dict[str, Marginal] = {}
+        for name, values in self.all_parameters.items():
+            applied = self.problem.priors.get(name)
+            if applied is not None and applied.prior.is_point:
+                found[name] = Point(applied.prior.values["c"])
+            else:
+                found[name] = Sample(values)
+        return found
+
+    @cached_property
+    def all_parameters(self) -> dict[str, Array]:
+        """Draws of the parameters; in the total form the level sds besides."""
+        values = dict(self.draws.parameters)
+        if self.problem.is_total_form:
+            values["tau_study"] = values["tau"] * np.sqrt(values["share"])
+            values["tau_effect"] = values["tau"] * np.sqrt(1 - values["share"])
+        return values
+
+    @cached_property
+    def coefficients(self) -> Array:
+        """Draws of mu and the slopes: (chain, draw, p)."""
+        return np.stack([self.draws.parameters[n] for n in self.problem.coefficients], axis=-1)
+
+    @cached_property
+    def level_variances(self) -> dict[str, Array]:
+        """Draws of the variance on each level."""
+        return {
+            level: self.all_parameters[sd] ** 2 for level, sd in self.problem.model.level_sds.items()
+        }
+
+    @cached_property
+    def total_variance(self) -> Array:
+        """Draws of Στ²."""
+        shape = self.coefficients.shape[:2]
+        return np.asarray(sum(self.level_variances.values(), np.zeros(shape)))
+
+    @property
+    def head(self) -> Array:
+        """The row of the headline: the average over the evidence."""
+        return self.problem.design.average
+
+    def mean_of(self, row: Array) -> Sample:
+        """The posterior of rowᵀ(mu, beta)."""
+        return Sample(self.coefficients @ row)
+
+    def theta_new(self, row: Array, extra_variance: float = 0.0) -> Sample:
+        """The true effect of a new study at a row, plus independent noise of a given variance."""
+        # One stream for every question, so that profiles differ by what they ask, not by luck.
+        noise = np.random.default_rng(self.seed).standard_normal(self.total_variance.shape)
+        spread = np.sqrt(self.total_variance + extra_variance)
+        return Sample(self.coefficients @ row + spread * noise)
+
+    def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
+        """rho_mean at a row, draw by draw."""
+        values = average_correlation(self.coefficients @ row, np.sqrt(self.total_variance))
+        return Sample(values).summary(prob, kind)
+
+    def rho(self, base: Marginal) -> Marginal:
+        """A quantity of the model's scale as a correlation."""
+        if isinstance(base, Sample) and self.problem.scale == "z":
+            return Sample(np.tanh(base.draws))
+        return base
+
+    def derived(self, prob: float, kind: Kind) -> dict[str, Summary]:
+        """rho_median, rho_mean, I² (and by level, where there are several)."""
+        scale = self.problem.scale
+        found = {"rho_median": NOTHING, "rho_mean": NOTHING, "I2": NOTHING}
+        if scale != "yi":
+            median = self.rho(self.mean_of(self.head)).summary(prob, kind)
+            found["rho_median"] = median
+            found["rho_mean"] = (
+                self.average_correlation_summary(self.head, prob, kind) if scale == "z" else median
+            )
+        s2 = typical_variance(self.problem)
+        if s2 is not None:
+            found["I2"] = Sample(i2(self.total_variance, s2)).summary(prob, kind)
+            if len(self.level_variances) > 1:
+                for level, variance in self.level_variances.items():
+                    share = 100 * variance / (self.total_variance + s2)
+                    found[f"I2_{level}"] = Sample(share).summary(prob, kind)
+        return found
+
+
+def diagnostics(problem: Problem, draws: Draws) -> dict[str, object]:
+    """R-hat, bulk and tail ESS by parameter; divergences, tree depth and E-BFMI of the run."""
+    free = {
+        name: values
+        for name, values in draws.parameters.items()
+        if not problem.priors[name].prior.is_point
+    }
+    energy = np.asarray(draws.statistics["energy"])
+    return {
+        "r_hat": {name: float(array_stats.rhat(values)) for name, values in free.items()},
+        "ess_bulk": {
+            name: float(array_stats.ess(values, method="bulk")) for name, values in free.items()
+        },
+        "ess_tail": {
+            name: float(array_stats.ess(values, method="tail", prob=(0.05, 0.95)))
+            for name, values in free.items()
+        },
+        "divergences": int(np.asarray(draws.statistics["diverging"]).sum()),
+        "max_treedepth": int(np.asarray(draws.statistics["reached_max_treedepth"]).sum()),
+        "e_bfmi": float(np.min(array_stats.bfmi(energy))),
+        "target_accept": draws.target_accept,
+        "retried": draws.retried,
+    }
+
+
+def monte_carlo_errors(values: Array, prob: float) -> dict[str, float]:
+    """MCSE of mean, sd and the printed quantiles (ArviZ)."""
+    tail = (1 - prob) / 2
+    return {
+        "mean": float(array_stats.mcse(values, method="mean")),
+        "sd": float(array_stats.mcse(values, method="sd")),
+        "median": float(array_stats.mcse(values, method="quantile", prob=0.5)),
+        "lower": float(array_stats.mcse(values, method="quantile", prob=tail)),
+        "upper": float(array_stats.mcse(values, method="quantile", prob=1 - tail)),
+    }

@@ -1,0 +1,251 @@
+"""A fit as a DataTree, in ArviZ's groups and names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from metarho.engines.exact.panels import Axis
+from metarho.engines.exact.priors import log_density
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.problem import Problem
+from metarho.posterior.effects import draw_effects, study_log_likelihood
+from metarho.posterior.fit import Fit
+from metarho.posterior.joint import (
+    hyperparameters_of_draws,
+    hyperparameters_of_sample,
+    independent_draws,
+)
+from metarho.posterior.prior_draws import draw_prior
+from metarho.spec.priors import Prior
+
+type Array = NDArray[np.float64]
+
+
+def tree_of(fit: Fit) -> xr.DataTree:
+    """Posterior, prior, predictions of the rows, likelihoods and data of a fit.
+
+    Exact fits get independent draws in the sampler's number of chains and draws, remade from
+    the quadrature and the seed.
+    """
+    problem = fit.problem
+    # Separate streams, so that one group's draws do not depend on another's number.
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(fit.seed).spawn(4)]
+    if isinstance(fit.result, Quadrature):
+        shape = (fit.sampler.chains, fit.sampler.draws)
+        flat = independent_draws(problem, fit.result, shape[0] * shape[1], streams[0])
+        given = hyperparameters_of_draws(problem, flat)
+        parameters = {name: values.reshape(shape) for name, values in flat.items()}
+        named = parameters
+    else:
+        from metarho.posterior.sampled import Sampled
+
+        posterior = fit.posterior
+        assert isinstance(posterior, Sampled)
+        given = hyperparameters_of_sample(posterior)
+        named = dict(fit.result.parameters)
+        parameters = dict(posterior.all_parameters)
+        shape = posterior.coefficients.shape[:2]
+    theta = draw_effects(problem, given, streams[1])
+    replicated = theta + np.sqrt(problem.evidence.v) * streams[2].standard_normal(theta.shape)
+    k = problem.evidence.k
+    groups: dict[str, xr.Dataset] = {
+        "/posterior": _dataset(problem, parameters, theta.reshape(*shape, k)),
+        "/prior": _prior(problem, shape[0] * shape[1], streams[3]),
+        "/posterior_predictive": _by_row(problem, {"y": replicated.reshape(*shape, k)}),
+        "/log_likelihood": xr.Dataset(
+            {
+                "y": (
+                    ("chain", "draw", "study"),
+                    study_log_likelihood(problem, given).reshape(*shape, -1),
+                )
+            },
+            {**_chains(shape), "study": list(problem.evidence.study_names)},
+        ),
+        "/log_prior": _log_prior(problem, named, shape),
+        "/observed_data": _observed(problem),
+        "/constant_data": _constant(problem),
+    }
+    if isinstance(fit.result, Quadrature):
+        groups["/quadrature"] = quadrature_dataset(fit.result)
+    else:
+        groups["/sample_stats"] = xr.Dataset(
+            {
+                name: (("chain", "draw"), np.asarray(values))
+                for name, values in fit.result.statistics.items()
+            },
+            _chains(shape),
+        )
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs.update(
+        {
+            "engine": fit.engine,
+            "reason": fit.reason,
+            "status": fit.status,
+            "notes": json.dumps(fit.notes),
+            "model": problem.model.name,
+            "priors": json.dumps({n: str(a.prior) for n, a in problem.priors.items()}),
+            "measure": problem.measure,
+            "scale": problem.scale,
+            "intervals": problem.intervals,
+            "seed": str(fit.seed),
+            "creation_library": "metarho",
+        }
+    )
+    return tree
+
+
+def quadrature_dataset(result: Quadrature) -> xr.Dataset:
+    """Nodes and weights: enough to rebuild every density."""
+    data: dict[str, object] = {}
+    dims = ["tau_node"]
+    data |= _axis_variables("tau", result.tau)
+    if result.mu is not None:
+        dims.append("mu_node")
+        data |= _axis_variables("mu", result.mu)
+    data["mass"] = (dims, result.mass)
+    if result.mean is not None and result.covariance is not None:
+        data["mean"] = (("tau_node", "coefficient"), result.mean)
+        data["covariance"] = (("tau_node", "coefficient", "coefficient_2"), result.covariance)
+    attrs: dict[str, object] = {"quad_err": result.quad_err}
+    if result.log_evidence is not None:
+        attrs["log_evidence"] = result.log_evidence
+    return xr.Dataset(data, attrs=attrs)
+
+
+def quadrature_from(dataset: xr.Dataset) -> Quadrature:
+    """The quadrature that ``quadrature_dataset`` wrote."""
+    return Quadrature(
+        _axis_from("tau", dataset),
+        _axis_from("mu", dataset) if "mu_breaks" in dataset else None,
+        dataset["mass"].to_numpy(),
+        dataset["mean"].to_numpy() if "mean" in dataset else None,
+        dataset["covariance"].to_numpy() if "covariance" in dataset else None,
+        float(dataset.attrs["log_evidence"]) if "log_evidence" in dataset.attrs else None,
+        float(dataset.attrs["quad_err"]),
+    )
+
+
+def _axis_variables(name: str, axis: Axis) -> dict[str, object]:
+    attrs = {"kind": axis.kind, "centre": axis.centre, "scale": axis.scale, "order": axis.order}
+    return {
+        f"{name}_node": ((f"{name}_node",), axis.nodes),
+        f"{name}_weight": ((f"{name}_node",), axis.weights),
+        f"{name}_breaks": ((f"{name}_break",), axis.breaks, attrs),
+    }
+
+
+def _axis_from(name: str, dataset: xr.Dataset) -> Axis:
+    breaks = dataset[f"{name}_breaks"]
+    return Axis(
+        breaks.attrs["kind"],
+        float(breaks.attrs["centre"]),
+        float(breaks.attrs["scale"]),
+        breaks.to_numpy(),
+        int(breaks.attrs["order"]),
+    )
+
+
+def _chains(shape: tuple[int, int]) -> dict[str, Array]:
+    return {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
+
+
+def _rows(problem: Problem) -> dict[str, object]:
+    evidence = problem.evidence
+    return {
+        "effect": list(evidence.effect_names),
+        "study_of_effect": ("effect", [row.study for row in evidence.rows]),
+    }
+
+
+def _by_row(problem: Problem, values: Mapping[str, Array]) -> xr.Dataset:
+    dims = ("chain", "draw", "effect")
+    shape = next(iter(values.values())).shape
+    return xr.Dataset(
+        {name: (dims, array) for name, array in values.items()},
+        {**_chains((shape[0], shape[1])), **_rows(problem)},
+    )
+
+
+def _stacked(values: Mapping[str, Array], shape: tuple[int, int]) -> dict[str, object]:
+    """Parameters as variables; the slopes together as beta[coef]."""
+    variables: dict[str, object] = {
+        name: (("chain", "draw"), array.reshape(shape))
+        for name, array in values.items()
+        if not name.startswith("beta[")
+    }
+    slopes = [array.reshape(shape) for name, array in values.items() if name.startswith("beta[")]
+    if slopes:
+        variables["beta"] = (("chain", "draw", "coef"), np.stack(slopes, axis=-1))
+    return variables
+
+
+def _coefs(values: Mapping[str, Array]) -> dict[str, list[str]]:
+    names = [name[5:-1] for name in values if name.startswith("beta[")]
+    return {"coef": names} if names else {}
+
+
+def _dataset(problem: Problem, parameters: Mapping[str, Array], theta: Array) -> xr.Dataset:
+    shape = (theta.shape[0], theta.shape[1])
+    variables = _stacked(parameters, shape)
+    variables["theta"] = (("chain", "draw", "effect"), theta)
+    return xr.Dataset(variables, {**_chains(shape), **_coefs(parameters), **_rows(problem)})
+
+
+def _prior(problem: Problem, count: int, rng: np.random.Generator) -> xr.Dataset:
+    drawn = {
+        name: draw_prior(applied.prior, rng, count) for name, applied in problem.priors.items()
+    }
+    proper = {name: values for name, values in drawn.items() if values is not None}
+    shape = (1, count)
+    return xr.Dataset(_stacked(proper, shape), {**_chains(shape), **_coefs(proper)})
+
+
+def _log_prior(
+    problem: Problem, parameters: Mapping[str, Array], shape: tuple[int, int]
+) -> xr.Dataset:
+    def density(prior: Prior, values: Array) -> Array:
+        return np.zeros(shape) if prior.is_point else log_density(prior, values.reshape(shape))
+
+    values = {
+        name: density(applied.prior, parameters[name]) for name, applied in problem.priors.items()
+    }
+    return xr.Dataset(_stacked(values, shape), {**_chains(shape), **_coefs(values)})
+
+
+def _observed(problem: Problem) -> xr.Dataset:
+    evidence = problem.evidence
+    return xr.Dataset(
+        {
+            "y": ("effect", evidence.y),
+            "y_lower": ("effect", evidence.lower),
+            "y_upper": ("effect", evidence.upper),
+        },
+        _rows(problem),
+    )
+
+
+def _constant(problem: Problem) -> xr.Dataset:
+    evidence, design = problem.evidence, problem.design
+    ni = [np.nan if row.ni is None else row.ni for row in evidence.rows]
+    data: dict[str, object] = {
+        "v": ("effect", evidence.v),
+        "ni": ("effect", np.array(ni)),
+        "reported": ("effect", [row.reported for row in evidence.rows]),
+        "design": (("effect", "design_column"), design.matrix),
+    }
+    coordinates: dict[str, object] = {**_rows(problem), "design_column": list(design.names)}
+    if design.cells:
+        # One variable: a column's name may hold what a file format's names may not.
+        cells = [[str(cell) for cell in column] for column in design.cells.values()]
+        data["moderators"] = (("moderator", "effect"), cells)
+        coordinates["moderator"] = list(design.cells)
+    return xr.Dataset(
+        data,
+        coordinates,
+        {"formula": design.formula, "levels": json.dumps(dict(design.levels))},
+    )

@@ -1,0 +1,1 @@
+"""What a new study would see: functions from fits to tables."""

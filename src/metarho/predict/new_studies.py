@@ -1,0 +1,84 @@
+"""New studies: the mean, the true effect and the observed effect of a profile, told apart.
+
+- ``mean``: the mean of true effects at the profile's moderators;
+- ``true``: the true effect of one new study there (adds all heterogeneity);
+- ``observed``: what a new study of ``ni`` people would report (adds sampling error).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.posterior.fit import Fit
+from metarho.posterior.marginals import Marginal, Summary
+from metarho.spec.analysis import Profile
+
+QUANTITIES = ("mean", "true", "observed")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One quantity of one profile: a marginal on r (GEN: on yi), its numbers, P(> threshold)."""
+
+    profile: str
+    quantity: str
+    ni: float | None
+    marginal: Marginal
+    summary: Summary
+    probabilities: tuple[float, ...]
+
+
+def predict(fit: Fit, profile: Profile, thresholds: Sequence[float]) -> list[Prediction]:
+    """The predictions of a fit for a profile.
+
+    ``observed`` needs the profile's ``ni`` (GEN: ``sei``) and is left out without it, and with
+    measure COR, whose sampling variance depends on the true correlation.
+    """
+    row = fit.problem.design.encode(profile.moderators)
+    posterior = fit.posterior
+    found = [
+        _prediction(fit, profile, "mean", posterior.mean_of(row), thresholds),
+        _prediction(fit, profile, "true", posterior.theta_new(row), thresholds),
+    ]
+    variance = _sampling_variance(fit, profile)
+    if variance is not None:
+        observed = posterior.theta_new(row, variance)
+        found.append(_prediction(fit, profile, "observed", observed, thresholds))
+    return found
+
+
+def marginal_means(fit: Fit) -> list[tuple[str, str, Summary]]:
+    """The mean at each level of each factor, other moderators at their average: on r."""
+    design = fit.problem.design
+    found = []
+    for name, levels in design.levels.items():
+        for level in levels:
+            marginal = fit.posterior.mean_of(design.encode({name: level}))
+            found.append((name, level, _on_r(fit, marginal)[1]))
+    return found
+
+
+def _sampling_variance(fit: Fit, profile: Profile) -> float | None:
+    if fit.problem.measure == "ZCOR" and profile.ni is not None:
+        return 1.0 / (profile.ni - 3.0)
+    if fit.problem.measure == "GEN" and profile.sei is not None:
+        return profile.sei**2
+    return None
+
+
+def _on_r(fit: Fit, base: Marginal) -> tuple[Marginal, Summary]:
+    marginal: Marginal = fit.posterior.rho(base)  # type: ignore[arg-type]
+    return marginal, marginal.summary(fit.interval.prob, fit.interval.kind)
+
+
+def _prediction(
+    fit: Fit, profile: Profile, quantity: str, base: Marginal, thresholds: Sequence[float]
+) -> Prediction:
+    marginal, summary = _on_r(fit, base)
+    at: NDArray[np.float64] = np.asarray(thresholds, dtype=float)
+    above = tuple(float(p) for p in np.atleast_1d(1 - marginal.cdf(at))) if len(at) else ()
+    return Prediction(profile.label, quantity, profile.ni, marginal, summary, above)

@@ -1,0 +1,171 @@
+"""What the terminal shows: progress while fitting, the printed block of a fit, headlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from metarho.posterior.fit import Fit
+from metarho.posterior.marginals import Summary
+
+if TYPE_CHECKING:
+    from metarho.batch.plan import Plan
+    from metarho.engines.problem import Problem
+
+
+def say(message: str) -> None:
+    """A line on standard output; text from users stays text."""
+    Console().print(Text(message), soft_wrap=True)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number as tables print it; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def interval(summary: Summary, digits: int = 3) -> str:
+    """An interval in brackets."""
+    if summary.lower is None or summary.upper is None:
+        return "–"
+    return f"[{number(summary.lower, digits)}, {number(summary.upper, digits)}]"
+
+
+def block(fit: Fit) -> None:
+    """The printed block of one fit, in the order of metafor's."""
+    evidence = fit.problem.evidence
+    model = fit.problem.model
+    say("")
+    say(
+        f"{model.title or model.name} (k = {evidence.k} effects, "
+        f"{len(evidence.study_names)} studies; measure {fit.problem.measure})"
+    )
+    say(f"engine: {fit.engine} ({fit.reason}); status: {fit.status}")
+    for reason in fit.reasons:
+        say(f"  {reason}")
+    for name, applied in fit.problem.priors.items():
+        say(f"prior: {name} ~ {applied.prior}")
+    say("")
+    percent = f"{fit.interval.prob * 100:g}% {fit.interval.kind}"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("mean", "sd", "median", percent, "scale"):
+        table.add_column(name, justify="right")
+    rows = [(name, summary, fit.problem.scale) for name, summary in fit.parameters.items()]
+    rows += [
+        (name, summary, "percent" if name.startswith("I2") else "r")
+        for name, summary in fit.derived.items()
+    ]
+    rows += [
+        ("theta_new", fit.new_study["theta"], fit.problem.scale),
+        ("rho_new", fit.new_study["rho"], "r"),
+    ]
+    for name, summary, scale in rows:
+        digits = 1 if scale == "percent" else 4
+        table.add_row(
+            Text(name),
+            number(summary.mean, digits),
+            number(summary.sd, digits),
+            number(summary.median, digits),
+            interval(summary, digits),
+            scale,
+        )
+    Console().print(table)
+    say("")
+    if fit.log_evidence is not None:
+        say(f"log evidence: {fit.log_evidence:.4f}")
+    if fit.agreement is not None:
+        verdict = "agree" if fit.agreement.holds else "differ"
+        say(
+            f"engines {verdict}: largest difference {fit.agreement.largest:.2f} MCSE "
+            f"({fit.agreement.quantity}; threshold {fit.agreement.threshold:.2f})"
+        )
+    for note in fit.notes:
+        say(f"note: {note}")
+
+
+def headline(plan: Plan, fits: Sequence[Fit]) -> None:
+    """The headline table of a run."""
+    table = Table(box=None, pad_edge=False, title=None)
+    prob = f"{plan.analysis.interval.prob * 100:g}% {plan.analysis.interval.kind}"
+    for name in ("model", "priors", "intervals"):
+        table.add_column(name)
+    for name in ("k", "rho_median", prob, "rho_new", prob):
+        table.add_column(name, justify="right")
+    table.add_column("engine")
+    table.add_column("status")
+    for cell, fit in zip(plan.cells, fits, strict=True):
+        rho, new = fit.derived["rho_median"], fit.new_study["rho"]
+        if fit.problem.scale == "yi":
+            rho, new = fit.parameters["mu"], fit.new_study["theta"]
+        table.add_row(
+            Text(cell.model),
+            Text(cell.prior_set),
+            cell.intervals,
+            str(fit.problem.evidence.k),
+            number(rho.median),
+            interval(rho),
+            number(new.median),
+            interval(new),
+            fit.engine,
+            fit.status,
+        )
+    on = "the scale of yi" if plan.evidence.scale == "yi" else "r"
+    say("")
+    say(f"posterior medians and {prob} intervals on {on} (rho_new: the true effect of a new study)")
+    Console().print(table)
+    shown = {(fit.status, reason) for fit in fits for reason in fit.reasons}
+    for status, reason in sorted(shown):
+        say(f"{status}: {reason}")
+
+
+class Progress:
+    """A progress bar over the fits of a plan, on standard error."""
+
+    def __init__(self, plan: Plan) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        from metarho.fitting import both_cover
+
+        seconds = sum(
+            plan.analysis.agreement and both_cover(cell.problem) for cell in plan.cells
+        )
+        self._bar = Bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("starting", total=len(plan.cells) + seconds)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def announce(self, event: str, problem: Problem | None) -> None:
+        """Show what goes on; ``fitted`` moves the bar."""
+        name = f" {problem.model.name} ({problem.intervals})" if problem is not None else ""
+        if event == "fitted":
+            self._bar.update(self._task, advance=1)
+        else:
+            self._bar.update(self._task, description=f"{event}{name}")
+        if not self._bar.console.is_terminal and event in ("compiling", "writing"):
+            self._bar.console.print(Text(f"{event}{name}"))
+
+    def warn(self, message: str) -> None:
+        """A line above the bar."""
+        self._bar.console.print(Text(message))

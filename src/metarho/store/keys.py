@@ -1,0 +1,66 @@
+"""The key of a fit: a hash of everything that its numbers depend on, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+
+from metarho.engines.problem import Problem
+from metarho.spec.analysis import Sampler
+
+# Raised when what is stored, or how it is computed, changes its meaning.
+FORMAT = 1
+
+_COMPUTES = {
+    "exact": ("numpy", "scipy"),
+    "nuts": ("numpy", "scipy", "pymc", "pytensor", "nutpie"),
+}
+
+
+def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 1) -> str:
+    """SHA-256 of canonical JSON of a problem, its engine and sampler.
+
+    In: the resolved model and priors; the rows used, sorted by study and effect, with labels;
+    moderators; intervals; engine and the versions of what computes; sampler and the run's seed.
+    Not in: file names, titles, row or column order, unused columns, interval, thresholds,
+    profiles. ``draws_factor`` sets apart the longer run that decides a disagreement.
+    """
+    model = problem.model
+    evidence, design = problem.evidence, problem.design
+    content = {
+        "format": FORMAT,
+        "model": {
+            "likelihood": model.likelihood,
+            "mods": model.mods,
+            "scale": model.scale,
+            "random": model.random,
+            "effects": model.effects,
+            "selection": model.model_dump(mode="json")["selection"],
+            "reference": dict(model.reference),
+            "custom": model.custom,
+        },
+        "priors": {name: str(applied.prior) for name, applied in problem.priors.items()},
+        "measure": problem.measure,
+        "intervals": problem.intervals,
+        "rows": [
+            [row.study, row.sample, row.effect, row.ni, row.yi, row.vi, row.lower, row.upper]
+            for row in evidence.rows
+        ],
+        "design": {
+            "names": list(design.names),
+            "levels": {name: list(levels) for name, levels in design.levels.items()},
+            "matrix": design.matrix.tolist(),
+        },
+        "engine": engine,
+        "versions": {name: version(name) for name in _COMPUTES[engine]},
+        "sampler": sampler.model_dump(),
+        "draws_factor": draws_factor,
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seed_of(key: str) -> int:
+    """The seed of a fit, from its key: it does not depend on what else runs."""
+    return int(key[:15], 16)
