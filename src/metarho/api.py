@@ -76,16 +76,16 @@ def run(config: str | Path, *, output: str | Path | None = None) -> Result:
     Raises InputError for anything wrong in what the config names, before writing.
     """
     from metarho.batch.plan import plan
-    from metarho.batch.run import execute
+    from metarho.report.publish import publish
 
     path = config if isinstance(config, Path) else find(config, "configs", Path.cwd())
     planned = plan(path, None if output is None else Path(output))
-    fits = execute(planned)
+    outcome = publish(planned)
     return Result(
         planned.folder,
         {
             (cell.model, cell.prior_set, cell.intervals): fitted
-            for cell, fitted in zip(planned.cells, fits, strict=True)
+            for cell, fitted in zip(planned.cells, outcome.fits, strict=True)
         },
     )
 

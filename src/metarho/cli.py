@@ -43,14 +43,14 @@ def run(
 ) -> None:
     """Run analyses: fit every model with every prior set, write tables and a report."""
     from metarho.batch.plan import plan_all
-    from metarho.batch.run import execute
+    from metarho.report.publish import publish
     from metarho.report.terminal import Progress, headline, say
 
     plans = plan_all([_config(name) for name in configs], output)
     worst = "ok"
     for plan in plans:
         with Progress(plan) as progress:
-            fits = execute(plan, progress.announce, progress.warn)
+            fits = publish(plan, progress.announce, progress.warn).fits
         headline(plan, fits)
         say(f"results: {plan.folder}")
         if any(fit.status == "not reportable" for fit in fits):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ from metarho.errors import InputError, did_you_mean, shown
 
 LARGEST_BYTES = 1_000_000
 DEEPEST_LEVEL = 30
+
+# Everything that could steer a terminal or turn text around; line ends may stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Frozen(BaseModel):
@@ -174,9 +178,10 @@ def _plain(
             line = node.lc.key(key)[0] + 1
             if not isinstance(key, str):
                 raise InputError(f"the key {shown(key)} must be text", place=f"{path}:{line}")
-            here = (*location, str(key))
+            name = _CONTROL.sub("", str(key))
+            here = (*location, name)
             lines[here] = line
-            plain[str(key)] = _plain(value, here, lines, path)
+            plain[name] = _plain(value, here, lines, path)
         return plain
     if isinstance(node, CommentedSeq):
         lines.setdefault(location, node.lc.line + 1)
@@ -197,7 +202,7 @@ def _plain(
                 f"{shown(float(node))} is not a finite number", place=f"{path}:{line_number}"
             )
         return float(node)
-    return str(node)
+    return _CONTROL.sub("", str(node))
 
 
 def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -154,7 +154,9 @@ class Axis:
 
 def legendre(place: Array, count: int) -> Array:
     """Legendre polynomials P_0 … P_{count-1} at each place: shape (..., count)."""
-    return np.asarray(np.polynomial.legendre.legvander(place, count - 1))
+    place = np.asarray(place, dtype=float)
+    # NumPy makes a scalar a vector of one.
+    return np.polynomial.legendre.legvander(place, count - 1).reshape(*place.shape, count)
 
 
 def refine(

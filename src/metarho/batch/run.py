@@ -1,0 +1,180 @@
+"""Run a plan: fit its cells, write tables and fits, and record what was done."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from metarho.batch.plan import Plan, file_names
+from metarho.batch.tables import audit_rows, prediction_rows, summary_rows, to_csv
+from metarho.engines.problem import Problem
+from metarho.fitting import Settings, fit_many
+from metarho.posterior.fit import Fit
+from metarho.predict.new_studies import Prediction, predict
+from metarho.store.files import write_text
+from metarho.store.save import save_fit
+from metarho.store.store import Store
+
+PACKAGES = ("metarho", "numpy", "scipy", "xarray", "arviz", "pymc", "pytensor", "nutpie")
+# What a run leaves in its folder; the next run removes what it no longer makes.
+MANIFEST = "run.json"
+
+
+def _ignore(event: str, problem: Problem | None) -> None:
+    """Tell nobody."""
+
+
+def _silent(message: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found: fits and predictions in the order of the plan's cells."""
+
+    plan: Plan
+    fits: tuple[Fit, ...]
+    predictions: tuple[tuple[Prediction, ...], ...]
+
+    def fit(self, model: str, prior_set: str, intervals: str) -> Fit:
+        """The fit of a cell."""
+        for cell, fit in zip(self.plan.cells, self.fits, strict=True):
+            if (cell.model, cell.prior_set, cell.intervals) == (model, prior_set, intervals):
+                return fit
+        raise KeyError((model, prior_set, intervals))
+
+
+def execute(
+    plan: Plan,
+    announce: Callable[[str, Problem | None], None] = _ignore,
+    warn: Callable[[str], None] = _silent,
+) -> Outcome:
+    """Fit every cell (through the store) and predict the new studies. Writes only to the store."""
+    analysis = plan.analysis
+    settings = Settings(
+        engine=analysis.engine,
+        agreement=analysis.agreement,
+        sampler=analysis.sampler,
+        interval=analysis.interval,
+        store=Store(plan.output / "store", warn),
+        announce=announce,
+    )
+    fits = fit_many([cell.problem for cell in plan.cells], settings)
+    announce("predicting", None)
+    predictions = tuple(
+        tuple(
+            prediction
+            for profile in analysis.new_studies
+            for prediction in predict(fit, profile, analysis.thresholds.rho)
+        )
+        for fit in fits
+    )
+    return Outcome(plan, tuple(fits), predictions)
+
+
+def write_results(outcome: Outcome) -> set[str]:
+    """Write tables, the resolved config and the fits; returns their paths below the folder."""
+    plan = outcome.plan
+    folder = plan.folder
+    texts = {
+        "summary.csv": to_csv(summary_rows(plan, outcome.fits)),
+        "audit.csv": to_csv(audit_rows(plan.evidence)),
+        "config.resolved.yaml": resolved_config(plan),
+    }
+    if plan.analysis.new_studies:
+        texts["predictions.csv"] = to_csv(prediction_rows(plan, outcome.predictions))
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    written = set(texts)
+    labels = [f"{cell.model}--{cell.prior_set}--{cell.intervals}" for cell in plan.cells]
+    for name, fit in zip(file_names(labels), outcome.fits, strict=True):
+        save_fit(fit, folder / "fits" / f"{name}.nc")
+        written.add(f"fits/{name}.nc")
+    return written
+
+
+def record(outcome: Outcome, written: set[str]) -> None:
+    """Write the run's record, and remove files of an earlier run that this one did not make."""
+    folder = outcome.plan.folder
+    _forget(folder, written)
+    content = {"files": sorted(written), **provenance(outcome.plan, outcome.fits)}
+    write_text(folder / MANIFEST, json.dumps(content, indent=1) + "\n")
+
+
+def provenance(plan: Plan, fits: Sequence[Fit]) -> dict[str, object]:
+    """Versions, platform and the keys of the fits."""
+    return {
+        "config": plan.config.name,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "models": {name: path.name for name, (_, path) in plan.models.items()},
+        "cells": [
+            {
+                "model": cell.model,
+                "priors": cell.prior_set,
+                "intervals": cell.intervals,
+                "engine": fit.engine,
+                "seed": fit.seed,
+                "status": fit.status,
+            }
+            for cell, fit in zip(plan.cells, fits, strict=True)
+        ],
+    }
+
+
+def resolved_config(plan: Plan) -> str:
+    """Everything that the run resolved, as YAML: defaults filled in, models and priors in full."""
+    content = plan.analysis.model_dump(mode="json", exclude={"name"})
+    content["new_studies"] = [
+        profile.model_dump(mode="json", exclude_none=True) for profile in plan.analysis.new_studies
+    ]
+    content["resolved"] = {
+        "models": {
+            name: model.model_dump(mode="json", exclude={"name"})
+            for name, (model, _) in plan.models.items()
+        },
+        "cells": [
+            {
+                "model": cell.model,
+                "priors": cell.prior_set,
+                "intervals": cell.intervals,
+                "engine": cell.engine,
+                "reason": cell.reason,
+                "parameters": {
+                    name: str(applied.prior) for name, applied in cell.problem.priors.items()
+                },
+                "levels": {n: list(levels) for n, levels in cell.problem.design.levels.items()},
+            }
+            for cell in plan.cells
+        ],
+        "remarks": list(plan.remarks),
+    }
+    stream = io.StringIO()
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.width = 100
+    writer.dump(content, stream)
+    return stream.getvalue()
+
+
+def _forget(folder: Path, written: set[str]) -> None:
+    """Remove files of an earlier run that this one did not make. Other files stay."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return
+    try:
+        earlier = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError):
+        return
+    for name in set(earlier) - written:
+        path = (folder / str(name)).resolve()
+        if path.is_relative_to(folder.resolve()) and path.is_file():
+            path.unlink()

@@ -1,0 +1,137 @@
+"""Prior and posterior of the mean and of heterogeneity, a row a prior set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from metarho.batch.tables import Row
+from metarho.engines.exact.priors import log_density
+from metarho.posterior.fit import Fit
+from metarho.posterior.marginals import Marginal, Point
+from metarho.posterior.prior_draws import draw_prior
+from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, bare, canvas
+from metarho.spec.priors import Prior
+
+type Array = NDArray[np.float64]
+
+_LINES = {"use": (BLUE, "-", "posterior, intervals used"),
+          "drop": (ORANGE, "--", "posterior, intervals dropped")}
+_POINTS = 300
+
+
+def prior_posterior(
+    fits: Mapping[tuple[str, str], Fit], prior_sets: Sequence[str], name: str, title: str
+) -> Drawing:
+    """``fits`` by (prior set, intervals), all of one model; densities on the model's scale.
+
+    In nested models the heterogeneity shown is the total sd.
+    """
+    some = next(iter(fits.values()))
+    columns = ["mu", "tau"] if some.problem.model.levels else ["mu"]
+    data: list[Row] = []
+    with canvas(7.2, 1.45 * len(prior_sets) + 0.7) as figure:
+        grid = figure.subplots(len(prior_sets), len(columns), squeeze=False)
+        for column, parameter in enumerate(columns):
+            span = _span([fit for fit in fits.values()], parameter)
+            for line, prior_set in enumerate(prior_sets):
+                axes = grid[line, column]
+                here = {key[1]: fit for key, fit in fits.items() if key[0] == prior_set}
+                data += _panel(axes, here, parameter, span, prior_set)
+                if column == 0:
+                    axes.set_ylabel(prior_set, parse_math=False)
+            grid[-1, column].set_xlabel(_name(some, parameter))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, parse_math=False)
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+    sets = ", ".join(prior_sets)
+    return Drawing(
+        name, figure, data, f"Prior and posterior densities of {_name(some, 'mu')} and "
+        f"heterogeneity under the prior sets {sets}."
+    )
+
+
+def _name(fit: Fit, parameter: str) -> str:
+    scale = {"z": "Fisher z", "r": "r", "yi": "yi"}[fit.problem.scale]
+    if parameter == "mu":
+        return f"mu ({scale})"
+    total = " total" if len(fit.problem.model.levels) > 1 else ""
+    return f"tau{total} ({scale})"
+
+
+def _posterior(fit: Fit, parameter: str) -> Marginal:
+    if parameter == "mu" or len(fit.problem.model.levels) == 1:
+        name = "mu" if parameter == "mu" else next(iter(fit.problem.model.level_sds.values()))
+        return fit.posterior.parameters[name]
+    from metarho.posterior.sampled import Sample, Sampled
+
+    assert isinstance(fit.posterior, Sampled)
+    return Sample(np.sqrt(fit.posterior.total_variance))
+
+
+def _prior_density(fit: Fit, parameter: str, x: Array) -> Array | None:
+    """The prior's density at x; None where it has none to draw."""
+    problem = fit.problem
+    sds = list(problem.model.level_sds.values())
+    single = parameter if parameter in problem.priors else sds[0] if len(sds) == 1 else None
+    if single is not None:
+        prior = problem.prior(single)
+        return None if prior.is_point or not prior.proper else _density(prior, x)
+    from metarho.posterior.sampled import Sample
+
+    # The prior of a total has no formula: drawn from its parts, with a fixed stream.
+    rng = np.random.default_rng(0)
+    parts = [draw_prior(problem.prior(sd), rng, 40_000) for sd in sds]
+    total = np.sqrt(np.sum([part**2 for part in parts if part is not None], axis=0))
+    return Sample(total[None, :]).density(x)
+
+
+def _density(prior: Prior, x: Array) -> Array:
+    lower, upper = prior.support
+    inside = (x >= lower) & (x <= upper)
+    with np.errstate(all="ignore"):
+        return np.where(inside, np.exp(log_density(prior, np.where(inside, x, lower + 1e-9))), 0.0)
+
+
+def _span(fits: Sequence[Fit], parameter: str) -> tuple[float, float]:
+    ranges = [_posterior(fit, parameter).range(0.0005) for fit in fits]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    pad = 0.15 * (high - low) or 0.1
+    return (0.0 if parameter == "tau" else low - pad), high + pad
+
+
+def _panel(
+    axes: Axes, fits: Mapping[str, Fit], parameter: str, span: tuple[float, float], prior_set: str
+) -> list[Row]:
+    x = np.linspace(*span, _POINTS)
+    prior = _prior_density(next(iter(fits.values())), parameter, x)
+    rows: list[Row] = []
+    if prior is not None:
+        axes.plot(x, prior, color=GREY, linewidth=1.0, linestyle=":", label="prior")
+        rows += _rows(prior_set, parameter, "prior", x, prior)
+    for intervals, fit in fits.items():
+        colour, dashes, label = _LINES[intervals]
+        marginal = _posterior(fit, parameter)
+        if isinstance(marginal, Point):
+            axes.axvline(marginal.value, color=colour, linestyle=dashes, label=label)
+            continue
+        density = marginal.density(x)
+        axes.plot(x, density, color=colour, linewidth=1.3, linestyle=dashes, label=label)
+        rows += _rows(prior_set, parameter, f"posterior, {intervals}", x, density)
+    axes.set_xlim(*span)
+    axes.set_ylim(bottom=0)
+    bare(axes)
+    if parameter == "mu":
+        axes.axvline(0, color=GREY, linewidth=0.6, zorder=0)
+    return rows
+
+
+def _rows(prior_set: str, parameter: str, which: str, x: Array, density: Array) -> list[Row]:
+    return [
+        {"priors": prior_set, "parameter": parameter, "density_of": which,
+         "x": float(a), "density": float(b)}
+        for a, b in zip(x, density, strict=True)
+    ]
