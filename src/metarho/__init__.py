@@ -1,9 +1,9 @@
 """metarho: a Bayesian workbench for meta-analyses of correlations.
 
-    studies = metarho.load_studies("internet-alliance", where='role == "main"')
-    model = metarho.load_model("random-effects")
-    fit = metarho.fit(model, studies, priors={"mu": "Normal(mu=0, sigma=1)"})
-    fit.parameters["mu"], fit.derived["rho_median"], fit.tree
+studies = metarho.load_studies("internet-alliance", where='role == "main"')
+model = metarho.load_model("random-effects")
+fit = metarho.fit(model, studies, priors={"mu": "Normal(mu=0, sigma=1)"})
+fit.parameters["mu"], fit.derived["rho_median"], fit.tree
 """
 
 from __future__ import annotations

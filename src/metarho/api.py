@@ -63,9 +63,7 @@ def fit(
         engine=engine, agreement=agreement, sampler=Sampler(seed=seed), interval=Interval()
     )
     if announce is not None:
-        settings = Settings(
-            engine, agreement, settings.sampler, settings.interval, None, announce
-        )
+        settings = Settings(engine, agreement, settings.sampler, settings.interval, None, announce)
     (result,) = fit_many([problem], settings)
     return result
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -16,6 +16,11 @@ from metarho.errors import FitError, InputError
 
 if TYPE_CHECKING:
     from metarho.posterior.fit import Fit
+
+# The same words as in spec/analysis.py, which is not loaded for help.
+Measure = Literal["ZCOR", "COR", "GEN"]
+Engine = Literal["auto", "exact", "nuts"]
+Intervals = Literal["use", "drop"]
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
@@ -73,7 +78,7 @@ def check(configs: Configs) -> None:
 @app.command()
 def fit(
     data: Annotated[str, typer.Argument(help="A table (.csv .tsv .parquet .xlsx) or shipped set.")],
-    measure: Annotated[str, typer.Option(help="ZCOR, COR or GEN.")] = "ZCOR",
+    measure: Annotated[Measure, typer.Option(help="metafor's code of the effect size.")] = "ZCOR",
     columns: Annotated[
         str | None, typer.Option(help="Roles: ri=r,ni=n,study=study,effect=id.")
     ] = None,
@@ -82,11 +87,11 @@ def fit(
     prior: Annotated[
         list[str] | None, typer.Option(help="'mu=Normal(mu=0, sigma=1)'; may be repeated.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="auto, exact or nuts.")] = "auto",
+    engine: Annotated[Engine, typer.Option(help="How the posterior is computed.")] = "auto",
     agreement: Annotated[
         bool, typer.Option("--agreement", help="Run the second engine too and compare.")
     ] = False,
-    intervals: Annotated[str, typer.Option(help="use or drop rows that printed no r.")] = "use",
+    intervals: Annotated[Intervals, typer.Option(help="Rows that printed no r.")] = "use",
     where: Annotated[str | None, typer.Option(help="Rows to keep: 'year > 2010'.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sampled engine.", min=0)] = 20261122,
     save: Annotated[Path | None, typer.Option(help="Write the fit to this NetCDF file.")] = None,
@@ -96,29 +101,22 @@ def fit(
     from metarho.api import fit as fit_model
     from metarho.api import load_model, load_studies
 
-    for name, value, allowed in (
-        ("--measure", measure, ("ZCOR", "COR", "GEN")),
-        ("--engine", engine, ("auto", "exact", "nuts")),
-        ("--intervals", intervals, ("use", "drop")),
-    ):
-        if value not in allowed:
-            raise InputError(f"{name} is {', '.join(allowed)}, not {value!r}")
     if save is not None and save.suffix != ".nc":
         raise InputError(f"--save writes NetCDF: the name ends in .nc, not {save.name!r}")
     if save is not None and not save.parent.is_dir():
         raise InputError(f"--save: there is no folder {save.parent}")
     studies = load_studies(
         data,
-        measure=measure,  # type: ignore[arg-type]
+        measure=measure,
         columns=_columns(columns),
         where=where,
-        intervals=intervals,  # type: ignore[arg-type]
+        intervals=intervals,
     )
     result = fit_model(
         load_model(model, mods=mods),
         studies,
         priors=_priors(prior or []),
-        engine=engine,  # type: ignore[arg-type]
+        engine=engine,
         agreement=agreement,
         seed=seed,
     )
@@ -187,8 +185,7 @@ def _priors(texts: list[str]) -> dict[str, str]:
         match = re.fullmatch(r"\s*(\w+(?:\[.*\])?)\s*=\s*(.+)", text, flags=re.DOTALL)
         if match is None:
             raise InputError(
-                f"--prior: {text!r} is not parameter=prior, for instance "
-                "'mu=Normal(mu=0, sigma=1)'"
+                f"--prior: {text!r} is not parameter=prior, for instance 'mu=Normal(mu=0, sigma=1)'"
             )
         if match[1] in priors:
             raise InputError(f"--prior: {match[1]} is given twice")

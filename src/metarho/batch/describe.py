@@ -28,9 +28,7 @@ def describe(plan: Plan) -> list[str]:
     for name, (model, path) in plan.models.items():
         lines.append(f"model {name} ({path}): {heterogeneity_in_words(model)}")
         cells = [cell for cell in plan.cells if cell.model == name]
-        reference = {
-            factor: levels[0] for factor, levels in cells[0].problem.design.levels.items()
-        }
+        reference = {factor: levels[0] for factor, levels in cells[0].problem.design.levels.items()}
         if reference:
             said = ", ".join(f"{factor} {level}" for factor, level in reference.items())
             lines.append(f"  mu, and the prior on it, is about the reference row: {said}")

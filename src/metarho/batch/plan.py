@@ -95,9 +95,7 @@ def plan(config: Path, output: Path | None = None) -> Plan:
     _check_reached(analysis, document, reached)
     _check_profiles(analysis, document, cells, studies)
     root = output or _default_output(here)
-    return Plan(
-        config, analysis, studies, models, tuple(cells), _remarks(analysis, cells), root
-    )
+    return Plan(config, analysis, studies, models, tuple(cells), _remarks(analysis, cells), root)
 
 
 def plan_all(configs: list[Path], output: Path | None = None) -> list[Plan]:
@@ -190,9 +188,7 @@ def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
                 }
             )
             if without:
-                remarks.append(
-                    f"prior set {name}: {parameter} has no use in {', '.join(without)}"
-                )
+                remarks.append(f"prior set {name}: {parameter} has no use in {', '.join(without)}")
     for profile in analysis.new_studies:
         for column in profile.moderators:
             unused = sorted({c.model for c in cells if column not in c.problem.design.cells})

@@ -157,9 +157,8 @@ def resolved_config(plan: Plan) -> str:
         "remarks": list(plan.remarks),
     }
     stream = io.StringIO()
-    writer = YAML(typ="safe", pure=True)
+    writer = YAML()
     writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.width = 100
     writer.dump(content, stream)
     return stream.getvalue()

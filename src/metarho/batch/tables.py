@@ -7,6 +7,8 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from metarho.batch.plan import Plan
 from metarho.data.studies import Studies
 from metarho.posterior.fit import Fit
@@ -24,7 +26,7 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
     """One row a quantity: parameters, derived quantities, the new study, P(rho > t), evidence."""
     rows: list[Row] = []
     for cell, fit in zip(plan.cells, fits, strict=True):
-        head = {
+        head: dict[str, Value] = {
             "model": cell.model,
             "priors": cell.prior_set,
             "intervals": cell.intervals,
@@ -60,9 +62,7 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
         add("theta_new", scale, fit.new_study["theta"])
         add("rho_new", "r", fit.new_study["rho"])
         for threshold, probability in threshold_probabilities(plan, fit):
-            rows.append(
-                {**head, "quantity": f"P(rho_median > {threshold:g})", "mean": probability}
-            )
+            rows.append({**head, "quantity": f"P(rho_median > {threshold:g})", "mean": probability})
         rows.append({**head, "quantity": "log_evidence", "mean": fit.log_evidence})
     return rows
 
@@ -72,16 +72,14 @@ def threshold_probabilities(plan: Plan, fit: Fit) -> list[tuple[float, float]]:
     if fit.problem.scale == "yi":
         return []
     posterior = fit.posterior
-    median = posterior.rho(posterior.mean_of(posterior.head))  # type: ignore[arg-type]
+    median = posterior.rho(posterior.mean_of(posterior.head))
     return [
-        (threshold, 1 - float(median.cdf(threshold)))  # type: ignore[arg-type]
+        (threshold, 1 - float(median.cdf(np.array(threshold))))
         for threshold in plan.analysis.thresholds.rho
     ]
 
 
-def prediction_rows(
-    plan: Plan, predictions: Sequence[Sequence[Prediction]]
-) -> list[Row]:
+def prediction_rows(plan: Plan, predictions: Sequence[Sequence[Prediction]]) -> list[Row]:
     """One row a profile and quantity of each cell."""
     rows: list[Row] = []
     for cell, found in zip(plan.cells, predictions, strict=True):

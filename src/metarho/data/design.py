@@ -133,9 +133,7 @@ def encode_studies(
     return Design(formula, tuple(spec.column_names), tuple(terms), levels, cells, values)
 
 
-def _ordered_levels(
-    name: str, cells: tuple[Cell, ...], reference: str | None
-) -> tuple[str, ...]:
+def _ordered_levels(name: str, cells: tuple[Cell, ...], reference: str | None) -> tuple[str, ...]:
     found = sorted({text(cell) for cell in cells}, key=_natural)
     if reference is None:
         return tuple(found)
@@ -183,7 +181,7 @@ def _frame(
 
 
 def _matrix(formula: str, frame: pd.DataFrame) -> Any:
-    """formulaic's model matrix, with no names but the columns and formulaic's own transforms."""
+    """Formulaic's model matrix, with no names but the columns and formulaic's own transforms."""
     import formulaic
 
     try:

@@ -41,9 +41,7 @@ def keeps(condition: Filter, table: Table) -> list[bool]:
             ]
 
 
-def _holds(
-    cell: Cell, symbol: str, values: tuple[Literal, ...], column: str, place: str
-) -> bool:
+def _holds(cell: Cell, symbol: str, values: tuple[Literal, ...], column: str, place: str) -> bool:
     if symbol in ("in", "not in"):
         found = any(_compare(cell, "==", value, column, place) for value in values)
         return found if symbol == "in" else not found

@@ -188,7 +188,14 @@ def _filtered(table: Table, index: int, roles: Mapping[str, str]) -> Row:
 
     study = label("study")
     return Row(
-        table.places[index], index, study, study, label("effect"), "", False, "removed by the filter"
+        table.places[index],
+        index,
+        study,
+        study,
+        label("effect"),
+        "",
+        False,
+        "removed by the filter",
     )
 
 
@@ -249,9 +256,7 @@ def _row(
     )
 
 
-def _gen_row(
-    row: Row, values: Mapping[str, float | None], roles: Mapping[str, str]
-) -> Row:
+def _gen_row(row: Row, values: Mapping[str, float | None], roles: Mapping[str, str]) -> Row:
     role = "vi" if "vi" in roles else "sei"
     spread = values.get(role)
     if spread is not None and spread <= 0:

@@ -108,8 +108,9 @@ def _read_text(path: Path, delimiter: str) -> Table:
             reader = csv.reader(stream, delimiter=delimiter, strict=True)
             header = next(reader, None)
             if header is None:
-                raise InputError("is empty; a header and at least one row are needed",
-                                 place=str(path))
+                raise InputError(
+                    "is empty; a header and at least one row are needed", place=str(path)
+                )
             names = _checked_header(header, path)
             rows: list[list[str]] = []
             places: list[str] = []

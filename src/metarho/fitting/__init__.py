@@ -5,7 +5,7 @@ Everything that needs a posterior gets it here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -121,9 +121,7 @@ def _solve(
     wanted: Sequence[tuple[Problem, str]], settings: Settings, draws_factor: int = 1
 ) -> list[Quadrature | Draws]:
     """Results from the store or the engines, in order."""
-    keys = [
-        key_of(problem, engine, settings.sampler, draws_factor) for problem, engine in wanted
-    ]
+    keys = [key_of(problem, engine, settings.sampler, draws_factor) for problem, engine in wanted]
     found: dict[str, Quadrature | Draws] = {}
     todo: dict[tuple[object, ...], list[tuple[str, Problem]]] = {}
     for key, (problem, engine) in zip(keys, wanted, strict=True):
@@ -144,27 +142,29 @@ def _solve(
 
 def _solve_group(
     engine: str, group: list[tuple[str, Problem]], settings: Settings, draws_factor: int
-) -> list[tuple[str, Quadrature | Draws]]:
-    problems = [problem for _, problem in group]
-    solved: list[tuple[str, Quadrature | Draws]] = []
-    if engine == "exact":
-        stream = exact.fit_many(problems)
-    else:
-        position = iter(problems)
-        current = problems[0]
-
-        def announce(stage: str) -> None:
-            nonlocal current
-            if stage == "sampling":
-                current = next(position)
-            settings.announce(stage, current)
-
-        sampler = settings.sampler.model_copy(
-            update={"draws": settings.sampler.draws * draws_factor}
-        )
-        seeds = [seed_of(key) for key, _ in group]
-        stream = nuts.fit_many(list(zip(problems, seeds, strict=True)), sampler, announce)
+) -> Iterator[tuple[str, Quadrature | Draws]]:
+    """Results of problems of one structure, each as soon as it is there."""
+    stream = _stream(engine, group, settings, draws_factor)
     for (key, problem), result in zip(group, stream, strict=True):
-        solved.append((key, result))
+        yield key, result
         settings.announce("fitted", problem)
-    return solved
+
+
+def _stream(
+    engine: str, group: list[tuple[str, Problem]], settings: Settings, draws_factor: int
+) -> Iterator[Quadrature | Draws]:
+    problems = [problem for _, problem in group]
+    if engine == "exact":
+        return exact.fit_many(problems)
+    position = iter(problems)
+    current = problems[0]
+
+    def announce(stage: str) -> None:
+        nonlocal current
+        if stage == "sampling":
+            current = next(position)
+        settings.announce(stage, current)
+
+    sampler = settings.sampler.model_copy(update={"draws": settings.sampler.draws * draws_factor})
+    seeds = [seed_of(key) for key, _ in group]
+    return nuts.fit_many(list(zip(problems, seeds, strict=True)), sampler, announce)

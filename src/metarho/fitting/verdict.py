@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from metarho.engines.exact.quadrature import Quadrature
@@ -26,9 +27,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def judge(
-    problem: Problem, result: Quadrature | Draws, agreement: Agreement | None
-) -> Verdict:
+def judge(problem: Problem, result: Quadrature | Draws, agreement: Agreement | None) -> Verdict:
     """The verdict on a result."""
     failures: list[str] = []
     warnings: list[str] = []
@@ -47,21 +46,21 @@ def judge(
     return Verdict(status, tuple(failures + warnings))
 
 
-def _judge_draws(
-    problem: Problem, draws: Draws, failures: list[str], warnings: list[str]
-) -> None:
+def _judge_draws(problem: Problem, draws: Draws, failures: list[str], warnings: list[str]) -> None:
     from metarho.posterior.sampled import diagnostics
 
     found = diagnostics(problem, draws)
-    for name, label, bad in (
-        ("r_hat", "R-hat", lambda x: not x <= HIGHEST_R_HAT),
-        ("ess_bulk", "bulk ESS", lambda x: not x >= LEAST_ESS),
-        ("ess_tail", "tail ESS", lambda x: not x >= LEAST_ESS),
-    ):
+    limits = (
+        ("r_hat", "R-hat", -math.inf, HIGHEST_R_HAT),
+        ("ess_bulk", "bulk ESS", LEAST_ESS, math.inf),
+        ("ess_tail", "tail ESS", LEAST_ESS, math.inf),
+    )
+    for name, label, least, most in limits:
         by_parameter = found[name]
         assert isinstance(by_parameter, dict)
         for parameter, value in by_parameter.items():
-            if bad(value):
+            # Not `or`: a diagnostic that is not a number is a failure too.
+            if not least <= value <= most:
                 failures.append(f"{label} of {parameter} is {value:.4g}; run more draws")
     divergences = found["divergences"]
     if divergences:

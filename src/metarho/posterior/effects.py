@@ -38,7 +38,7 @@ class Hyperparameters:
 
 
 def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
-    """theta of every row given each draw of the hyperparameters: (N, k)."""
+    """Theta of every row given each draw of the hyperparameters: (N, k)."""
     evidence, layout = problem.evidence, lay_out(problem)
     mean = given.coefficients @ problem.design.matrix.T
     tau2_study, tau2_effect = given.tau2_study[:, None], given.tau2_effect[:, None]
@@ -73,7 +73,7 @@ def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Genera
 
 
 def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
-    """log p(all rows of a study | hyperparameters), true effects integrated out: (N, studies)."""
+    """Log p(all rows of a study | hyperparameters), true effects integrated out: (N, studies)."""
     evidence = problem.evidence
     mean = given.coefficients @ problem.design.matrix.T
     result = np.empty((len(mean), len(evidence.study_names)))
@@ -99,7 +99,7 @@ def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
 
 
 def _rows(problem: Problem, rows: NDArray[np.intp], mean: Array, sd: Array) -> Array:
-    """log p(row) for rows that are independent given mean and sd (..., rows)."""
+    """Log p(row) for rows that are independent given mean and sd (..., rows)."""
     evidence = problem.evidence
     mean, sd = np.broadcast_arrays(mean, sd)
     result = np.empty(mean.shape)
@@ -116,7 +116,7 @@ def _rows(problem: Problem, rows: NDArray[np.intp], mean: Array, sd: Array) -> A
 
 
 def _joint_normal(residual: Array, d: Array, tau2_study: Array) -> Array:
-    """log N(residual; 0, diag(d) + tau2_study·11ᵀ) for each draw."""
+    """Log N(residual; 0, diag(d) + tau2_study·11ᵀ) for each draw."""
     s, r = (1 / d).sum(axis=1), (residual / d).sum(axis=1)
     inside = (np.log(d) + _LOG_2PI + residual**2 / d).sum(axis=1)
     between = np.log1p(tau2_study * s) - tau2_study * r**2 / (1 + tau2_study * s)
@@ -137,4 +137,3 @@ def _truncated_normal(
     log_p = np.logaddexp(log_ndtr(low), np.log(rng.uniform(size=a.shape)) + mass)
     x = ndtri_exp(np.minimum(log_p, 0.0))
     return np.asarray(np.clip(mean + sd * np.where(flip, -x, x), lower, upper))
-

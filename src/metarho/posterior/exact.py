@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,9 +27,11 @@ from metarho.posterior.marginals import (
     Transformed,
     as_correlation,
     curve_of,
+    median_and_interval,
 )
 
 type Array = NDArray[np.float64]
+type Function = Callable[[Array, Array], Array]
 
 # Nodes with less mass than this cannot move a number that is printed to 1e-10.
 _LEAST_MASS = 1e-17
@@ -81,11 +83,15 @@ class Exact:
         do not bound tau, nor the mean on their open side.
         """
         evidence = self.problem.evidence
-        bounded = ~evidence.is_interval | (np.isfinite(evidence.lower) & np.isfinite(evidence.upper))
+        bounded = ~evidence.is_interval | (
+            np.isfinite(evidence.lower) & np.isfinite(evidence.upper)
+        )
         k_b = int(bounded.sum())
         mu_tail = tail_index(self.problem.prior("mu"))
         flat = sum(not self.problem.prior(name).proper for name in self.problem.coefficients)
-        tau_tail = tail_index(self.problem.prior("tau")) if "tau" in self.problem.priors else math.inf
+        tau_tail = (
+            tail_index(self.problem.prior("tau")) if "tau" in self.problem.priors else math.inf
+        )
         along_tau = tau_tail + k_b - flat - 1
         both = tau_tail + mu_tail + k_b - 2 if math.isfinite(mu_tail) and flat == 0 else math.inf
         along_mu = mu_tail - 1 if k_b == 0 else math.inf
@@ -120,14 +126,13 @@ class Exact:
             return self.mean_of(row)
         convolution = _Convolution(q.mu, q.mass, np.sqrt(variance_new))
         base = Curve(q.mu, q.mass.sum(axis=0) / q.mu.weights)
-        centre, sd = base.expect(lambda x: x), math.sqrt(
-            base.expect(lambda x: x**2) - base.expect(lambda x: x) ** 2
+        centre, sd = (
+            base.expect(lambda x: x),
+            math.sqrt(base.expect(lambda x: x**2) - base.expect(lambda x: x) ** 2),
         )
         reach = float(np.abs(q.mu.to_x(q.mu.breaks) - centre).max())
         reach += 9.5 * float(np.sqrt(variance_new[self._tau_mass > _LEAST_MASS]).max())
-        return curve_of(
-            convolution.density, centre, sd, (-math.inf, math.inf), reach, self.moments
-        )
+        return curve_of(convolution.density, centre, sd, (-math.inf, math.inf), reach, self.moments)
 
     def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
         """rho_mean at a row: the mean correlation over the distribution of true effects.
@@ -143,20 +148,14 @@ class Exact:
             given: _Normals | _Panels = _Normals(mean[alive], np.sqrt(variance[alive]))
         else:
             given = _Panels(q.mu, q.mass[alive])
-        first = float(share @ given.expect(lambda x, t: average_correlation(x, t), tau))
+        first = float(share @ given.expect(average_correlation, tau))
         second = float(share @ given.expect(lambda x, t: average_correlation(x, t) ** 2, tau))
 
         def cdf(rho: float) -> float:
             return float(share @ given.cdf(_mean_for(rho, tau)))
 
-        tail = (1 - prob) / 2
         quantile = np.vectorize(lambda p: _invert(cdf, p), otypes=[float])
-        if kind == "hdi":
-            from metarho.posterior.marginals import _median_and_interval
-
-            median, lower, upper = _median_and_interval(quantile, prob, kind)
-        else:
-            median, lower, upper = (float(x) for x in quantile(np.array([0.5, tail, 1 - tail])))
+        median, lower, upper = median_and_interval(quantile, prob, kind)
         return Summary(first, math.sqrt(max(0.0, second - first**2)), median, lower, upper)
 
     def i2(self) -> Marginal | None:
@@ -173,7 +172,7 @@ class Exact:
             lambda tau: 200 * tau * s2 / (tau**2 + s2) ** 2,
         )
 
-    def rho(self, base: Curve | Point) -> Marginal:
+    def rho(self, base: Marginal) -> Marginal:
         """A quantity of the model's scale as a correlation."""
         return as_correlation(base) if self.problem.scale == "z" else base
 
@@ -230,7 +229,7 @@ class _Normals:
             scaled = (x - self.mean) / self.sd
         return np.where(self.sd > 0, ndtr(scaled), np.where(x >= self.mean, 1.0, 0.0))
 
-    def expect(self, function, tau: Array) -> Array:  # type: ignore[no-untyped-def]
+    def expect(self, function: Function, tau: Array) -> Array:
         """E[function(mean, tau)] at each tau; finer where the mean is spread over many units."""
         result = np.empty(len(tau))
         finer = np.ceil(np.clip(self.sd / np.maximum(tau, 1.0), 1.0, 1000.0)).astype(int)
@@ -270,7 +269,7 @@ class _Panels:
         within = np.einsum("in,in->i", running[row, panel], legendre(place, self.axis.order + 1))
         return np.asarray(starts[row, panel] + within)
 
-    def expect(self, function, tau: Array) -> Array:  # type: ignore[no-untyped-def]
+    def expect(self, function: Function, tau: Array) -> Array:
         """E[function(mean, tau)] at each tau."""
         result = np.empty(len(tau))
         for start in range(0, len(tau), 50):
@@ -334,7 +333,7 @@ def _mean_for(rho: float, tau: Array) -> Array:
     return np.asarray(mu)
 
 
-def _invert(cdf, share: float) -> float:  # type: ignore[no-untyped-def]
+def _invert(cdf: Callable[[float], float], share: float) -> float:
     """The correlation below which a share lies: regula falsi (Illinois) on atanh."""
     low, high = -19.0, 19.0
     f_low, f_high = cdf(math.tanh(low)) - share, cdf(1 - 1e-15) - share
@@ -360,8 +359,3 @@ def _invert(cdf, share: float) -> float:  # type: ignore[no-untyped-def]
             f_low = f_low / 2 if side == 1 else f_low
             side = 1
     return math.tanh(z)
-
-
-def summaries(exact: Exact, prob: float, kind: Kind) -> Mapping[str, Summary]:
-    """The five numbers of every parameter."""
-    return {name: marginal.summary(prob, kind) for name, marginal in exact.parameters.items()}

@@ -126,7 +126,7 @@ class Fit:
     def _rho(self, theta: Marginal) -> Summary:
         if self.problem.scale == "yi":
             return NOTHING
-        return self._summary(self.posterior.rho(theta))  # type: ignore[arg-type]
+        return self._summary(self.posterior.rho(theta))
 
 
 def as_dict(fit: Fit) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -148,7 +148,7 @@ class Curve:
         sd = None
         if mean is not None and self.moments > 2:
             sd = math.sqrt(max(0.0, self.expect(lambda x: (x - mean) ** 2)))
-        median, lower, upper = _median_and_interval(self.quantile, prob, kind)
+        median, lower, upper = median_and_interval(self.quantile, prob, kind)
         return Summary(mean, sd, median, lower, upper)
 
     def range(self, outside: float) -> tuple[float, float]:
@@ -173,7 +173,7 @@ class Transformed:
         """Mean, sd, median and interval on the new scale."""
         mean = self.base.expect(self.forward)
         sd = math.sqrt(max(0.0, self.base.expect(lambda x: (self.forward(x) - mean) ** 2)))
-        median, lower, upper = _median_and_interval(
+        median, lower, upper = median_and_interval(
             lambda p: self.forward(self.base.quantile(p)), prob, kind
         )
         return Summary(mean, sd, median, lower, upper)
@@ -193,10 +193,12 @@ class Transformed:
         return float(self.forward(np.array(low))), float(self.forward(np.array(high)))
 
 
-def as_correlation(base: Curve | Point) -> Transformed | Point:
-    """tanh of a quantity on Fisher's z."""
+def as_correlation(base: Marginal) -> Marginal:
+    """Tanh of a curve or point on Fisher's z."""
     if isinstance(base, Point):
         return Point(math.tanh(base.value))
+    if not isinstance(base, Curve):
+        raise TypeError(f"{type(base).__name__} is on the r scale already")
     return Transformed(
         base, np.tanh, lambda r: np.arctanh(np.clip(r, -1, 1)), lambda z: 1 / np.cosh(z) ** 2
     )
@@ -220,8 +222,8 @@ def curve_of(
     start, end = first.to_u(np.array([lower, upper]))
     axis = Axis("sinh", centre, scale, np.linspace(start, end, max(3, math.ceil(end - start)) + 1))
 
-    def log_density(axes: object) -> Array:
-        (at,) = axes  # type: ignore[misc]
+    def log_density(axes: Sequence[Axis]) -> Array:
+        (at,) = axes
         with np.errstate(divide="ignore"):
             return np.log(density(at.nodes))
 
@@ -230,13 +232,11 @@ def curve_of(
     return Curve(axis, values / float(values @ axis.weights), moments)
 
 
-def _median_and_interval(
+def median_and_interval(
     quantile: Callable[[Array], Array], prob: float, kind: Kind
 ) -> tuple[float, float, float]:
-    if kind == "hdi":
-        lower_share = _shortest_start(quantile, prob)
-    else:
-        lower_share = (1 - prob) / 2
+    """Median, lower and upper end of an interval, from a quantile function."""
+    lower_share = _shortest_start(quantile, prob) if kind == "hdi" else (1 - prob) / 2
     shares = np.array([0.5, lower_share, lower_share + prob])
     median, lower, upper = quantile(np.clip(shares, 0.0, 1.0))
     return float(median), float(lower), float(upper)

@@ -40,7 +40,7 @@ class Sample:
     def cdf(self, x: Array) -> Array:
         """Share of draws of at most x."""
         ordered = np.sort(self.draws.ravel())
-        return np.searchsorted(ordered, np.asarray(x), side="right") / len(ordered)
+        return np.asarray(np.searchsorted(ordered, np.asarray(x), side="right") / len(ordered))
 
     @cached_property
     def _kde(self) -> tuple[Array, Array]:
@@ -50,7 +50,10 @@ class Sample:
     def density(self, x: Array) -> Array:
         """ArviZ's kernel density at x."""
         grid, density = self._kde
-        return np.interp(np.asarray(x, dtype=float), grid, density, left=0.0, right=0.0)
+        x = np.asarray(x, dtype=float)
+        # A density that ends at a bound is drawn up to it, a grid step short of which draws end.
+        near = x >= grid[0] - (grid[-1] - grid[0]) / 100
+        return np.where(near, np.interp(x, grid, density, right=0.0), 0.0)
 
     def range(self, outside: float) -> tuple[float, float]:
         """Quantiles of the draws."""
@@ -96,7 +99,8 @@ class Sampled:
     def level_variances(self) -> dict[str, Array]:
         """Draws of the variance on each level."""
         return {
-            level: self.all_parameters[sd] ** 2 for level, sd in self.problem.model.level_sds.items()
+            level: self.all_parameters[sd] ** 2
+            for level, sd in self.problem.model.level_sds.items()
         }
 
     @cached_property

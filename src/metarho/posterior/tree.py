@@ -150,8 +150,8 @@ def _axis_from(name: str, dataset: xr.Dataset) -> Axis:
     )
 
 
-def _chains(shape: tuple[int, int]) -> dict[str, Array]:
-    return {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
+def _chains(shape: tuple[int, int]) -> dict[str, NDArray[np.intp]]:
+    return {"chain": np.arange(shape[0], dtype=np.intp), "draw": np.arange(shape[1], dtype=np.intp)}
 
 
 def _rows(problem: Problem) -> dict[str, object]:

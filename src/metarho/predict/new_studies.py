@@ -71,7 +71,7 @@ def _sampling_variance(fit: Fit, profile: Profile) -> float | None:
 
 
 def _on_r(fit: Fit, base: Marginal) -> tuple[Marginal, Summary]:
-    marginal: Marginal = fit.posterior.rho(base)  # type: ignore[arg-type]
+    marginal: Marginal = fit.posterior.rho(base)
     return marginal, marginal.summary(fit.interval.prob, fit.interval.kind)
 
 

@@ -36,7 +36,6 @@ class Headline:
     intervals: str
     fit: Fit
     pooled: Summary
-    average: Summary
     new: Summary
     above: list[tuple[float, float]]
 
@@ -78,7 +77,7 @@ def draw_all(outcome: Outcome) -> list[Drawing]:
                 fit,
                 plan.studies[first_intervals],
                 f"forest-{name}",
-                f"{title}, {first_set} priors, intervals {first_intervals}",
+                f"{title}, {first_set} priors, {_evidence_words(first_intervals)}",
             )
         )
         drawings.append(
@@ -90,7 +89,10 @@ def draw_all(outcome: Outcome) -> list[Drawing]:
             by_set = {s: cells[s, first_intervals][1] for s in sets}
             drawings.append(
                 new_study(
-                    by_set, f"new-studies-{name}", title, plan.evidence.scale,
+                    by_set,
+                    f"new-studies-{name}",
+                    title,
+                    plan.evidence.scale,
                     plan.analysis.interval.prob,
                 )
             )
@@ -106,7 +108,13 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"r": _r, "interval": _interval, "percent": _percent}
+    environment.filters |= {
+        "r": _r,
+        "interval": _interval,
+        "percent": _percent,
+        "probability": _probability,
+        "evidence_words": _evidence_words,
+    }
     plan = outcome.plan
     headlines = [_headline(plan, *pair) for pair in zip(plan.cells, outcome.fits, strict=True)]
     figures = {drawing.name: _figure(drawing) for drawing in drawings}
@@ -142,12 +150,16 @@ def _headline(plan: Plan, cell: object, fit: Fit) -> Headline:
     if fit.problem.scale == "yi":
         posterior = fit.posterior
         pooled = posterior.mean_of(posterior.head).summary(fit.interval.prob, fit.interval.kind)
-        average, new = pooled, fit.new_study["theta"]
+        new = fit.new_study["theta"]
     else:
-        pooled, average = fit.derived["rho_median"], fit.derived["rho_mean"]
-        new = fit.new_study["rho"]
+        pooled, new = fit.derived["rho_median"], fit.new_study["rho"]
     return Headline(
-        cell.model, cell.prior_set, cell.intervals, fit, pooled, average, new,
+        cell.model,
+        cell.prior_set,
+        cell.intervals,
+        fit,
+        pooled,
+        new,
         threshold_probabilities(plan, fit),
     )
 
@@ -204,6 +216,16 @@ def _figure(drawing: Drawing) -> dict[str, object]:
     svg = drawing.svg
     # The document's own markup: escaped by Matplotlib, no scripts, no references outside.
     return {"svg": Markup(svg[svg.index("<svg") :]), "alternative": drawing.alternative}
+
+
+def _evidence_words(intervals: str) -> str:
+    return {"use": "interval rows used", "drop": "interval rows dropped"}[intervals]
+
+
+def _probability(probability: float) -> str:
+    """A probability with its relation: ``= 2.3%``, ``> 99.9%``."""
+    text = _percent(probability)
+    return text if text[0] in "<>" else f"= {text}"
 
 
 def _r(value: float | None) -> str:

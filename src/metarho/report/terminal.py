@@ -74,7 +74,7 @@ def block(fit: Fit) -> None:
             interval(summary, digits),
             scale,
         )
-    Console().print(table)
+    _wide().print(table)
     say("")
     if fit.log_evidence is not None:
         say(f"log evidence: {fit.log_evidence:.4f}")
@@ -90,14 +90,14 @@ def block(fit: Fit) -> None:
 
 def headline(plan: Plan, fits: Sequence[Fit]) -> None:
     """The headline table of a run."""
-    table = Table(box=None, pad_edge=False, title=None)
-    prob = f"{plan.analysis.interval.prob * 100:g}% {plan.analysis.interval.kind}"
+    table = Table(box=None, pad_edge=False)
+    prob = f"{plan.analysis.interval.prob * 100:g}%"
     for name in ("model", "priors", "intervals"):
-        table.add_column(name)
-    for name in ("k", "rho_median", prob, "rho_new", prob):
-        table.add_column(name, justify="right")
-    table.add_column("engine")
-    table.add_column("status")
+        table.add_column(name, no_wrap=True)
+    for name in ("k", "rho", prob, "new study", prob):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("engine", "status"):
+        table.add_column(name, no_wrap=True)
     for cell, fit in zip(plan.cells, fits, strict=True):
         rho, new = fit.derived["rho_median"], fit.new_study["rho"]
         if fit.problem.scale == "yi":
@@ -115,12 +115,19 @@ def headline(plan: Plan, fits: Sequence[Fit]) -> None:
             fit.status,
         )
     on = "the scale of yi" if plan.evidence.scale == "yi" else "r"
+    kind = {"eti": "equal-tailed", "hdi": "shortest"}[plan.analysis.interval.kind]
     say("")
-    say(f"posterior medians and {prob} intervals on {on} (rho_new: the true effect of a new study)")
-    Console().print(table)
-    shown = {(fit.status, reason) for fit in fits for reason in fit.reasons}
-    for status, reason in sorted(shown):
-        say(f"{status}: {reason}")
+    say(f"Posterior medians and {prob} {kind} intervals on {on}; new study: its true effect.")
+    _wide().print(table)
+    for fit in fits:
+        for reason in fit.reasons:
+            say(f"{fit.status}: {fit.problem.model.name}: {reason}")
+
+
+def _wide() -> Console:
+    """Standard output; tables keep their width where nobody's window limits it."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 class Progress:
@@ -132,9 +139,7 @@ class Progress:
 
         from metarho.fitting import both_cover
 
-        seconds = sum(
-            plan.analysis.agreement and both_cover(cell.problem) for cell in plan.cells
-        )
+        seconds = sum(plan.analysis.agreement and both_cover(cell.problem) for cell in plan.cells)
         self._bar = Bar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

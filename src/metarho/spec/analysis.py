@@ -130,7 +130,9 @@ class Analysis(Frozen):
     description: str = ""
     studies: StudiesSpec
     models: Annotated[tuple[Text, ...], Field(min_length=1)]
-    priors: Annotated[dict[Text, dict[str, Prior]], Field(min_length=1)] = {"default": {}}
+    priors: Annotated[dict[Text, dict[str, Prior]], Field(min_length=1)] = Field(
+        default={"default": {}}
+    )
     new_studies: tuple[Profile, ...] = ()
     engine: Engine = "auto"
     agreement: bool = False
@@ -173,6 +175,7 @@ def read_analysis(path: Path) -> tuple[Analysis, Document]:
             place=document.place(("name",)),
         )
     if path.stem == "store":
-        raise InputError("a config may not be called store: its results would lie in the store",
-                         place=str(path))
+        raise InputError(
+            "a config may not be called store: its results would lie in the store", place=str(path)
+        )
     return document.validate(Analysis, name=path.stem), document

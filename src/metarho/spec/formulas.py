@@ -45,7 +45,8 @@ def columns_of(formula: str) -> frozenset[str]:
     if strange:
         raise _refused(formula, f"the character {strange[0]!r} has no place in one")
     for _, power in _POWER.findall(_QUOTED.sub("x", formula)):
-        if not (power[:1].isdigit() and int(re.match(r"\d+", power)[0]) <= HIGHEST_POWER):  # type: ignore[index]
+        digits = re.match(r"\d{1,3}(?!\d)", power)
+        if digits is None or int(digits[0]) > HIGHEST_POWER:
             raise _refused(formula, f"powers go up to {HIGHEST_POWER}")
     # Loaded here: formulaic brings pandas, and most models have no moderators.
     from formulaic.errors import FormulaicError
@@ -107,7 +108,8 @@ def _names(node: ast.expr, formula: str) -> set[str]:
         case ast.Call(func=ast.Name(id=called), args=arguments, keywords=keywords):
             if called not in TRANSFORMS:
                 raise _refused(
-                    formula, f"{called}() cannot be called; allowed: {', '.join(sorted(TRANSFORMS))}"
+                    formula,
+                    f"{called}() cannot be called; allowed: {', '.join(sorted(TRANSFORMS))}",
                 )
             found: set[str] = set()
             for argument in [*arguments, *(keyword.value for keyword in keywords)]:

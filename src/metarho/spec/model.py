@@ -26,9 +26,7 @@ SHARE_PRIOR = Prior("Beta", (("alpha", 1.0), ("beta", 1.0)))
 class Step(Frozen):
     """One-sided p-value cutpoints at which the chance of being reported changes."""
 
-    cutpoints: Annotated[
-        tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)
-    ]
+    cutpoints: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
 
 
 class StepSelection(Frozen):
@@ -50,9 +48,9 @@ class Model(Frozen):
     random: str = "effect"
     effects: Literal["normal", "student-t", "mixture"] = "normal"
     selection: Literal["none", "pet", "peese"] | StepSelection = "none"
-    reference: dict[str, str] = {}
+    reference: dict[str, str] = Field(default={})
     custom: str | None = None
-    priors: dict[str, Prior] = {}
+    priors: dict[str, Prior] = Field(default={})
 
     @field_validator("mods", "scale")
     @classmethod
@@ -181,7 +179,9 @@ def resolve_priors(
     if total:
         applied["tau"] = AppliedPrior(prior_set["tau"], "prior set")
         share = prior_set.get("share", model.priors.get("share", SHARE_PRIOR))
-        applied["share"] = AppliedPrior(share, "prior set" if "share" in prior_set else "total form")
+        applied["share"] = AppliedPrior(
+            share, "prior set" if "share" in prior_set else "total form"
+        )
     elif len(sds) == 1 and sds != ["tau"] and "tau" in prior_set and sds[0] not in prior_set:
         applied[sds[0]] = AppliedPrior(prior_set["tau"], "prior set")
     else:
@@ -204,9 +204,7 @@ def names_reached(model: Model, coefficients: Mapping[str, str]) -> set[str]:
     return names
 
 
-def _applied(
-    names: list[str], model: Model, prior_set: Mapping[str, Prior]
-) -> AppliedPrior:
+def _applied(names: list[str], model: Model, prior_set: Mapping[str, Prior]) -> AppliedPrior:
     for name in names:
         if name in prior_set:
             return AppliedPrior(prior_set[name], "prior set")

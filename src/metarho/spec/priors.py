@@ -38,9 +38,7 @@ FAMILIES: Mapping[str, Family] = {
     "Normal": Family({"mu": "real", "sigma": "positive"}, lambda a: REAL),
     "StudentT": Family({"nu": "positive", "mu": "real", "sigma": "positive"}, lambda a: REAL),
     "Cauchy": Family({"alpha": "real", "beta": "positive"}, lambda a: REAL),
-    "Uniform": Family(
-        {"lower": "real", "upper": "real"}, lambda a: (a["lower"], a["upper"])
-    ),
+    "Uniform": Family({"lower": "real", "upper": "real"}, lambda a: (a["lower"], a["upper"])),
     "Flat": Family({}, lambda a: REAL, proper=False),
     "HalfNormal": Family({"sigma": "positive"}, lambda a: POSITIVE),
     "HalfStudentT": Family({"nu": "positive", "sigma": "positive"}, lambda a: POSITIVE),
@@ -86,7 +84,7 @@ class Prior:
         return self.family == "DiracDelta"
 
     def __str__(self) -> str:
-        inside = ", ".join(f"{name}={value!r}" for name, value in self.arguments)
+        inside = ", ".join(f"{name}={_plain(value)}" for name, value in self.arguments)
         return f"{self.family}({inside})"
 
     @classmethod
@@ -166,6 +164,11 @@ def parse_prior(text: str) -> Prior:
     if name == "Uniform" and not given["lower"] < given["upper"]:
         raise InputError(f"prior {shown(text)}: lower must be less than upper")
     return Prior(name, tuple((argument, given[argument]) for argument in family.arguments))
+
+
+def _plain(value: float) -> str:
+    """A number that reads back as itself, whole ones without a decimal point."""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def _call_form(name: str) -> str:

@@ -56,8 +56,9 @@ def gaussian(evidence: Evidence, matrix: Array, priors: Sequence[Prior], tau: Ar
     x = matrix[:, ~fixed]
     free = [prior for prior in priors if not prior.is_point]
     is_flat = np.array([not prior.proper for prior in free], dtype=bool)
-    precision = np.array([0.0 if f else 1 / p.values["sigma"] ** 2
-                          for p, f in zip(free, is_flat, strict=True)])
+    precision = np.array(
+        [0.0 if f else 1 / p.values["sigma"] ** 2 for p, f in zip(free, is_flat, strict=True)]
+    )
     centre = np.array([0.0 if f else p.values["mu"] for p, f in zip(free, is_flat, strict=True)])
     count, p_free, p = len(tau), len(free), len(priors)
     log_marginal = np.empty(count)
@@ -85,7 +86,7 @@ def gaussian(evidence: Evidence, matrix: Array, priors: Sequence[Prior], tau: Ar
 
 
 def log_likelihood_table(evidence: Evidence, mu: Array, tau: Array) -> Array:
-    """log p(all rows | mu, tau) at every pair of nodes: shape (T, M)."""
+    """Log p(all rows | mu, tau) at every pair of nodes: shape (T, M)."""
     is_exact = ~evidence.is_interval
     y, v = evidence.y[is_exact], evidence.v[is_exact]
     table = np.zeros((len(tau), len(mu)))
@@ -98,9 +99,7 @@ def log_likelihood_table(evidence: Evidence, mu: Array, tau: Array) -> Array:
         table += 0.5 * (constant[:, None] - total[:, None] * (mu - m[:, None]) ** 2)
     for i in np.flatnonzero(evidence.is_interval):
         sd = np.sqrt(evidence.v[i] + tau**2)[:, None]
-        table += log_interval(
-            (evidence.lower[i] - mu) / sd, (evidence.upper[i] - mu) / sd
-        )
+        table += log_interval((evidence.lower[i] - mu) / sd, (evidence.upper[i] - mu) / sd)
     return table
 
 

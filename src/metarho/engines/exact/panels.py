@@ -55,9 +55,7 @@ def _to_legendre(order: int) -> Array:
 @cache
 def _antiderivative(order: int) -> Array:
     """Matrix from values at the nodes to the Legendre coefficients of ∫_{-1}^t (order + 1)."""
-    rows = [
-        np.polynomial.legendre.legint(column, lbnd=-1) for column in _to_legendre(order).T
-    ]
+    rows = [np.polynomial.legendre.legint(column, lbnd=-1) for column in _to_legendre(order).T]
     return np.array(rows).T
 
 
@@ -156,12 +154,12 @@ def legendre(place: Array, count: int) -> Array:
     """Legendre polynomials P_0 … P_{count-1} at each place: shape (..., count)."""
     place = np.asarray(place, dtype=float)
     # NumPy makes a scalar a vector of one.
-    return np.polynomial.legendre.legvander(place, count - 1).reshape(*place.shape, count)
+    return np.asarray(
+        np.polynomial.legendre.legvander(place, count - 1).reshape(*place.shape, count)
+    )
 
 
-def refine(
-    log_density: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis]
-) -> list[Axis]:
+def refine(log_density: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis]) -> list[Axis]:
     """Cut the panels of all axes until a density is resolved, and drop what holds no mass.
 
     ``log_density(axes)`` gives the log density at the tensor of the axes' nodes. A panel is
@@ -186,8 +184,12 @@ def refine(
         cuts = [
             (axis, np.zeros(1, bool), np.ones(1, bool))
             if axis.is_point
-            else (axis, *_marks(axis, np.moveaxis(values, d, 0), np.moveaxis(mass, d, 0),
-                                peak - margin, total))
+            else (
+                axis,
+                *_marks(
+                    axis, np.moveaxis(values, d, 0), np.moveaxis(mass, d, 0), peak - margin, total
+                ),
+            )
             for d, axis in enumerate(axes)
         ]
         done = not (coarse or any(split.any() for _, split, _ in cuts))
@@ -217,9 +219,7 @@ def _marks(
     return split & keep, keep
 
 
-def _cut(
-    axis: Axis, split: NDArray[np.bool_], keep: NDArray[np.bool_]
-) -> Axis:
+def _cut(axis: Axis, split: NDArray[np.bool_], keep: NDArray[np.bool_]) -> Axis:
     if axis.is_point:
         return axis
     # What is dropped lies at the ends; a gap inside is kept so that breaks stay contiguous.

@@ -65,15 +65,11 @@ def _log_lognormal(x: Array, mu: float, sigma: float) -> Array:
 
 
 def _log_gamma(x: Array, alpha: float, beta: float) -> Array:
-    return np.asarray(
-        alpha * math.log(beta) - gammaln(alpha) + xlogy(alpha - 1, x) - beta * x
-    )
+    return np.asarray(alpha * math.log(beta) - gammaln(alpha) + xlogy(alpha - 1, x) - beta * x)
 
 
 def _log_inverse_gamma(x: Array, alpha: float, beta: float) -> Array:
-    return np.asarray(
-        alpha * math.log(beta) - gammaln(alpha) - (alpha + 1) * np.log(x) - beta / x
-    )
+    return np.asarray(alpha * math.log(beta) - gammaln(alpha) - (alpha + 1) * np.log(x) - beta / x)
 
 
 def _log_beta(x: Array, alpha: float, beta: float) -> Array:
@@ -137,8 +133,11 @@ DENSITIES: Mapping[str, Density] = {
     ),
     "LogNormal": Density(
         lambda x, a: _log_lognormal(x, a["mu"], a["sigma"]),
-        lambda a: [math.exp(a["mu"] + sign * step * a["sigma"])
-                   for step in (0.0, 1.0, 3.0, 8.0) for sign in (-1, 1)],
+        lambda a: [
+            math.exp(a["mu"] + sign * step * a["sigma"])
+            for step in (0.0, 1.0, 3.0, 8.0)
+            for sign in (-1, 1)
+        ],
         reach=lambda a: math.exp(min(a["mu"] + 12 * a["sigma"] + a["sigma"] ** 2, 300.0)),
     ),
     "Beta": Density(

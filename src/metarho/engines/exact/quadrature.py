@@ -221,8 +221,9 @@ def _landmarks(prior: Prior) -> list[float]:
 def _axis(prior: Prior, centre: float, scale: float, lower: float, upper: float) -> Axis:
     """The first, coarse panels from ``lower`` to ``upper``."""
     kind = "log" if at_lower_end(prior) < 1 else "sinh"
-    axis = Axis("log" if kind == "log" else "sinh", lower if kind == "log" else centre, scale,
-                np.zeros(1))
+    axis = Axis(
+        "log" if kind == "log" else "sinh", lower if kind == "log" else centre, scale, np.zeros(1)
+    )
     if kind == "log":
         start = max(-60 / at_lower_end(prior), _NEAREST_LOG - math.log(scale))
     else:

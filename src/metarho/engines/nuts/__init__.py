@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from metarho.engines.nuts.draws import Draws
-from metarho.engines.nuts.layout import lay_out
+from metarho.engines.nuts.layout import has_interval_part, lay_out
 from metarho.engines.problem import Problem
 from metarho.spec.analysis import Sampler
 
@@ -46,7 +46,7 @@ def structure(problem: Problem) -> tuple[object, ...]:
         problem.model.random,
         problem.is_total_form,
         tuple((name, applied.prior.family) for name, applied in problem.priors.items()),
-        bool(problem.evidence.is_interval.any()),
+        has_interval_part(problem),
         len(lay_out(problem).mixed),
     )
 

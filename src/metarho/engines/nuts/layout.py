@@ -23,8 +23,11 @@ ENDLESS = 1e10
 
 @dataclass(frozen=True)
 class Layout:
-    """``mixed`` lists the studies that keep a deviation; ``place`` is each row's entry in that
-    list, -1 for rows whose study's deviation is integrated out."""
+    """Which studies keep a deviation.
+
+    ``mixed`` lists them; ``place`` is each row's entry in that list, -1 for rows whose study's
+    deviation is integrated out.
+    """
 
     mixed: Index
     place: Index
@@ -47,6 +50,15 @@ def variables(problem: Problem) -> dict[str, str]:
 def has_study_level(problem: Problem) -> bool:
     """Whether studies deviate as wholes (heterogeneity on the level of the study)."""
     return "study" in problem.model.levels
+
+
+def has_interval_part(problem: Problem) -> bool:
+    """Whether the model has a place for intervals.
+
+    One-level models always have, so that evidence with and without interval rows is one compiled
+    model; nested ones differ then anyway, in the deviations that are kept.
+    """
+    return not has_study_level(problem) or bool(problem.evidence.is_interval.any())
 
 
 def lay_out(problem: Problem) -> Layout:
@@ -77,7 +89,7 @@ def row_data(problem: Problem, layout: Layout) -> dict[str, Array | Index]:
     }
     for column in range(1, problem.design.matrix.shape[1]):
         data[f"x_{column - 1}"] = problem.design.matrix[:, column].copy()
-    if interval.any():
+    if has_interval_part(problem):
         data["lower"] = np.where(np.isfinite(evidence.lower), evidence.lower, -ENDLESS)
         data["upper"] = np.where(np.isfinite(evidence.upper), evidence.upper, ENDLESS)
     if has_study_level(problem):

@@ -89,7 +89,7 @@ def log_interval(lower: Any, upper: Any) -> Any:
 
 
 def _log_cdf(x: Any) -> Any:
-    """log Φ(x); each branch sees only arguments where it and its gradient are finite."""
+    """Log Φ(x); each branch sees only arguments where it and its gradient are finite."""
     tail = pt.minimum(x, -1.0)
     body = pt.maximum(x, -1.0)
     return pt.switch(

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from metarho.batch.tables import Row as TableRow
 from metarho.data.studies import Row, Studies
@@ -39,11 +41,19 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         axes.axhline(base + 0.6, color=GREY, linewidth=0.6)
         _diamond(axes, mean, base)
         _bar(axes, new, base - 1)
-        axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
+        floor = base - 1.8
+        axes.plot([0, 0], [floor, 0.8], color=GREY, linewidth=0.7, zorder=0)
         if mean.median is not None:
-            axes.axvline(mean.median, color=BLUE, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+            axes.plot(
+                [mean.median] * 2,
+                [floor, 0.8],
+                color=BLUE,
+                linewidth=0.7,
+                linestyle=(0, (4, 3)),
+                zorder=0,
+            )
         axes.set_xlim(low, high)
-        axes.set_ylim(base - 1.8, 1.9)
+        axes.set_ylim(floor, 1.9)
         ticks = [-position for position in range(len(rows))] + [base, base - 1]
         labels = [_label(row, rows) for row in rows]
         axes.set_yticks(ticks)
@@ -54,11 +64,15 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         right = axes.secondary_yaxis("right")
         right.set_yticks(ticks)
         right.set_yticklabels(
-            [*(_printed(row, line) for row, line in zip(rows, lines, strict=True)),
-             _text(mean), _text(new)],
+            [
+                *(_printed(row, line) for row, line in zip(rows, lines, strict=True)),
+                _text(mean),
+                _text(new),
+            ],
             parse_math=False,
         )
-        right.tick_params(length=0)
+        # Room for the arrows of intervals that go on.
+        right.tick_params(length=0, pad=8)
         right.spines["right"].set_visible(False)
         axes.set_title(title, loc="left", parse_math=False)
         _legend(axes)
@@ -130,8 +144,12 @@ def _limits(
     low, high = min(finite), max(finite)
     if fit.problem.scale != "yi":
         # Words reach to r = 1; the arrow says so without spending the page on it.
-        numbers = [float(line[e] or 0.0) for line in lines for e in ("lower", "upper")
-                   if line["estimate"] is not None]
+        numbers = [
+            float(line[e] or 0.0)
+            for line in lines
+            for e in ("lower", "upper")
+            if line["estimate"] is not None
+        ]
         low = max(-1.0, min([*numbers, new.lower or 0.0, -0.3]) - 0.05)
         high = min(1.0, max([*numbers, new.upper or 0.0, 0.6]) + 0.05)
         return low, high
@@ -150,15 +168,26 @@ def _draw_row(
     lower, upper = float(line["lower"] or 0.0), float(line["upper"] or 0.0)
     if row.is_interval:
         left, right = max(lower, limits[0]), min(upper, limits[1])
-        axes.barh(y + 0.12, right - left, left=left, height=0.32, color="#F3C9AE",
-                  edgecolor=ORANGE, linewidth=0.6)
+        axes.barh(
+            y + 0.12,
+            right - left,
+            left=left,
+            height=0.32,
+            color="#F3C9AE",
+            edgecolor=ORANGE,
+            linewidth=0.6,
+        )
         for end, cut, marker in ((left, lower < left, "<"), (right, upper > right, ">")):
             if cut:
                 axes.plot(end, y + 0.12, marker=marker, color=ORANGE, markersize=4, clip_on=False)
     else:
         assert row.vi is not None
-        axes.plot([max(lower, limits[0]), min(upper, limits[1])], [y + 0.12] * 2, color="black",
-                  linewidth=0.8)
+        axes.plot(
+            [max(lower, limits[0]), min(upper, limits[1])],
+            [y + 0.12] * 2,
+            color="black",
+            linewidth=0.8,
+        )
         size = 3 + 4.5 * math.sqrt(1 / row.vi / heaviest)
         axes.plot(float(line["estimate"] or 0.0), y + 0.12, "s", color="black", markersize=size)
     true = [float(line[key] or 0.0) for key in ("true_lower", "true_median", "true_upper")]
@@ -179,8 +208,9 @@ def _diamond(axes: Axes, summary: Summary, y: float) -> None:
 def _bar(axes: Axes, summary: Summary, y: float) -> None:
     if summary.lower is None or summary.upper is None or summary.median is None:
         return
-    axes.plot([summary.lower, summary.upper], [y, y], color=BLUE, linewidth=3.2,
-              solid_capstyle="butt")
+    axes.plot(
+        [summary.lower, summary.upper], [y, y], color=BLUE, linewidth=3.2, solid_capstyle="butt"
+    )
     axes.plot(summary.median, y, "|", color="white", markersize=6)
 
 
@@ -201,7 +231,8 @@ def _printed(row: Row, line: dict[str, str | float | None]) -> str:
 
 def _r(value: object) -> str:
     assert isinstance(value, float)
-    return f"{value:.2f}"
+    # Adding 0 after rounding turns -0.00 into 0.00.
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _text(summary: Summary) -> str:
@@ -211,14 +242,36 @@ def _text(summary: Summary) -> str:
 
 
 def _legend(axes: Axes) -> None:
-    axes.plot([], [], "s-", color="black", markersize=4, linewidth=0.8,
-              label="printed, with 95% CI")
-    axes.barh([0], [0], color="#F3C9AE", edgecolor=ORANGE, linewidth=0.6,
-              label="printed no r: interval")
-    axes.plot([], [], "o-", color=BLUE, markersize=2.6, linewidth=0.8,
-              label="true effect, by the model")
-    axes.legend(loc="upper left", ncols=3, fontsize=7, bbox_to_anchor=(0.0, 1.0),
-                handlelength=1.6, columnspacing=1.2, borderaxespad=0.1)
+    handles = [
+        Line2D(
+            [],
+            [],
+            marker="s",
+            color="black",
+            markersize=4,
+            linewidth=0.8,
+            label="printed, with 95% CI",
+        ),
+        Patch(facecolor="#F3C9AE", edgecolor=ORANGE, linewidth=0.6, label="printed no r: interval"),
+        Line2D(
+            [],
+            [],
+            marker="o",
+            color=BLUE,
+            markersize=2.6,
+            linewidth=0.8,
+            label="true effect, by the model",
+        ),
+    ]
+    axes.legend(
+        handles=handles,
+        loc="upper left",
+        ncols=3,
+        fontsize=7,
+        handlelength=1.6,
+        columnspacing=1.2,
+        borderaxespad=0.1,
+    )
 
 
 def _words(fit: Fit, rows: list[Row], mean: Summary, new: Summary) -> str:

@@ -35,13 +35,32 @@ def new_study(
                     if summary.lower is None or summary.upper is None or summary.median is None:
                         continue
                     colour = _COLOURS[item.quantity]
-                    axes.plot([summary.lower, summary.upper], [y, y], color=colour, linewidth=2.2,
-                              solid_capstyle="butt",
-                              label=_NAMES[item.quantity] if row == 0 else None)
-                    axes.plot(summary.median, y, "o", color=colour, markersize=4,
-                              markeredgecolor="white", markeredgewidth=0.6)
-                    data.append({"new_study": profile, "priors": prior_set,
-                                 "quantity": item.quantity, "ni": item.ni, **five(summary)})
+                    axes.plot(
+                        [summary.lower, summary.upper],
+                        [y, y],
+                        color=colour,
+                        linewidth=2.2,
+                        solid_capstyle="butt",
+                        label=_NAMES[item.quantity] if row == 0 else None,
+                    )
+                    axes.plot(
+                        summary.median,
+                        y,
+                        "o",
+                        color=colour,
+                        markersize=4,
+                        markeredgecolor="white",
+                        markeredgewidth=0.6,
+                    )
+                    data.append(
+                        {
+                            "new_study": profile,
+                            "priors": prior_set,
+                            "quantity": item.quantity,
+                            "ni": item.ni,
+                            **five(summary),
+                        }
+                    )
             axes.set_yticks([-row for row in range(len(predictions))])
             axes.set_yticklabels(list(predictions), parse_math=False)
             axes.tick_params(axis="y", length=0)
@@ -52,12 +71,19 @@ def new_study(
             people = "" if ni is None else f" (n = {ni:g})"
             axes.set_title(f"{profile}{people}", loc="left", parse_math=False)
         grid[-1].set_xlabel("yi" if scale == "yi" else "correlation r")
-        figure.suptitle(f"{title}: medians and {prob * 100:g}% intervals", x=0.01, ha="left",
-                        fontsize=8.5, parse_math=False)
+        figure.suptitle(
+            f"{title}: medians and {prob * 100:g}% intervals",
+            x=0.01,
+            ha="left",
+            fontsize=8.5,
+            parse_math=False,
+        )
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
     return Drawing(
-        name, figure, data,
+        name,
+        figure,
+        data,
         f"Intervals for new studies ({', '.join(profiles)}) under the prior sets "
         f"{', '.join(predictions)}.",
     )

@@ -18,8 +18,10 @@ from metarho.spec.priors import Prior
 
 type Array = NDArray[np.float64]
 
-_LINES = {"use": (BLUE, "-", "posterior, intervals used"),
-          "drop": (ORANGE, "--", "posterior, intervals dropped")}
+_LINES = {
+    "use": (BLUE, "-", "posterior, intervals used"),
+    "drop": (ORANGE, "--", "posterior, intervals dropped"),
+}
 _POINTS = 300
 
 
@@ -36,7 +38,7 @@ def prior_posterior(
     with canvas(7.2, 1.45 * len(prior_sets) + 0.7) as figure:
         grid = figure.subplots(len(prior_sets), len(columns), squeeze=False)
         for column, parameter in enumerate(columns):
-            span = _span([fit for fit in fits.values()], parameter)
+            span = _span(list(fits.values()), parameter)
             for line, prior_set in enumerate(prior_sets):
                 axes = grid[line, column]
                 here = {key[1]: fit for key, fit in fits.items() if key[0] == prior_set}
@@ -49,8 +51,11 @@ def prior_posterior(
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
     sets = ", ".join(prior_sets)
     return Drawing(
-        name, figure, data, f"Prior and posterior densities of {_name(some, 'mu')} and "
-        f"heterogeneity under the prior sets {sets}."
+        name,
+        figure,
+        data,
+        f"Prior and posterior densities of {_name(some, 'mu')} and "
+        f"heterogeneity under the prior sets {sets}.",
     )
 
 
@@ -100,7 +105,8 @@ def _span(fits: Sequence[Fit], parameter: str) -> tuple[float, float]:
     ranges = [_posterior(fit, parameter).range(0.0005) for fit in fits]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     pad = 0.15 * (high - low) or 0.1
-    return (0.0 if parameter == "tau" else low - pad), high + pad
+    # No effect is on the page, however far the posterior has gone from it.
+    return (0.0 if parameter == "tau" else min(low - pad, -pad)), high + pad
 
 
 def _panel(
@@ -131,7 +137,12 @@ def _panel(
 
 def _rows(prior_set: str, parameter: str, which: str, x: Array, density: Array) -> list[Row]:
     return [
-        {"priors": prior_set, "parameter": parameter, "density_of": which,
-         "x": float(a), "density": float(b)}
+        {
+            "priors": prior_set,
+            "parameter": parameter,
+            "density_of": which,
+            "x": float(a),
+            "density": float(b),
+        }
         for a, b in zip(x, density, strict=True)
     ]
