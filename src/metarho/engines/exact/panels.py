@@ -169,7 +169,11 @@ def refine(log_density: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis])
     for round_number in range(MOST_ROUNDS):
         coarse = round_number < COARSE_ROUNDS
         axes = [axis.with_order(COARSE_ORDER if coarse else CUT_ORDER) for axis in axes]
+        # In the coordinates: what counts is the mass of a panel, not the height of the density.
         values = log_density(axes)
+        for dimension, axis in enumerate(axes):
+            if not axis.is_point:
+                values = values + _along(np.log(axis.slope(axis.u)), dimension, values.ndim)
         peak = np.max(values)
         if not np.isfinite(peak):
             break
@@ -177,9 +181,8 @@ def refine(log_density: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis])
         mass = np.exp(values - peak)
         for dimension, axis in enumerate(axes):
             if not axis.is_point:
-                shape = [1] * mass.ndim
-                shape[dimension] = -1
-                mass = mass * axis.weights.reshape(shape)
+                in_u = axis.weights / axis.slope(axis.u)
+                mass = mass * _along(in_u, dimension, mass.ndim)
         total = mass.sum()
         cuts = [
             (axis, np.zeros(1, bool), np.ones(1, bool))
@@ -197,6 +200,13 @@ def refine(log_density: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis])
         if done:
             break
     return [axis.with_order(ORDER) for axis in axes]
+
+
+def _along(vector: Array, dimension: int, count: int) -> Array:
+    """A vector laid along one of ``count`` dimensions."""
+    shape = [1] * count
+    shape[dimension] = -1
+    return vector.reshape(shape)
 
 
 def _marks(
