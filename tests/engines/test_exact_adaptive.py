@@ -85,24 +85,35 @@ CASES = {
         (-0.3, 0.0, 0.15, 0.25),
         *HN,
     ),
-    "half-cauchy": Case(
-        Rows(NUMBERS), *N_HN, "HalfCauchy(beta=0.1)", _half_cauchy(0.1), FAR_TAU
-    ),
+    "half-cauchy": Case(Rows(NUMBERS), *N_HN, "HalfCauchy(beta=0.1)", _half_cauchy(0.1), FAR_TAU),
     "inverse gamma": Case(
-        Rows(NUMBERS), *N_HN, "InverseGamma(alpha=1, beta=0.075)", _inverse_gamma(1, 0.075),
+        Rows(NUMBERS),
+        *N_HN,
+        "InverseGamma(alpha=1, beta=0.075)",
+        _inverse_gamma(1, 0.075),
         (1e-4, 0.005, 0.02, *FAR_TAU[1:]),
     ),
     "gamma that is infinite at 0": Case(
-        Rows(NUMBERS), *N_HN, "Gamma(alpha=0.5, beta=4)", _gamma(0.5, 4),
+        Rows(NUMBERS),
+        *N_HN,
+        "Gamma(alpha=0.5, beta=4)",
+        _gamma(0.5, 4),
         (1e-30, 1e-20, 1e-12, 1e-8, 1e-5, 1e-3, 0.01, *TAU_POINTS[1:], 10.0),
     ),
     "log-normal": Case(
-        Rows(NUMBERS, INTERVALS[:1]), *N_HN, "LogNormal(mu=-2, sigma=0.5)", _log_normal(-2, 0.5),
+        Rows(NUMBERS, INTERVALS[:1]),
+        *N_HN,
+        "LogNormal(mu=-2, sigma=0.5)",
+        _log_normal(-2, 0.5),
         (1e-3, *TAU_POINTS[1:]),
     ),
     "a prior far narrower than the likelihood, and off it": Case(
-        Rows(NUMBERS), "Normal(mu=1, sigma=0.0001)", _normal(1, 0.0001),
-        (0.998, 0.9995, 1.0, 1.0005, 1.002), "HalfNormal(sigma=0.5)", _half_normal(0.5),
+        Rows(NUMBERS),
+        "Normal(mu=1, sigma=0.0001)",
+        _normal(1, 0.0001),
+        (0.998, 0.9995, 1.0, 1.0005, 1.002),
+        "HalfNormal(sigma=0.5)",
+        _half_normal(0.5),
         (0.0, 0.3, 0.6, 1.0, 2.0, 5.0),
     ),
 }
@@ -111,9 +122,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_evidence_and_moments_agree_with_adaptive_integration(name: str, tmp_path: Path) -> None:
     case = CASES[name]
-    truth = integrate(
-        case.rows, case.log_mu, case.mu_points, case.log_tau, case.tau_points
-    )
+    truth = integrate(case.rows, case.log_mu, case.mu_points, case.log_tau, case.tau_points)
     seen = _seen(case, tmp_path)
     assert seen.log_evidence == pytest.approx(truth.log_evidence, abs=TOLERANCE)
     assert seen.mean_mu == pytest.approx(truth.mean_mu, abs=TOLERANCE * truth.sd_mu)

@@ -30,12 +30,16 @@ TAU = {
     "invgamma1_0.15": "InverseGamma(alpha=1, beta={0:.10g})",
     "uniform": "Flat()",
 }
-SCALES = {"hn0.5": 0.5, "hc0.3": 0.3, "hc0.5": 0.5, "hn1": 1.0, "ht4_0.5": 0.5,
-          "invgamma1_0.15": 0.15}
+SCALES = {
+    "hn0.5": 0.5,
+    "hc0.3": 0.3,
+    "hc0.5": 0.5,
+    "hn1": 1.0,
+    "ht4_0.5": 0.5,
+    "invgamma1_0.15": 0.15,
+}
 SETS = ("molloy2014_ZCOR", "eightschools")
-SETTINGS = [
-    (name, setting) for name in SETS for setting in reference(f"oracle_{name}")["settings"]
-]
+SETTINGS = [(name, setting) for name in SETS for setting in reference(f"oracle_{name}")["settings"]]
 
 
 def _prior(code: str, unit: float) -> str:
@@ -47,7 +51,9 @@ def _prior(code: str, unit: float) -> str:
 def _studies(name: str) -> Studies:
     if name == "eightschools":
         return load_studies(
-            REFERENCES / "eightschools.csv", measure="GEN", columns={"yi": "effect", "sei": "stderr"}
+            REFERENCES / "eightschools.csv",
+            measure="GEN",
+            columns={"yi": "effect", "sei": "stderr"},
         )
     return molloy()
 

@@ -19,6 +19,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 
+# Text files write truth values as words.
+_TRUTH = {"true": True, "false": False}
+
 
 def keeps(condition: Filter, table: Table) -> list[bool]:
     """For each row whether the filter keeps it.
@@ -54,7 +57,13 @@ def _compare(cell: Cell, symbol: str, value: Literal, column: str, place: str) -
     if isinstance(value, str):
         return _COMPARE[symbol](text(cell), value)
     if isinstance(value, bool):
-        return _COMPARE[symbol](cell if isinstance(cell, bool) else text(cell), value)
+        truth = cell if isinstance(cell, bool) else _TRUTH.get(text(cell).lower())
+        if truth is None:
+            raise InputError(
+                f"the filter compares {column} with true or false, but it holds {shown(cell)} here",
+                place=place,
+            )
+        return _COMPARE[symbol](truth, value)
     try:
         return _COMPARE[symbol](number(cell), value)
     except ValueError:

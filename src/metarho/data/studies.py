@@ -6,6 +6,7 @@ the audit, in or out, with the reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -263,7 +264,12 @@ def _gen_row(row: Row, values: Mapping[str, float | None], roles: Mapping[str, s
         raise InputError(
             f"{roles[role]} ({role}) is {spread!r}; it must be greater than 0", place=row.place
         )
-    vi = None if spread is None else spread if role == "vi" else spread**2
+    vi = None if spread is None else spread if role == "vi" else spread * spread
+    if vi is not None and not 0 < vi < math.inf:
+        raise InputError(
+            f"{roles[role]} ({role}) is {spread!r}; its square must be a positive finite number",
+            place=row.place,
+        )
     row = replace(row, ni=values.get("ni"))
     if row.reported == "exact":
         blank = [roles[r] for r in ("yi", role) if values.get(r) is None]

@@ -152,7 +152,13 @@ class Analysis(Frozen):
     @field_validator("priors")
     @classmethod
     def _priors_fit(cls, value: dict[str, dict[str, Prior]]) -> dict[str, dict[str, Prior]]:
-        return {name: checked_priors(priors) for name, priors in value.items()}
+        checked = {}
+        for name, priors in value.items():
+            try:
+                checked[name] = checked_priors(priors)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return checked
 
     @field_validator("new_studies")
     @classmethod

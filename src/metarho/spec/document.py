@@ -31,6 +31,7 @@ from metarho.errors import InputError, did_you_mean, shown
 
 LARGEST_BYTES = 1_000_000
 DEEPEST_LEVEL = 30
+LARGEST_INTEGER = 2**63
 
 # Everything that could steer a terminal or turn text around; line ends may stay.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -179,6 +180,8 @@ def _plain(
             if not isinstance(key, str):
                 raise InputError(f"the key {shown(key)} must be text", place=f"{path}:{line}")
             name = _CONTROL.sub("", str(key))
+            if name in plain:
+                raise InputError(f"the key {name!r} stands here twice", place=f"{path}:{line}")
             here = (*location, name)
             lines[here] = line
             plain[name] = _plain(value, here, lines, path)
@@ -194,6 +197,10 @@ def _plain(
     if node is None or isinstance(node, bool):
         return node
     if isinstance(node, int):
+        if abs(node) > LARGEST_INTEGER:
+            raise InputError(
+                "a whole number has more than 64 bits", place=f"{path}:{lines.get(location)}"
+            )
         return int(node)
     if isinstance(node, float):
         if not math.isfinite(node):
@@ -215,4 +222,5 @@ def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[s
         nested = [item for item in inner if isinstance(item, type) and issubclass(item, BaseModel)]
         if nested:
             fields = nested[0].model_fields
-    return [name for name, field in fields.items() if not field.exclude]
+    # The name of a model or an analysis is its file's.
+    return [name for name, field in fields.items() if not field.exclude and name != "name"]

@@ -7,10 +7,11 @@ A filter compares columns with literals: ``== != < <= > >= in not in``, joined b
 from __future__ import annotations
 
 import ast
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metarho.errors import InputError, shown
+from metarho.spec.backticks import without_backticks
 
 LONGEST_FILTER = 1000
 
@@ -27,7 +28,6 @@ _OPERATORS: dict[type[ast.cmpop], str] = {
     ast.NotIn: "not in",
 }
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_QUOTED = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,15 @@ def parse_filter(text: str) -> Filter:
     """Read a filter. Raises InputError for anything but comparisons with literals."""
     if len(text) > LONGEST_FILTER:
         raise InputError(f"a filter may have {LONGEST_FILTER} characters, not {len(text)}")
-    quoted: list[str] = []
-
-    def placeholder(match: re.Match[str]) -> str:
-        quoted.append(match[1])
-        return f"quoted_column_{len(quoted) - 1}"
-
+    source, quoted = without_backticks(text)
     try:
-        tree = ast.parse(_QUOTED.sub(placeholder, text).strip(), mode="eval").body
+        tree = ast.parse(source.strip(), mode="eval").body
         return _filter(tree, text, quoted)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
         raise _refused(text, "it does not parse") from None
 
 
-def _filter(node: ast.expr, text: str, quoted: list[str]) -> Filter:
+def _filter(node: ast.expr, text: str, quoted: Mapping[str, str]) -> Filter:
     match node:
         case ast.BoolOp(op=ast.And(), values=values):
             return Both(tuple(_filter(value, text, quoted) for value in values))
@@ -99,7 +94,7 @@ def _filter(node: ast.expr, text: str, quoted: list[str]) -> Filter:
 
 
 def _comparison(
-    left: ast.expr, operator: ast.cmpop, right: ast.expr, text: str, quoted: list[str]
+    left: ast.expr, operator: ast.cmpop, right: ast.expr, text: str, quoted: Mapping[str, str]
 ) -> Comparison:
     symbol = _OPERATORS.get(type(operator))
     if symbol is None:
@@ -111,23 +106,19 @@ def _comparison(
             values = tuple(_literal(item, text) for item in right.elts)
         else:
             values = (_literal(right, text),)
-        return Comparison(_column(left.id, quoted), symbol, values)
+        return Comparison(quoted.get(left.id, left.id), symbol, values)
     if isinstance(right, ast.Name) and symbol in _MIRRORED:
-        return Comparison(_column(right.id, quoted), _MIRRORED[symbol], (_literal(left, text),))
+        column = quoted.get(right.id, right.id)
+        return Comparison(column, _MIRRORED[symbol], (_literal(left, text),))
     raise _refused(text, "each comparison has a column on one side and a value on the other")
-
-
-def _column(name: str, quoted: list[str]) -> str:
-    if name.startswith("quoted_column_"):
-        return quoted[int(name.removeprefix("quoted_column_"))]
-    return name
 
 
 def _literal(node: ast.expr, text: str) -> Literal:
     sign = 1.0
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         sign, node = -1.0, node.operand
-        if not (isinstance(node, ast.Constant) and isinstance(node.value, int | float)):
+        number = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(number, bool) or not isinstance(number, int | float):
             raise _refused(text, "a minus sign goes with a number")
     if isinstance(node, ast.Constant):
         if isinstance(node.value, bool | str):

@@ -8,20 +8,23 @@ grammar, and calls of ``C center scale log poly bs``. Encoding is the data's bus
 from __future__ import annotations
 
 import ast
+import math
 import re
 
 from metarho.errors import InputError, shown
+from metarho.spec.backticks import without_backticks
 
 # Longer than any formula in print; keeps parsing instant.
 LONGEST_FORMULA = 500
 # (a + b + ...)**n grows binomially; interactions beyond this order are not moderators.
 HIGHEST_POWER = 4
+# More than any evidence can tell apart; a product of sums would write millions.
+MOST_TERMS = 200
 
 TRANSFORMS = frozenset({"C", "center", "scale", "log", "poly", "bs"})
 
 _CHARACTERS = re.compile(r"[\w\s.+\-*/:^(),=~%]|`[^`]+`")
 _POWER = re.compile(r"(\*\*|\^)\s*(\S*)")
-_QUOTED = re.compile(r"`([^`]+)`")
 
 
 def is_intercept_only(formula: str) -> bool:
@@ -44,10 +47,13 @@ def columns_of(formula: str) -> frozenset[str]:
     strange = _CHARACTERS.sub("", formula)
     if strange:
         raise _refused(formula, f"the character {strange[0]!r} has no place in one")
-    for _, power in _POWER.findall(_QUOTED.sub("x", formula)):
+    source, quoted = without_backticks(formula)
+    for _, power in _POWER.findall(source):
         digits = re.match(r"\d{1,3}(?!\d)", power)
         if digits is None or int(digits[0]) > HIGHEST_POWER:
             raise _refused(formula, f"powers go up to {HIGHEST_POWER}")
+    if _count_terms(source, formula) > MOST_TERMS:
+        raise _refused(formula, f"its products write out to more than {MOST_TERMS} terms")
     # Loaded here: formulaic brings pandas, and most models have no moderators.
     from formulaic.errors import FormulaicError
     from formulaic.parser import DefaultFormulaParser
@@ -63,32 +69,52 @@ def columns_of(formula: str) -> frozenset[str]:
     columns: set[str] = set()
     for term in terms:
         for factor in term.factors:
-            columns |= _columns_of_factor(str(factor.expr), formula)
+            if factor.eval_method.value == "lookup" and factor.expr in quoted.values():
+                columns.add(str(factor.expr))
+            else:
+                columns |= _columns_of_factor(str(factor.expr), formula)
+    if not columns:
+        raise _refused(formula, "it has no moderators; write ~ 1")
     return frozenset(columns)
 
 
+def _count_terms(source: str, formula: str) -> int:
+    """At most how many terms a formula has when its products are written out.
+
+    Python's grammar reads the same sums and products, with ``@`` for ``:``.
+    """
+    products = re.sub(r"%in%|:", "@", source.replace("^", "**")).strip().removeprefix("~")
+    try:
+        return _terms(ast.parse(f"({products})", mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise _refused(formula, "it does not parse") from None
+
+
+def _terms(node: ast.expr) -> int:
+    match node:
+        case ast.BinOp(op=ast.Mult(), left=left, right=right):
+            return (_terms(left) + 1) * (_terms(right) + 1) - 1
+        case ast.BinOp(op=ast.MatMult(), left=left, right=right):
+            return _terms(left) * _terms(right)
+        case ast.BinOp(op=ast.Pow(), left=left):
+            count = _terms(left)
+            return sum(math.comb(count, order) for order in range(1, HIGHEST_POWER + 1))
+        case ast.BinOp(left=left, right=right):
+            return _terms(left) + _terms(right)
+        case ast.UnaryOp(operand=operand):
+            return _terms(operand)
+        case ast.Name() | ast.Attribute() | ast.Constant() | ast.Call():
+            return 1
+    raise ValueError(node)
+
+
 def _columns_of_factor(expression: str, formula: str) -> set[str]:
-    quoted: list[str] = []
-
-    def placeholder(match: re.Match[str]) -> str:
-        quoted.append(match[1])
-        return f"quoted_column_{len(quoted) - 1}"
-
-    source = _QUOTED.sub(placeholder, expression)
+    source, quoted = without_backticks(expression)
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        # A plain look-up of a column whose name is no identifier arrives without its backticks.
-        if "(" not in expression and f"`{expression}`" in formula:
-            return {expression}
         raise _refused(formula, f"{shown(expression)} does not parse") from None
-    names = _names(tree, formula)
-    return {
-        quoted[int(name.removeprefix("quoted_column_"))]
-        if name.startswith("quoted_column_")
-        else name
-        for name in names
-    }
+    return {quoted.get(name, name) for name in _names(tree, formula)}
 
 
 def _names(node: ast.expr, formula: str) -> set[str]:
@@ -111,6 +137,8 @@ def _names(node: ast.expr, formula: str) -> set[str]:
                     formula,
                     f"{called}() cannot be called; allowed: {', '.join(sorted(TRANSFORMS))}",
                 )
+            if called == "C" and len(arguments) + len(keywords) != 1:
+                raise _refused(formula, "C() takes one column")
             found: set[str] = set()
             for argument in [*arguments, *(keyword.value for keyword in keywords)]:
                 found |= _names(argument, formula)

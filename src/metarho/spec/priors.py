@@ -152,6 +152,8 @@ def parse_prior(text: str) -> Prior:
                 f"prior {shown(text)}: {name} has no argument {argument!r}; "
                 f"{did_you_mean(argument, family.arguments)}"
             )
+        if argument in given:
+            raise InputError(f"prior {shown(text)}: {argument} is given twice")
         given[argument] = _number(keyword.value, text, argument)
     missing = [argument for argument in family.arguments if argument not in given]
     if missing:

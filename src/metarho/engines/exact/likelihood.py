@@ -24,6 +24,7 @@ _LOG_2PI = float(np.log(2 * np.pi))
 _BLOCK = 2_000_000
 # Intervals narrower than this many sds are integrated by a rule; wider ones by the cdf.
 _NARROW = 0.5
+_TINY = float(np.finfo(float).tiny)
 _RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
@@ -118,11 +119,14 @@ def log_interval(lower: Array, upper: Array) -> Array:
     result = np.empty(a.shape)
     wide = ~narrow
     log_b = log_ndtr(b[wide])
-    result[wide] = log_b + np.log1p(-np.exp(log_ndtr(a[wide]) - log_b))
+    # So far out that both ends round to one number, an interval keeps the order of its density.
+    share = np.maximum(-np.expm1(log_ndtr(a[wide]) - log_b), _TINY)
+    result[wide] = log_b + np.log(share)
     if narrow.any():
         middle, half = 0.5 * (a[narrow] + b[narrow]), 0.5 * (b[narrow] - a[narrow])
         # ∫φ over [m − h, m + h] = φ(m) h Σ w exp(−h t m − h² t²/2)
         shift = half[:, None] * _RULE_NODES
         inside = np.exp(-shift * middle[:, None] - 0.5 * shift**2) @ _RULE_WEIGHTS
-        result[narrow] = -0.5 * (middle**2 + _LOG_2PI) + np.log(half * inside)
+        mass = np.maximum(half * inside, _TINY)
+        result[narrow] = -0.5 * (middle**2 + _LOG_2PI) + np.log(mass)
     return result

@@ -1,0 +1,215 @@
+"""The sampled engine against the exact one, brute force and a pinned reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cases import CASES, REFERENCES, alliance, problem, reference
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from metarho.data.studies import load_studies
+from metarho.engines import nuts
+from metarho.engines.nuts.draws import Draws
+from metarho.engines.problem import Problem
+from metarho.fitting import Settings, fit_many
+from metarho.posterior.sampled import Sampled, monte_carlo_errors
+from metarho.spec.analysis import Sampler
+from metarho.spec.priors import FAMILIES
+
+type Array = NDArray[np.float64]
+
+# The contract: 4 MCSE. Several numbers are compared, and the seeds are fixed.
+MCSE = 4.0
+
+
+def test_sampled_posteriors_equal_exact_ones_on_every_case() -> None:
+    settings = Settings(engine="exact", agreement=True, sampler=Sampler(seed=1))
+    fits = fit_many([case.problem() for case in CASES], settings)
+    assert all(fit.agreement is not None for fit in fits)
+    worst = {
+        case.name: (fit.agreement.largest, fit.agreement.threshold)
+        for case, fit in zip(CASES, fits, strict=True)
+        if fit.agreement and not fit.agreement.holds
+    }
+    assert not worst
+    assert {fit.status for fit in fits} == {"ok"}
+
+
+def test_a_nested_posterior_with_interval_rows_equals_brute_force() -> None:
+    encoded = problem(alliance(), "three-level")
+    draws = _sample(encoded)
+    mean, sd = _brute_force(encoded)
+    for index, name in enumerate(("mu", "tau_study", "tau_effect")):
+        _assert_within(draws, name, mean[index], sd[index])
+
+
+def test_nested_moderators_equal_the_textbook_marginal_likelihood() -> None:
+    encoded = problem(alliance("drop"), "three-level", "~ guidance")
+    draws = _sample(encoded)
+    mean, sd = _textbook(encoded)
+    for index, name in enumerate(encoded.coefficients):
+        _assert_within(draws, name, mean[index], sd[index])
+
+
+def test_the_three_level_posterior_of_crede2010_is_that_of_brms() -> None:
+    studies = load_studies(
+        REFERENCES / "crede2010.csv",
+        columns={"ri": "ri", "ni": "ni", "study": "studyid"},
+        where='criterion == "grade"',
+    )
+    half_normal = "HalfNormal(sigma=0.5)"
+    encoded = problem(
+        studies,
+        "three-level",
+        mu="Normal(mu=0, sigma=1)",
+        tau_study=half_normal,
+        tau_effect=half_normal,
+    )
+    draws = _sample(encoded)
+    names = {
+        "mu": "b_Intercept",
+        "tau_study": "sd_studyid__Intercept",
+        "tau_effect": "sd_es__Intercept",
+    }
+    summary = reference("brms_crede2010grade_ZCOR_3level")["summary"]
+    for name, theirs in names.items():
+        ours = monte_carlo_errors(draws.parameters[name], 0.95)["mean"]
+        error = np.hypot(ours, summary[theirs]["mcse_mean"])
+        assert abs(draws.parameters[name].mean() - summary[theirs]["mean"]) < MCSE * error
+
+
+def test_total_heterogeneity_is_split_by_its_share() -> None:
+    encoded = problem(alliance("drop"), "three-level", tau="HalfNormal(sigma=0.15)")
+    assert list(encoded.priors) == ["mu", "tau", "share"]
+    sampled = Sampled(encoded, _sample(encoded, draws=200))
+    parts = sampled.all_parameters
+    total = parts["tau_study"] ** 2 + parts["tau_effect"] ** 2
+    assert np.allclose(total, parts["tau"] ** 2)
+    assert np.allclose(parts["tau_study"] ** 2 / total, parts["share"])
+
+
+def test_one_seed_gives_one_set_of_draws() -> None:
+    encoded = problem(alliance("drop"))
+    first, second = _sample(encoded, 200), _sample(encoded, 200)
+    assert np.array_equal(first.parameters["mu"], second.parameters["mu"])
+
+
+def test_a_problem_s_draws_do_not_depend_on_its_companions() -> None:
+    alone = problem(alliance("drop"))
+    other = problem(alliance("use"), mu="Normal(mu=0, sigma=0.15)")
+    sampler = Sampler(draws=200)
+    together = list(nuts.fit_many([(other, 5), (alone, 7)], sampler))[1]
+    (single,) = nuts.fit_many([(alone, 7)], sampler)
+    assert np.array_equal(together.parameters["tau"], single.parameters["tau"])
+
+
+def test_every_family_has_a_distribution_or_is_a_point() -> None:
+    from metarho.engines.nuts.priors import DISTRIBUTIONS
+
+    assert set(DISTRIBUTIONS) == set(FAMILIES) - {"DiracDelta"}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"likelihood": "exact-r"}, "likelihood: exact-r"),
+        ({"effects": "mixture"}, "effects: mixture"),
+        ({"selection": "peese"}, "selection"),
+        ({"random": "study + rater"}, "random: study + rater"),
+        ({"scale": "~ year"}, "scale: ~ year"),
+        ({"custom": "mine.py"}, "custom model mine.py"),
+    ],
+)
+def test_what_the_engine_cannot_do_is_refused_by_name(change: dict[str, str], named: str) -> None:
+    base = problem(alliance())
+    refusal = nuts.covers(replace(base, model=base.model.model_copy(update=change)))
+    assert refusal is not None
+    assert named in refusal
+
+
+def _sample(encoded: Problem, draws: int = 1000) -> Draws:
+    (found,) = nuts.fit_many([(encoded, 20261122)], Sampler(draws=draws))
+    return found
+
+
+def _assert_within(draws: Draws, name: str, mean: float, sd: float) -> None:
+    errors = monte_carlo_errors(draws.parameters[name], 0.95)
+    values = draws.parameters[name]
+    assert abs(values.mean() - mean) < MCSE * errors["mean"], name
+    assert abs(values.std() - sd) < MCSE * errors["sd"], name
+
+
+def _grid(low: float, high: float, count: int) -> tuple[Array, Array]:
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
+
+
+def _half_normal(x: Array, sigma: float) -> Array:
+    return np.exp(-0.5 * (x / sigma) ** 2)
+
+
+def _brute_force(encoded: Problem) -> tuple[list[float], list[float]]:
+    """Means and sds of mu, tau_study, tau_effect on a tensor grid, u by Gauss–Hermite."""
+    mu, w_mu = _grid(-0.1, 0.6, 40)
+    study, w_study = _grid(0, 0.7, 32)
+    effect, w_effect = _grid(0, 0.6, 32)
+    u, w_u = np.polynomial.hermite_e.hermegauss(24)
+    w_u = w_u / w_u.sum()
+    m, s, e = np.meshgrid(mu, study, effect, indexing="ij")
+    log_p = np.zeros(m.shape)
+    evidence = encoded.evidence
+    for index in range(len(evidence.study_names)):
+        inner = np.ones((*m.shape, len(u)))
+        centre = m[..., None] + s[..., None] * u
+        for row in np.flatnonzero(evidence.study == index):
+            sd = np.sqrt(evidence.v[row] + e**2)[..., None]
+            if evidence.is_interval[row]:
+                inner *= ndtr((evidence.upper[row] - centre) / sd) - ndtr(
+                    (evidence.lower[row] - centre) / sd
+                )
+            else:
+                inner *= np.exp(-0.5 * ((evidence.y[row] - centre) / sd) ** 2) / sd
+        log_p += np.log(inner @ w_u)
+    prior = np.exp(-0.5 * (m / 0.5) ** 2) * _half_normal(s, 0.25) * _half_normal(e, 0.15)
+    weights = w_mu[:, None, None] * w_study[:, None] * w_effect
+    mass = np.exp(log_p - log_p.max()) * prior * weights
+    mass /= mass.sum()
+    means = [float((mass * x).sum()) for x in (m, s, e)]
+    sds = [
+        float(np.sqrt((mass * (x - mean) ** 2).sum()))
+        for x, mean in zip((m, s, e), means, strict=True)
+    ]
+    return means, sds
+
+
+def _textbook(encoded: Problem) -> tuple[Array, Array]:
+    """Means and sds of the coefficients: N(Xβ, V) with V written out, on a grid of both sds."""
+    study, w_study = _grid(0, 1.2, 50)
+    effect, w_effect = _grid(0, 0.9, 50)
+    evidence, x = encoded.evidence, encoded.design.matrix
+    same = (evidence.study[:, None] == evidence.study).astype(float)
+    prior_precision = np.diag([1 / 0.5**2, *[1 / 0.25**2] * (x.shape[1] - 1)])
+    logs, means, seconds = [], [], []
+    for a in study:
+        for b in effect:
+            v = np.diag(evidence.v + b**2) + a**2 * same
+            inverse = np.linalg.inv(v)
+            precision = x.T @ inverse @ x + prior_precision
+            covariance = np.linalg.inv(precision)
+            mean = covariance @ x.T @ inverse @ evidence.y
+            quadratic = evidence.y @ inverse @ evidence.y - mean @ precision @ mean
+            logs.append(
+                -0.5 * (quadratic + np.linalg.slogdet(v)[1] + np.linalg.slogdet(precision)[1])
+                - 0.5 * (a / 0.25) ** 2
+                - 0.5 * (b / 0.15) ** 2
+            )
+            means.append(mean)
+            seconds.append(np.diag(covariance) + mean**2)
+    log_p = np.array(logs)
+    mass = np.exp(log_p - log_p.max()) * np.outer(w_study, w_effect).ravel()
+    mass /= mass.sum()
+    mean = mass @ np.array(means)
+    return mean, np.sqrt(mass @ np.array(seconds) - mean**2)
