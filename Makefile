@@ -28,8 +28,7 @@ lint: $(STAMP)  ## Style and types
 	$(BIN)/mypy
 
 benchmarks: $(STAMP)  ## What the performance claims rest on
-	$(BIN)/python benchmarks/exact.py
-	$(BIN)/python benchmarks/nuts.py
+	$(BIN)/python benchmarks/command_line.py
 
 # Every candidate is run, not only found: a name on the PATH may be a shim that fails.
 $(STAMP): pyproject.toml constraints.txt

@@ -41,7 +41,9 @@ def written(
 ) -> Studies:
     """Studies from rows written to a CSV file; GEN rows have yi, vi, yi_low, yi_high, reported."""
     path = folder / "rows.csv"
-    columns = list(dict.fromkeys([*(["yi"] if measure == "GEN" else []), *(c for r in rows for c in r)]))
+    columns = list(
+        dict.fromkeys([*(["yi"] if measure == "GEN" else []), *(c for r in rows for c in r)])
+    )
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
         writer.writeheader()

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from adaptive import Answer, Density, Rows, integrate
-from cases import problem, written
 from scipy import stats
 
+from adaptive import Answer, Density, Rows, integrate
+from cases import problem, written
 from metarho.engines import exact
 from metarho.posterior.exact import Exact
 

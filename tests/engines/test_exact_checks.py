@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CASES, Case, alliance, molloy, problem, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases import CASES, Case, alliance, molloy, problem, written
 from metarho.engines import exact
 from metarho.engines.exact.likelihood import log_interval
 from metarho.engines.exact.priors import DENSITIES, log_density

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import REFERENCES, molloy, problem, reference
 
+from cases import REFERENCES, molloy, problem, reference
 from metarho.data.studies import Studies, load_studies
 from metarho.engines import exact
 from metarho.engines.exact.quadrature import Quadrature

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import CASES, REFERENCES, alliance, problem, reference
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from cases import CASES, REFERENCES, alliance, problem, reference
 from metarho.data.studies import load_studies
 from metarho.engines import nuts
 from metarho.engines.nuts.draws import Draws

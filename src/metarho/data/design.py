@@ -80,6 +80,14 @@ class Design:
         silent = ~np.any(self.matrix != 0, axis=0)
         return tuple(name for name, is_silent in zip(self.names, silent, strict=True) if is_silent)
 
+    def empty_references(self) -> dict[str, str]:
+        """Factors whose reference level has no rows, with that level."""
+        return {
+            name: levels[0]
+            for name, levels in self.levels.items()
+            if levels[0] not in {text(cell) for cell in self.cells[name]}
+        }
+
     def far_from_zero(self) -> tuple[str, ...]:
         """Numeric moderators used as they are whose zero lies far outside their data.
 

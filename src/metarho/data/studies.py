@@ -7,6 +7,7 @@ the audit, in or out, with the reason.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -118,8 +119,11 @@ def load_studies(
     roles = _roles(columns, own)
     _check_roles(roles, measure, table)
     kept = keeps(parse_filter(where), table) if where is not None else [True] * len(table)
+    numbers = _numbers_in_study(table, roles)
     rows = tuple(
-        _row(table, index, roles, measure, intervals) if keep else _filtered(table, index, roles)
+        _row(table, index, roles, numbers[index], measure, intervals)
+        if keep
+        else _filtered(table, index, roles, numbers[index])
         for index, keep in enumerate(kept)
     )
     _check_unique(rows)
@@ -167,9 +171,10 @@ def _check_roles(roles: Mapping[str, str], measure: Measure, table: Table) -> No
         )
 
 
-def _labels(table: Table, index: int, roles: Mapping[str, str]) -> tuple[str, str, str]:
+def _labels(
+    table: Table, index: int, roles: Mapping[str, str], number_in_study: str
+) -> tuple[str, str, str]:
     """Study, sample and effect of a row."""
-    own = f"row {index + 1}"
 
     def label(role: str, default: str) -> str:
         if role not in roles:
@@ -179,21 +184,33 @@ def _labels(table: Table, index: int, roles: Mapping[str, str]) -> tuple[str, st
             raise InputError(f"{roles[role]} ({role}) is blank", place=table.places[index])
         return text(cell)
 
-    study = label("study", own)
-    return study, label("sample", study), label("effect", own)
+    study = label("study", f"row {index + 1}")
+    return study, label("sample", study), label("effect", number_in_study)
 
 
-def _filtered(table: Table, index: int, roles: Mapping[str, str]) -> Row:
-    def label(role: str) -> str:
-        return text(table.column(roles[role])[index]) if role in roles else f"row {index + 1}"
+def _numbers_in_study(table: Table, roles: Mapping[str, str]) -> list[str]:
+    """Labels of effects that have none: each row's number among the rows of its study."""
+    if "study" not in roles:
+        return ["1"] * len(table)
+    counts: Counter[str] = Counter()
+    numbers = []
+    for cell in table.column(roles["study"]):
+        counts[text(cell)] += 1
+        numbers.append(str(counts[text(cell)]))
+    return numbers
 
-    study = label("study")
+
+def _filtered(table: Table, index: int, roles: Mapping[str, str], number_in_study: str) -> Row:
+    def label(role: str, default: str) -> str:
+        return text(table.column(roles[role])[index]) if role in roles else default
+
+    study = label("study", f"row {index + 1}")
     return Row(
         table.places[index],
         index,
         study,
         study,
-        label("effect"),
+        label("effect", number_in_study),
         "",
         False,
         "removed by the filter",
@@ -201,10 +218,15 @@ def _filtered(table: Table, index: int, roles: Mapping[str, str]) -> Row:
 
 
 def _row(
-    table: Table, index: int, roles: Mapping[str, str], measure: Measure, intervals: Intervals
+    table: Table,
+    index: int,
+    roles: Mapping[str, str],
+    number_in_study: str,
+    measure: Measure,
+    intervals: Intervals,
 ) -> Row:
     place = table.places[index]
-    study, sample, effect = _labels(table, index, roles)
+    study, sample, effect = _labels(table, index, roles, number_in_study)
     values = {
         role: _number(table, index, roles[role])
         for role in ("ri", "ni", "ri_low", "ri_high", "yi", "vi", "sei", "yi_low", "yi_high")

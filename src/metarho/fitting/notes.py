@@ -31,6 +31,11 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
     silent = design.prior_only()
     if silent:
         notes.append(f"no row informs {', '.join(silent)}: its posterior is its prior (prior only)")
+    for factor, level in design.empty_references().items():
+        notes.append(
+            f"no row is at {factor} {level}, the reference: the data inform mu and the slopes of "
+            f"{factor} only together; name another reference"
+        )
     vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
     if vague:
         notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")

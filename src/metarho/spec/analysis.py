@@ -10,8 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from metarho.errors import InputError, shown
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.filters import parse_filter
-from metarho.spec.model import checked_priors
-from metarho.spec.priors import Prior
+from metarho.spec.model import Priors
 
 type Measure = Literal["ZCOR", "COR", "GEN"]
 type Engine = Literal["auto", "exact", "nuts"]
@@ -130,9 +129,7 @@ class Analysis(Frozen):
     description: str = ""
     studies: StudiesSpec
     models: Annotated[tuple[Text, ...], Field(min_length=1)]
-    priors: Annotated[dict[Text, dict[str, Prior]], Field(min_length=1)] = Field(
-        default={"default": {}}
-    )
+    priors: Annotated[dict[Text, Priors], Field(min_length=1)] = Field(default={"default": {}})
     new_studies: tuple[Profile, ...] = ()
     engine: Engine = "auto"
     agreement: bool = False
@@ -148,17 +145,6 @@ class Analysis(Frozen):
         if len(set(value)) != len(value):
             raise ValueError("a model is named twice")
         return value
-
-    @field_validator("priors")
-    @classmethod
-    def _priors_fit(cls, value: dict[str, dict[str, Prior]]) -> dict[str, dict[str, Prior]]:
-        checked = {}
-        for name, priors in value.items():
-            try:
-                checked[name] = checked_priors(priors)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        return checked
 
     @field_validator("new_studies")
     @classmethod

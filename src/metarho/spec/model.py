@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.document import Document, Frozen, read_document
@@ -16,11 +16,19 @@ from metarho.spec.formulas import columns_of, is_intercept_only
 from metarho.spec.priors import Prior
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
+PARAMETERS = ("mu", "beta", "beta[TERM]", "tau", "tau_study", "tau_effect", "share")
 _PARAMETER = re.compile(r"mu|beta(\[.+\])?|tau(_\w+)?|share|nu|omega|weight|pet|peese|alpha")
 
 # What is left for a nested model's own level sds when a prior set speaks of the total: nothing
 # is known about the split, so every share of the variance is as likely as any other.
 SHARE_PRIOR = Prior("Beta", (("alpha", 1.0), ("beta", 1.0)))
+
+
+type Priors = Annotated[
+    dict[Annotated[str, AfterValidator(parameter_name)], Prior],
+    AfterValidator(checked_priors),
+]
+"""Parameter -> prior, as YAML writes it."""
 
 
 class Step(Frozen):
@@ -50,7 +58,7 @@ class Model(Frozen):
     selection: Literal["none", "pet", "peese"] | StepSelection = "none"
     reference: dict[str, str] = Field(default={})
     custom: str | None = None
-    priors: dict[str, Prior] = Field(default={})
+    priors: Priors = Field(default={})
 
     @field_validator("mods", "scale")
     @classmethod
@@ -70,11 +78,6 @@ class Model(Frozen):
                 "study, study/effect, and crossed terms added with +"
             )
         return random.strip()
-
-    @field_validator("priors")
-    @classmethod
-    def _priors_fit(cls, priors: dict[str, Prior]) -> dict[str, Prior]:
-        return checked_priors(priors)
 
     @model_validator(mode="after")
     def _custom_stands_alone(self) -> Model:
@@ -111,13 +114,7 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
     Raises ValueError (pydantic's) otherwise.
     """
     for name, prior in priors.items():
-        if name == "tau2":
-            raise ValueError("a prior on tau2 is not available yet; state it on tau")
-        if not _PARAMETER.fullmatch(name):
-            raise ValueError(
-                f"no parameter {name!r}; "
-                + did_you_mean(name, ["mu", "beta", "beta[TERM]", "tau", "tau_study", "tau_effect"])
-            )
+        parameter_name(name)
         lower, upper = prior.support
         if name.startswith("tau") and prior.proper and lower < 0:
             raise ValueError(
@@ -127,6 +124,15 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
         if name == "share" and (lower < 0 or upper > 1 or not prior.proper):
             raise ValueError(f"share: {prior} must lie in 0 to 1; use Beta(alpha=..., beta=...)")
     return dict(priors)
+
+
+def parameter_name(name: str) -> str:
+    """A name that is a parameter of the grammar. Raises ValueError (pydantic's) otherwise."""
+    if name == "tau2":
+        raise ValueError("a prior on tau2 is not available yet; state it on tau")
+    if not _PARAMETER.fullmatch(name):
+        raise ValueError(f"no parameter {name!r}; {did_you_mean(name, PARAMETERS)}")
+    return name
 
 
 def read_model(path: Path, *, mods: str | None = None) -> Model:

@@ -1,0 +1,195 @@
+"""Fits: their numbers, their DataTree, their draws."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import arviz
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from cases import alliance, molloy, problem
+from metarho.api import fit
+from metarho.engines.problem import Problem
+from metarho.fitting import Settings, fit_many
+from metarho.posterior.effects import Hyperparameters, draw_effects, study_log_likelihood
+from metarho.posterior.fit import Fit, as_dict
+from metarho.posterior.marginals import Curve
+from metarho.posterior.prior_draws import SAMPLERS
+from metarho.spec.analysis import Sampler
+from metarho.spec.priors import FAMILIES, parse_prior
+from metarho.store.save import save_fit
+
+
+@pytest.fixture(scope="module")
+def interval_fit() -> Fit:
+    (found,) = fit_many([problem(alliance())], Settings())
+    return found
+
+
+def test_a_tree_has_arviz_s_groups(interval_fit: Fit) -> None:
+    groups = set(interval_fit.tree.children)
+    assert groups >= {
+        "posterior",
+        "prior",
+        "posterior_predictive",
+        "log_likelihood",
+        "log_prior",
+        "observed_data",
+        "constant_data",
+        "quadrature",
+    }
+    assert interval_fit.tree["posterior"]["theta"].sizes["effect"] == 28
+    assert interval_fit.tree["log_likelihood"]["y"].sizes["study"] == 19
+
+
+def test_arviz_reads_a_tree_as_it_is(interval_fit: Fit) -> None:
+    table = arviz.summary(interval_fit.tree, var_names=["mu", "tau"], round_to="none")
+    mu = interval_fit.parameters["mu"]
+    assert table.loc["mu", "mean"] == pytest.approx(mu.mean, abs=4 * 0.034 / np.sqrt(4000))
+    assert arviz.loo(interval_fit.tree, var_name="y").elpd < 0
+
+
+def test_independent_draws_follow_the_exact_posterior(interval_fit: Fit) -> None:
+    posterior = interval_fit.tree["posterior"]
+    for name in ("mu", "tau"):
+        marginal = interval_fit.posterior.parameters[name]
+        assert isinstance(marginal, Curve)
+        p = stats.kstest(posterior[name].to_numpy().ravel(), marginal.cdf).pvalue
+        assert p > 1e-3
+    together = np.corrcoef(posterior["mu"].to_numpy().ravel(), posterior["tau"].to_numpy().ravel())
+    assert together[0, 1] == pytest.approx(_correlation(interval_fit), abs=4 / np.sqrt(4000))
+
+
+def _correlation(found: Fit) -> float:
+    q = found.result
+    mass, mu, tau = q.mass, q.mu.nodes, q.tau.nodes  # type: ignore[union-attr]
+    means = mass.sum(axis=0) @ mu, mass.sum(axis=1) @ tau
+    both = (tau - means[1]) @ mass @ (mu - means[0])
+    summaries = found.parameters
+    return float(both / ((summaries["mu"].sd or 1) * (summaries["tau"].sd or 1)))
+
+
+def test_a_saved_fit_opens_in_xarray_and_arviz(interval_fit: Fit, tmp_path: Path) -> None:
+    path = tmp_path / "fit.nc"
+    save_fit(interval_fit, path)
+    with xr.open_datatree(path) as tree:
+        assert tree.attrs["engine"] == "exact"
+        assert float(tree["quadrature"]["mass"].sum()) == pytest.approx(1)
+    loaded = arviz.from_netcdf(path)
+    assert "mu" in loaded["posterior"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_true_effects_of_interval_rows_lie_where_the_interval_pulls_them() -> None:
+    encoded = problem(alliance())
+    count = 4000
+    given = Hyperparameters(
+        np.full((count, 1), 0.24), np.zeros(count), np.full(count, 0.3**2), None
+    )
+    theta = draw_effects(encoded, given, np.random.default_rng(0))
+    for index, row in enumerate(encoded.evidence.rows):
+        if not row.is_interval:
+            continue
+        assert row.vi is not None and row.lower is not None and row.upper is not None
+        # theta | y is normal; y is a truncated normal with known moments.
+        total = np.sqrt(row.vi + 0.09)
+        a, b = (row.lower - 0.24) / total, (row.upper - 0.24) / total
+        expected = 0.24 + 0.09 / (row.vi + 0.09) * total * stats.truncnorm.mean(a, b)
+        assert theta[:, index].mean() == pytest.approx(expected, abs=5 * 0.3 / np.sqrt(count))
+
+
+def test_study_likelihoods_equal_multivariate_normals() -> None:
+    encoded = problem(alliance("drop"), "three-level")
+    given = Hyperparameters(np.array([[0.2]]), np.array([0.04]), np.array([0.01]), None)
+    seen = study_log_likelihood(encoded, given)[0]
+    evidence = encoded.evidence
+    for study in range(len(evidence.study_names)):
+        rows = np.flatnonzero(evidence.study == study)
+        covariance = np.diag(evidence.v[rows] + 0.01) + 0.04
+        truth = stats.multivariate_normal.logpdf(
+            evidence.y[rows], np.full(len(rows), 0.2), covariance
+        )
+        assert seen[study] == pytest.approx(truth, abs=1e-10)
+
+
+def test_a_mixed_study_s_likelihood_integrates_its_deviation() -> None:
+    encoded = problem(alliance(), "three-level")
+    evidence = encoded.evidence
+    given = Hyperparameters(np.array([[0.2]]), np.array([0.04]), np.array([0.01]), None)
+    seen = study_log_likelihood(encoded, given)[0]
+    study = evidence.study_names.index("Vernmark 2019")
+    rows = np.flatnonzero(evidence.study == study)
+    covariance = np.diag(evidence.v[rows] + 0.01) + 0.04
+    lower = np.where(np.isfinite(evidence.lower[rows]), evidence.lower[rows], -20)
+    upper = np.where(np.isfinite(evidence.upper[rows]), evidence.upper[rows], 20)
+    truth = stats.multivariate_normal.cdf(
+        upper, np.full(2, 0.2), covariance, lower_limit=lower, abseps=1e-10, releps=1e-10
+    )
+    assert seen[study] == pytest.approx(np.log(truth), abs=1e-7)
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"Flat", "DiracDelta"}))
+def test_prior_draws_follow_the_prior_density(family: str) -> None:
+    from metarho.engines.exact.priors import log_density
+
+    text = {"Uniform": "Uniform(lower=-1, upper=2)", "Beta": "Beta(alpha=2, beta=3)"}.get(family)
+    arguments = ", ".join(f"{name}=1.5" for name in FAMILIES[family].arguments)
+    prior = parse_prior(text or f"{family}({arguments})")
+    drawn = np.sort(SAMPLERS[family](np.random.default_rng(3), prior.values, 20_000))
+    middle = drawn[(drawn > np.quantile(drawn, 0.1)) & (drawn < np.quantile(drawn, 0.9))]
+    x = np.linspace(middle[0], middle[-1], 4001)
+    held = np.trapezoid(np.exp(log_density(prior, x)), x)
+    assert held == pytest.approx(0.8, abs=5 * np.sqrt(0.16 / 20_000))
+
+
+def test_every_proper_family_can_be_drawn() -> None:
+    assert set(SAMPLERS) == {name for name, family in FAMILIES.items() if family.proper}
+
+
+def test_json_has_no_value_that_json_lacks() -> None:
+    encoded = problem(molloy(), mu="Flat()", tau="DiracDelta(c=0)")
+    (found,) = fit_many([encoded], Settings())
+    text = json.dumps(as_dict(found), allow_nan=False)
+    assert json.loads(text)["log_evidence"] is None
+    assert json.loads(text)["parameters"]["tau"]["sd"] == 0
+
+
+def test_gen_has_no_correlations(tmp_path: Path) -> None:
+    from cases import model, written
+
+    studies = written(tmp_path, [{"yi": 1.0, "vi": 0.2}, {"yi": 2.0, "vi": 0.3}])
+    values = as_dict(fit(model("random-effects"), studies, priors={"mu": "Normal(mu=0, sigma=5)"}))
+    assert values["scale"] == "yi"
+    assert values["derived"]["rho_median"]["mean"] is None  # type: ignore[index]
+    assert values["new_study"]["rho"]["mean"] is None  # type: ignore[index]
+    assert values["new_study"]["theta"]["mean"] is not None  # type: ignore[index]
+
+
+def test_correlations_measured_as_they_are_stay_on_r() -> None:
+    from cases import REFERENCES, model
+    from metarho.data.studies import load_studies
+
+    studies = load_studies(
+        REFERENCES / "molloy2014.csv", measure="COR", columns={"ri": "ri", "ni": "ni"}
+    )
+    found = fit(
+        model("random-effects"),
+        studies,
+        priors={"mu": "Normal(mu=0, sigma=1)", "tau": "HalfNormal(sigma=0.5)"},
+    )
+    # The oracle's posterior of the COR problem (oracle_molloy2014_COR, hn0.5 and n0_1).
+    assert found.log_evidence == pytest.approx(4.617059288312679, abs=1e-9)
+    assert found.parameters["mu"] == found.derived["rho_median"]
+    assert found.parameters["mu"].mean == pytest.approx(0.15183801497672653, abs=1e-9)
+
+
+def test_chains_and_draws_of_an_exact_tree_are_the_sampler_s() -> None:
+    encoded: Problem = problem(molloy())
+    settings = Settings(sampler=Sampler(chains=2, draws=150))
+    (found,) = fit_many([encoded], settings)
+    sizes = found.tree["posterior"].sizes
+    assert (sizes["chain"], sizes["draw"]) == (2, 150)

@@ -1,0 +1,79 @@
+"""The report and its figures: what they say, that they need nothing from outside."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from cases import alliance, problem
+from metarho.batch.plan import plan
+from metarho.batch.run import Outcome, execute
+from metarho.fitting import Settings, fit_many
+from metarho.report.figures.forest import forest
+from metarho.report.page import draw_all, render
+
+CONFIG = """\
+studies: {source: internet-alliance, where: role == "main", intervals: [use, drop]}
+models: [random-effects, common-effect]
+new_studies: [{label: a trial, ni: 80}]
+"""
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "small.yaml").write_text(CONFIG)
+    return execute(plan(folder / "small.yaml", folder / "out"))
+
+
+@pytest.fixture(scope="module")
+def page(outcome: Outcome) -> str:
+    return render(outcome, draw_all(outcome))
+
+
+def test_the_page_shows_both_pooled_correlations_and_says_why_they_differ(page: str) -> None:
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+    assert "With interval rows used the pooled correlation is 0.235 [0.175, 0.299]" in words
+    assert "with them dropped it is 0.281 [0.198, 0.378]" in words
+    assert "Dropping such rows keeps the studies that had a number worth printing" in words
+    assert "coarsening at random" in words
+
+
+def test_the_page_asks_for_nothing_from_outside(page: str) -> None:
+    assert "default-src 'none'" in page
+    references = re.findall(r"""(?:src|href|xlink:href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page)
+    assert all(reference.startswith("#") for reference in references)
+    assert "<script" not in page and "@import" not in page
+
+
+def test_the_page_is_small(page: str) -> None:
+    assert len(page.encode()) < 3_000_000
+
+
+def test_text_in_figures_stays_text(outcome: Outcome) -> None:
+    drawing = draw_all(outcome)[0]
+    assert "Bergman Nordgren 2013" in drawing.svg
+    assert "Forest plot of 28 effects, 18 of them intervals" in drawing.alternative
+
+
+def test_a_forest_s_data_are_its_rows_and_the_two_pooled_lines(tmp_path: Path) -> None:
+    studies = alliance()
+    (fit,) = fit_many([problem(studies)], Settings())
+    drawing = forest(fit, studies, "forest", "title")
+    assert len(drawing.data) == 30
+    first = drawing.data[0]
+    # r = .47, n = 25: tanh(atanh(.47) ± 1.96 / sqrt(22)).
+    assert first["estimate"] == pytest.approx(0.47)
+    half = 1.959963984540054 / math.sqrt(22)
+    assert first["lower"] == pytest.approx(math.tanh(math.atanh(0.47) - half))
+    assert first["upper"] == pytest.approx(math.tanh(math.atanh(0.47) + half))
+    assert drawing.data[-2]["estimate"] == fit.derived["rho_median"].median
+
+
+def test_a_common_effect_is_drawn_without_heterogeneity(outcome: Outcome) -> None:
+    names = {drawing.name: drawing for drawing in draw_all(outcome)}
+    parameters = {row["parameter"] for row in names["priors-common-effect"].data}
+    assert parameters == {"mu"}
