@@ -40,9 +40,9 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for run in range(RUNS + 1):
         for name, command in COMMANDS.items():
-            taken = seconds(command)
+            wall = seconds(command)
             if run > 0:
-                times[name].append(taken)
+                times[name].append(wall)
     bare = statistics.median(times["python -c pass"])
     print(f"{'command':30} {'median s':>9} {'ratio to a bare start':>22}")
     for name, taken in times.items():

@@ -97,3 +97,35 @@ def _integral(function: Callable[[float], Array], points: Sequence[float]) -> Ar
         function, points[0], points[-1], points=points[1:-1], epsabs=1e-13, epsrel=1e-11
     )
     return np.asarray(value)
+
+
+def cdf_of_new_effect(
+    x: float,
+    rows: Rows,
+    log_prior_mu: Density,
+    mu_points: Sequence[float],
+    log_prior_tau: Density,
+    tau_points: Sequence[float],
+) -> float:
+    """P(theta_new <= x) with theta_new ~ Normal(mu, tau²)."""
+    shift = max(
+        rows.log_likelihood(mu, tau)
+        for mu in np.linspace(mu_points[0], mu_points[-1], 41)
+        for tau in np.linspace(tau_points[0], tau_points[-1], 21)
+    )
+
+    def over_mu(tau: float) -> Array:
+        def integrand(mu: float) -> Array:
+            density = math.exp(
+                rows.log_likelihood(mu, tau) - shift + log_prior_mu(mu) + log_prior_tau(tau)
+            )
+            below = 0.5 * math.erfc((mu - x) / (tau * math.sqrt(2)))
+            return density * np.array([1.0, below])
+
+        # The noise of a new effect turns at x, over a distance of tau.
+        turns = [x + k * tau for k in (-8, -2, 0, 2, 8)]
+        inside = [point for point in turns if mu_points[0] < point < mu_points[-1]]
+        return _integral(integrand, sorted({*mu_points, *inside}))
+
+    mass, below = _integral(over_mu, tau_points)
+    return float(below / mass)

@@ -48,10 +48,12 @@ def run(
 ) -> None:
     """Run analyses: fit every model with every prior set, write tables and a report."""
     from metarho.batch.plan import plan_all
+
+    plans = plan_all([_config(name) for name in configs], output)
+    # Only now, so that a bad config is refused at once.
     from metarho.report.publish import publish
     from metarho.report.terminal import Progress, headline, say
 
-    plans = plan_all([_config(name) for name in configs], output)
     worst = "ok"
     for plan in plans:
         with Progress(plan) as progress:
@@ -93,7 +95,9 @@ def fit(
     ] = False,
     intervals: Annotated[Intervals, typer.Option(help="Rows that printed no r.")] = "use",
     where: Annotated[str | None, typer.Option(help="Rows to keep: 'year > 2010'.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the sampled engine.", min=0)] = 20261122,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the sampled engine.", min=0, max=2**63 - 1)
+    ] = 20261122,
     save: Annotated[Path | None, typer.Option(help="Write the fit to this NetCDF file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from adaptive import Answer, Density, Rows, integrate
+from adaptive import Answer, Density, Rows, cdf_of_new_effect, integrate
 from cases import problem, written
 from metarho.engines import exact
+from metarho.engines.problem import Problem
 from metarho.posterior.exact import Exact
 
 # quad's own tolerance is 1e-11 relative in each of two nested integrals.
@@ -133,7 +134,7 @@ def test_evidence_and_moments_agree_with_adaptive_integration(name: str, tmp_pat
         assert seen.sd_tau == pytest.approx(truth.sd_tau, rel=TOLERANCE)
 
 
-def _seen(case: Case, folder: Path) -> Answer:
+def _encoded(case: Case, folder: Path) -> Problem:
     rows: list[dict[str, object]] = [
         {"yi": y, "vi": v, "reported": "exact"} for y, v in case.rows.exact
     ]
@@ -142,9 +143,12 @@ def _seen(case: Case, folder: Path) -> Answer:
         for low, high, v in case.rows.intervals
     ]
     if case.tau is None:
-        encoded = problem(written(folder, rows), "common-effect", mu=case.mu)
-    else:
-        encoded = problem(written(folder, rows), mu=case.mu, tau=case.tau)
+        return problem(written(folder, rows), "common-effect", mu=case.mu)
+    return problem(written(folder, rows), mu=case.mu, tau=case.tau)
+
+
+def _seen(case: Case, folder: Path) -> Answer:
+    encoded = _encoded(case, folder)
     quadrature = exact.integrate(encoded)
     found = {k: m.summary(0.95, "eti") for k, m in Exact(encoded, quadrature).parameters.items()}
     mu, tau = found["mu"], found.get("tau")
@@ -157,3 +161,97 @@ def _seen(case: Case, folder: Path) -> Answer:
         (tau.mean or 0.0) if tau else 0.0,
         (tau.sd or 0.0) if tau else 0.0,
     )
+
+
+NEW_EFFECT = {
+    "student mean": (
+        "StudentT(nu=3, mu=0, sigma=0.3)",
+        _student(3, 0, 0.3),
+        (-2.0, 0.0, 0.2, 0.4, 0.6, 2.0),
+    ),
+    "a mean that ends inside the likelihood": (
+        "Uniform(lower=0.2, upper=0.3)",
+        lambda x: -math.log(0.1),
+        (0.2, 0.25, 0.3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEW_EFFECT)
+@pytest.mark.parametrize("intervals", [(), INTERVALS[:1]])
+def test_a_new_effect_s_quantiles_agree_with_adaptive_integration(
+    name: str, intervals: tuple[tuple[float, float, float], ...], tmp_path: Path
+) -> None:
+    mu, log_mu, points = NEW_EFFECT[name]
+    case = Case(Rows(NUMBERS, intervals), mu, log_mu, points, *HN)
+    encoded = _encoded(case, tmp_path)
+    posterior = Exact(encoded, exact.integrate(encoded))
+    seen = posterior.theta_new(posterior.head).summary(0.95, "eti")
+    for x, share in ((seen.lower, 0.025), (seen.median, 0.5), (seen.upper, 0.975)):
+        tau_points = (1e-9, *TAU_POINTS[1:])
+        truth = cdf_of_new_effect(x or 0, case.rows, log_mu, points, HN[1], tau_points)
+        assert truth == pytest.approx(share, abs=TOLERANCE)
+
+
+# Found by attacking the engine; expected values by an independent adaptive integration in log tau.
+ATTACKS = [
+    # A prior that the data contradict: tau goes where neither prior nor spread would look.
+    ([(0.5, 1e-8)] * 20, "DiracDelta(c=0)", "HalfNormal(sigma=0.001)", -2193.3913, 0.047189),
+    ([(0.5, 1e-8)] * 20, "Normal(mu=0, sigma=0.01)", "Exponential(lam=10000)", -1003.713, 0.05704),
+    (
+        [(0.5 + 1e-5 * i, 1e-6) for i in range(20)],
+        "Normal(mu=0, sigma=0.01)",
+        "Exponential(lam=1000)",
+        -229.310,
+        0.15646,
+    ),
+    # More degrees of freedom than a difference of gamma functions has digits for.
+    (
+        [(0.3, 0.01), (0.5, 0.02), (0.1, 0.015), (0.45, 0.03)],
+        "StudentT(nu=10000000000, mu=0, sigma=0.5)",
+        "HalfNormal(sigma=0.25)",
+        -0.6084209716,
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("rows", "mu", "tau", "log_evidence", "mean_tau"), ATTACKS)
+def test_attacks_are_withstood(
+    rows: list[tuple[float, float]],
+    mu: str,
+    tau: str,
+    log_evidence: float,
+    mean_tau: float | None,
+    tmp_path: Path,
+) -> None:
+    studies = written(tmp_path, [{"yi": y, "vi": v} for y, v in rows])
+    encoded = problem(studies, mu=mu, tau=tau)
+    quadrature = exact.integrate(encoded)
+    seen = Exact(encoded, quadrature).parameters["tau"].summary(0.95, "eti")
+    # As many digits as the expected value is printed with.
+    assert quadrature.log_evidence == pytest.approx(log_evidence, abs=6e-4 if mean_tau else 1e-9)
+    assert mean_tau is None or seen.mean == pytest.approx(mean_tau, abs=6e-6)
+
+
+def test_a_fixed_mean_does_not_spoil_the_stated_error(tmp_path: Path) -> None:
+    rows = [(0.3, 0.01), (0.5, 0.02), (0.1, 0.015), (0.45, 0.03)]
+    studies = written(tmp_path, [{"yi": y, "vi": v} for y, v in rows])
+    assert exact.integrate(problem(studies, mu="DiracDelta(c=0.3)")).quad_err < 1e-9
+
+
+def test_the_sd_of_a_heavy_tail_is_integrated_to_its_end(tmp_path: Path) -> None:
+    rows = [(0.3, 0.01), (0.5, 0.02), (0.1, 0.015)]
+    studies = written(tmp_path, [{"yi": y, "vi": v} for y, v in rows])
+    encoded = problem(studies, mu="Flat()", tau="HalfCauchy(beta=0.2)")
+    mu = Exact(encoded, exact.integrate(encoded)).parameters["mu"].summary(0.95, "eti")
+    assert mu.sd == pytest.approx(0.1675013365, abs=1e-10)
+
+
+def test_tiny_spreads_keep_their_digits(tmp_path: Path) -> None:
+    studies = written(tmp_path, [{"ri": 0.3, "ni": 50}, {"ri": 0.5, "ni": 60}], "ZCOR")
+    encoded = problem(
+        studies, mu="Normal(mu=0.5, sigma=0.00000001)", tau="HalfNormal(sigma=0.00000001)"
+    )
+    posterior = Exact(encoded, exact.integrate(encoded))
+    assert posterior.derived(0.95, "eti")["rho_mean"].sd == pytest.approx(7.8645e-9, rel=1e-4)

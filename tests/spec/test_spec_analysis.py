@@ -133,11 +133,11 @@ FAULTS = {
     ),
     "mass below 0": (
         'priors:\n  a: {}\n  b: {tau: "Normal(mu=0, sigma=1)"}\n',
-        ":3: priors: b: tau: Normal(mu=0, sigma=1) has mass below 0",
+        ":5: priors.b: tau: Normal(mu=0, sigma=1) has mass below 0",
     ),
     "a misspelt parameter": (
         "priors: {a: {tua: Flat()}}\n",
-        ":3: priors: a: no parameter 'tua'; allowed: beta",
+        ":3: priors.a.tua: no parameter 'tua'; allowed: beta",
     ),
     "a new study of three": (
         "new_studies:\n  - {label: a, ni: 80}\n  - {label: b, ni: 3}\n",

@@ -111,7 +111,7 @@ def test_a_misspelt_argument_is_refused_with_the_nearest_name() -> None:
 def test_a_scale_that_is_not_positive_is_refused_with_its_argument(
     family: str, argument: str, value: str
 ) -> None:
-    given = {name: "1" for name in FAMILIES[family].arguments} | {argument: value}
+    given = dict.fromkeys(FAMILIES[family].arguments, "1") | {argument: value}
     inside = ", ".join(f"{name}={number}" for name, number in given.items())
     message = refusal(f"{family}({inside})")
     assert f"{argument} must be greater than 0, not {float(value)!r}" in message

@@ -77,9 +77,10 @@ def text(cell: Cell) -> str:
 def is_numeric(cells: Sequence[Cell]) -> bool:
     """Whether every cell that is not blank is a number, and at least one is."""
     try:
-        return any(number(cell) is not None for cell in cells)
+        values = [number(cell) for cell in cells]
     except ValueError:
         return False
+    return any(value is not None for value in values)
 
 
 def read_table(path: Path) -> Table:

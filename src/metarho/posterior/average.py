@@ -46,3 +46,19 @@ def average_correlation_slope(mu: Array, tau: Array) -> Array:
     density = np.exp(-0.5 * scaled**2) / (math.sqrt(2 * math.pi) * tau[~near, None])
     result[~near] = density @ _U_WEIGHTS
     return result
+
+
+def average_square(mu: Array, tau: Array, centre: float) -> Array:
+    """E (tanh(mu + tau·ε) − centre)²; mu and tau broadcast.
+
+    For tau > 1 by E tanh² = 1 − E sech²; below, directly, so that small spreads keep their digits.
+    """
+    mu, tau = np.broadcast_arrays(np.asarray(mu, dtype=float), np.asarray(tau, dtype=float))
+    result = np.empty(mu.shape)
+    near = tau <= 1
+    theta = mu[near, None] + tau[near, None] * _EPS
+    result[near] = (np.tanh(theta) - centre) ** 2 @ _EPS_WEIGHTS
+    far_mu, far_tau = mu[~near], tau[~near]
+    square = 1 - average_correlation_slope(far_mu, far_tau)
+    result[~near] = square - 2 * centre * average_correlation(far_mu, far_tau) + centre**2
+    return result

@@ -57,10 +57,9 @@ def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Genera
             centre[:, rows], sd[:, rows], evidence.lower[rows], evidence.upper[rows], rng
         )
     # Deviations that were integrated out: normal given the study's y.
-    member = np.zeros((evidence.k, len(evidence.study_names)))
-    member[np.arange(evidence.k), evidence.study] = 1.0
-    s = (1 / d) @ member if d.ndim == 1 else np.einsum("nk,ks->ns", 1 / d, member)
-    r = ((y - mean) / d) @ member
+    first = np.unique(evidence.study, return_index=True)[1]  # rows are sorted by study
+    s = np.add.reduceat(np.broadcast_to(1 / d, mean.shape), first, axis=1)
+    r = np.add.reduceat((y - mean) / d, first, axis=1)
     factor = tau2_study / (1 + tau2_study * s)
     drawn = factor * r + np.sqrt(factor) * rng.standard_normal(u.shape)
     keeps = np.zeros(len(evidence.study_names), dtype=bool)

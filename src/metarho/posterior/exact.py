@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from metarho.engines.exact.moments import moments_of, moments_of_tau
 from metarho.engines.exact.panels import Axis, legendre
-from metarho.engines.exact.priors import tail_index
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.posterior.average import average_correlation, average_correlation_slope
@@ -26,21 +26,23 @@ from metarho.posterior.marginals import (
     Summary,
     Transformed,
     as_correlation,
-    curve_of,
     median_and_interval,
+)
+from metarho.posterior.mixtures import (
+    LEAST_MASS,
+    Correlation,
+    Mixture,
+    NoisyPanels,
+    Normals,
+    invert,
 )
 
 type Array = NDArray[np.float64]
 type Function = Callable[[Array, Array], Array]
 
-# Nodes with less mass than this cannot move a number that is printed to 1e-10.
-_LEAST_MASS = 1e-17
 _SQRT_2PI = math.sqrt(2 * math.pi)
-# Trapezoidal rule for expectations over a standard normal; its error at this step is below
-# 1e-30 for functions that are smooth over one sd.
+# Trapezoidal rule over a standard normal.
 _STEP = 0.5
-_NORMAL_NODES = np.arange(-18, 19) * _STEP
-_NORMAL_WEIGHTS = np.exp(-0.5 * _NORMAL_NODES**2) * _STEP / _SQRT_2PI
 
 
 @dataclass(frozen=True)
@@ -67,72 +69,44 @@ class Exact:
         axis = self.quadrature.tau
         if axis.is_point:
             return Point(axis.centre)
-        return Curve(axis, self._tau_mass / axis.weights, self.moments)
+        return Curve(axis, self._tau_mass / axis.weights, moments_of_tau(self.problem))
 
     @cached_property
     def _tau_mass(self) -> Array:
         mass = self.quadrature.mass
         return mass if self.quadrature.mu is None else mass.sum(axis=1)
 
-    @cached_property
-    def moments(self) -> float:
-        """How many moments of tau and of what moves with it exist.
-
-        For large tau the likelihood falls like tau**−(k_b − p), with k_b rows that are numbers or
-        bounded intervals and p flat coefficients; the prior like tau**−tail. One-sided intervals
-        do not bound tau, nor the mean on their open side.
-        """
-        evidence = self.problem.evidence
-        bounded = ~evidence.is_interval | (
-            np.isfinite(evidence.lower) & np.isfinite(evidence.upper)
-        )
-        k_b = int(bounded.sum())
-        mu_tail = tail_index(self.problem.prior("mu"))
-        flat = sum(not self.problem.prior(name).proper for name in self.problem.coefficients)
-        tau_tail = (
-            tail_index(self.problem.prior("tau")) if "tau" in self.problem.priors else math.inf
-        )
-        along_tau = tau_tail + k_b - flat - 1
-        both = tau_tail + mu_tail + k_b - 2 if math.isfinite(mu_tail) and flat == 0 else math.inf
-        along_mu = mu_tail - 1 if k_b == 0 else math.inf
-        return min(along_tau, both, along_mu)
-
     @property
     def head(self) -> Array:
         """The row of the headline: the average over the evidence (without moderators, 1)."""
         return self.problem.design.average
 
-    def mean_of(self, row: Array) -> Curve | Point:
+    def mean_of(self, row: Array) -> Curve | Mixture | Point:
         """The posterior of rowᵀ(mu, beta), the mean of theta at a row of the design."""
         q = self.quadrature
+        moments = self._moments(row)
         if q.mu is not None:
-            scale = float(row[0])
+            # Without moderators a row is 1.
             if q.mu.is_point:
-                return Point(scale * q.mu.centre)
-            return Curve(q.mu, q.mass.sum(axis=0) / q.mu.weights, self.moments)
+                return Point(q.mu.centre)
+            return Curve(q.mu, q.mass.sum(axis=0) / q.mu.weights, moments)
         mean, variance = self._given_tau(row)
-        return self._mixture(mean, variance)
+        return self._mixture(mean, variance, moments)
 
-    def theta_new(self, row: Array, extra_variance: float = 0.0) -> Curve | Point:
+    def theta_new(self, row: Array, extra_variance: float = 0.0) -> Curve | Mixture | Point:
         """The true effect of a new study at a row, plus independent noise of a given variance."""
         q = self.quadrature
-        variance_new = q.tau.nodes**2 + extra_variance
+        noise = q.tau.nodes**2 + extra_variance
+        moments = min(self._moments(row), moments_of_tau(self.problem))
         if q.mu is None:
             mean, variance = self._given_tau(row)
-            return self._mixture(mean, variance + variance_new)
+            return self._mixture(mean, variance + noise, moments)
         if q.mu.is_point:
-            return self._mixture(np.full(len(variance_new), q.mu.centre), variance_new)
-        if not np.any(variance_new > 0):
+            return self._mixture(np.full(len(noise), q.mu.centre), noise, moments)
+        if not np.any(noise > 0):
             return self.mean_of(row)
-        convolution = _Convolution(q.mu, q.mass, np.sqrt(variance_new))
-        base = Curve(q.mu, q.mass.sum(axis=0) / q.mu.weights)
-        centre, sd = (
-            base.expect(lambda x: x),
-            math.sqrt(base.expect(lambda x: x**2) - base.expect(lambda x: x) ** 2),
-        )
-        reach = float(np.abs(q.mu.to_x(q.mu.breaks) - centre).max())
-        reach += 9.5 * float(np.sqrt(variance_new[self._tau_mass > _LEAST_MASS]).max())
-        return curve_of(convolution.density, centre, sd, (-math.inf, math.inf), reach, self.moments)
+        alive = self._counts(noise, moments)
+        return Mixture(NoisyPanels(q.mu, q.mass[alive], np.sqrt(noise[alive])), moments)
 
     def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
         """rho_mean at a row: the mean correlation over the distribution of true effects.
@@ -141,22 +115,26 @@ class Exact:
         P(rho_mean <= t) is the mass of mu below the mu that gives t, averaged over tau.
         """
         q = self.quadrature
-        alive = self._tau_mass > _LEAST_MASS
+        alive = self._tau_mass > LEAST_MASS
         tau, share = q.tau.nodes[alive], self._tau_mass[alive]
         if q.mu is None:
-            mean, variance = self._given_tau(row)
-            given: _Normals | _Panels = _Normals(mean[alive], np.sqrt(variance[alive]))
+            mean, spread = self._given_tau(row)
+            given: _Normals | _Panels = _Normals(mean[alive], np.sqrt(spread[alive]))
         else:
             given = _Panels(q.mu, q.mass[alive])
         first = float(share @ given.expect(average_correlation, tau))
-        second = float(share @ given.expect(lambda x, t: average_correlation(x, t) ** 2, tau))
+        # Centred, so that a small spread keeps its digits.
+        variance = float(
+            share @ given.expect(lambda x, t: (average_correlation(x, t) - first) ** 2, tau)
+        )
 
-        def cdf(rho: float) -> float:
-            return float(share @ given.cdf(_mean_for(rho, tau)))
+        def cdf(z: float) -> float:
+            return float(share @ given.cdf(_mean_for(math.tanh(z), tau)))
 
-        quantile = np.vectorize(lambda p: _invert(cdf, p), otypes=[float])
+        # On atanh, as far as a correlation can be told from 1.
+        quantile = np.vectorize(lambda p: math.tanh(invert(cdf, p, -18.0, 18.0)), otypes=[float])
         median, lower, upper = median_and_interval(quantile, prob, kind)
-        return Summary(first, math.sqrt(max(0.0, second - first**2)), median, lower, upper)
+        return Summary(first, math.sqrt(max(0.0, variance)), median, lower, upper)
 
     def i2(self) -> Marginal | None:
         """I² in percent; None where it is not defined."""
@@ -174,7 +152,9 @@ class Exact:
 
     def rho(self, base: Marginal) -> Marginal:
         """A quantity of the model's scale as a correlation."""
-        return as_correlation(base) if self.problem.scale == "z" else base
+        if self.problem.scale != "z":
+            return base
+        return Correlation(base) if isinstance(base, Mixture) else as_correlation(base)
 
     def derived(self, prob: float, kind: Kind) -> dict[str, Summary]:
         """rho_median, rho_mean and I² at the headline row."""
@@ -195,26 +175,27 @@ class Exact:
         assert q.mean is not None and q.covariance is not None
         return q.mean @ row, np.einsum("i,tij,j->t", row, q.covariance, row)
 
-    def _mixture(self, mean: Array, variance: Array) -> Curve | Point:
-        """The mixture of normals over the nodes of tau."""
+    def _moments(self, row: Array) -> float:
+        """Moments of rowᵀ(mu, beta) below this order exist."""
+        names = [n for n, x in zip(self.problem.coefficients, row, strict=True) if x != 0]
+        return min(moments_of(self.problem, name) for name in names)
+
+    def _counts(self, variance: Array, moments: float) -> NDArray[np.bool_]:
+        """Nodes of tau that count: by their mass, or in a heavy tail by their part of the sd."""
         mass = self._tau_mass
-        alive = mass > _LEAST_MASS
-        mean, sd, mass = mean[alive], np.sqrt(np.maximum(variance[alive], 0)), mass[alive]
+        counts = mass > LEAST_MASS
+        if moments > 2:
+            part = mass * variance
+            counts |= part > 1e-13 * part.sum()
+        return np.asarray(counts)
+
+    def _mixture(self, mean: Array, variance: Array, moments: float) -> Mixture | Point:
+        """The mixture of normals over the nodes of tau."""
+        alive = self._counts(variance, moments)
+        mass, mean, sd = self._tau_mass[alive], mean[alive], np.sqrt(variance[alive])
         if not np.any(sd > 0):
-            return Point(float(mass @ mean))
-        centre = float(mass @ mean)
-
-        def density(x: Array) -> Array:
-            result = np.zeros(len(x))
-            step = max(1, 2_000_000 // max(1, len(mean)))
-            for start in range(0, len(x), step):
-                scaled = (x[start : start + step, None] - mean) / sd
-                result[start : start + step] = np.exp(-0.5 * scaled**2) @ (mass / sd)
-            return result / _SQRT_2PI
-
-        reach = float(np.max(np.abs(mean - centre) + 9.5 * sd))
-        typical = float(np.sqrt(mass @ np.minimum(sd, np.median(sd)) ** 2))
-        return curve_of(density, centre, typical, (-math.inf, math.inf), reach, self.moments)
+            return Point(float(mass @ mean / mass.sum()))
+        return Mixture(Normals(mass, mean, sd), moments)
 
 
 @dataclass(frozen=True)
@@ -232,7 +213,8 @@ class _Normals:
     def expect(self, function: Function, tau: Array) -> Array:
         """E[function(mean, tau)] at each tau; finer where the mean is spread over many units."""
         result = np.empty(len(tau))
-        finer = np.ceil(np.clip(self.sd / np.maximum(tau, 1.0), 1.0, 1000.0)).astype(int)
+        # Steps of a quarter of what the function is smooth over (1, or tau): error exp(-39).
+        finer = np.ceil(np.clip(2 * self.sd / np.maximum(tau, 1.0), 1.0, 2000.0)).astype(int)
         for times in np.unique(finer):
             here = finer == times
             nodes = np.arange(-18 * times, 18 * times + 1) * (_STEP / times)
@@ -279,44 +261,6 @@ class _Panels:
         return result
 
 
-@dataclass(frozen=True)
-class _Convolution:
-    """The mean on panels plus normal noise whose sd depends on tau.
-
-    Where the noise is wide against the panels, the mean's nodes are a mixture of normals;
-    where it is narrow, the density of the mean is smooth against the noise and is averaged
-    over it.
-    """
-
-    axis: Axis
-    mass: Array
-    sd: Array
-
-    @cached_property
-    def _widest(self) -> Array:
-        """For each tau the widest panel that holds mass."""
-        edges = self.axis.to_x(self.axis.breaks)
-        held = self.mass.reshape(len(self.mass), self.axis.panels, -1).sum(axis=2)
-        return np.where(held > 1e-15, np.diff(edges), 0.0).max(axis=1)
-
-    def density(self, x: Array) -> Array:
-        alive = self.mass.sum(axis=1) > _LEAST_MASS
-        wide = alive & (self.sd >= 0.3 * self._widest)
-        result = np.zeros(len(x))
-        step = max(1, 1_000_000 // len(self.axis.nodes))
-        for index in np.flatnonzero(wide):
-            nodes = self.mass[index] > _LEAST_MASS
-            centre, mass, sd = self.axis.nodes[nodes], self.mass[index, nodes], self.sd[index]
-            for start in range(0, len(x), step):
-                scaled = (x[start : start + step, None] - centre) / sd
-                result[start : start + step] += np.exp(-0.5 * scaled**2) @ (mass / (sd * _SQRT_2PI))
-        for index in np.flatnonzero(alive & ~wide):
-            given = Curve(self.axis, self.mass[index] / self.axis.weights)
-            shifted = x[:, None] - self.sd[index] * _NORMAL_NODES
-            result += given.density(shifted) @ _NORMAL_WEIGHTS
-        return result
-
-
 def _mean_for(rho: float, tau: Array) -> Array:
     """The mu at which the average correlation is rho, at each tau (Newton, safeguarded)."""
     reach = 8.5 * tau + 20.0
@@ -331,31 +275,3 @@ def _mean_for(rho: float, tau: Array) -> Array:
             return np.asarray(new)
         mu = new
     return np.asarray(mu)
-
-
-def _invert(cdf: Callable[[float], float], share: float) -> float:
-    """The correlation below which a share lies: regula falsi (Illinois) on atanh."""
-    low, high = -19.0, 19.0
-    f_low, f_high = cdf(math.tanh(low)) - share, cdf(1 - 1e-15) - share
-    if f_low >= 0:
-        return math.tanh(low)
-    if f_high <= 0:
-        return math.tanh(high)
-    side = 0
-    for step in range(200):
-        z = (low * f_high - high * f_low) / (f_high - f_low)
-        if step % 3 == 2 or not low < z < high:
-            z = 0.5 * (low + high)
-            side = 0
-        f = cdf(min(math.tanh(z), 1 - 1e-15)) - share
-        if abs(f) < 1e-14 or high - low < 1e-13:
-            break
-        if f < 0:
-            low, f_low = z, f
-            f_high = f_high / 2 if side == -1 else f_high
-            side = -1
-        else:
-            high, f_high = z, f
-            f_low = f_low / 2 if side == 1 else f_low
-            side = 1
-    return math.tanh(z)

@@ -23,6 +23,11 @@ def typical_variance(problem: Problem) -> float | None:
     k, p = len(w), int(np.linalg.matrix_rank(x))
     if k <= p:
         return None
+    if p == 1 and np.ptp(x) == 0:
+        # tr P = 2 Σ_{i<j} w_i w_j / Σ w, without the cancellation of the general form.
+        ordered = np.sort(w)
+        lighter = np.concatenate([[0.0], np.cumsum(ordered)[:-1]])
+        return (k - 1) / float(2 * (ordered * lighter).sum() / w.sum())
     hat = np.linalg.pinv(x.T @ weighted)
     trace = float(w.sum() - np.einsum("ij,jk,ik->", weighted, hat, weighted))
     return (k - p) / trace

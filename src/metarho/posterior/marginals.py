@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact.panels import Axis, legendre, refine
+from metarho.engines.exact.panels import Axis, legendre
 
 type Array = NDArray[np.float64]
 type Kind = Literal["eti", "hdi"]
@@ -204,34 +204,6 @@ def as_correlation(base: Marginal) -> Marginal:
     )
 
 
-def curve_of(
-    density: Callable[[Array], Array],
-    centre: float,
-    scale: float,
-    support: tuple[float, float],
-    reach: float,
-    moments: float = math.inf,
-) -> Curve:
-    """A density given as a function, cut into panels until it is resolved.
-
-    ``centre`` and ``scale`` say where it is narrowest; ``reach`` how far from the centre its
-    mass may lie.
-    """
-    lower, upper = max(support[0], centre - reach), min(support[1], centre + reach)
-    first = Axis("sinh", centre, scale, np.zeros(1))
-    start, end = first.to_u(np.array([lower, upper]))
-    axis = Axis("sinh", centre, scale, np.linspace(start, end, max(3, math.ceil(end - start)) + 1))
-
-    def log_density(axes: Sequence[Axis]) -> Array:
-        (at,) = axes
-        with np.errstate(divide="ignore"):
-            return np.log(density(at.nodes))
-
-    (axis,) = refine(log_density, [axis])
-    values = density(axis.nodes)
-    return Curve(axis, values / float(values @ axis.weights), moments)
-
-
 def median_and_interval(
     quantile: Callable[[Array], Array], prob: float, kind: Kind
 ) -> tuple[float, float, float]:
@@ -243,11 +215,26 @@ def median_and_interval(
 
 
 def _shortest_start(quantile: Callable[[Array], Array], prob: float) -> float:
-    """The lower tail share of the shortest interval, by ever finer grids."""
-    low, high = 0.0, 1 - prob
-    for _ in range(8):
-        starts = np.linspace(low, high, 41)
-        lengths = quantile(starts + prob) - quantile(starts)
-        best = int(np.argmin(lengths))
-        low, high = starts[max(best - 1, 0)], starts[min(best + 1, 40)]
-    return float(starts[best])
+    """The lower tail share of the shortest interval: a coarse grid, then golden section."""
+
+    def length(start: float) -> float:
+        low, high = quantile(np.array([start, start + prob]))
+        return float(high - low)
+
+    starts = np.linspace(0, 1 - prob, 17)
+    ends = quantile(np.concatenate([starts, np.minimum(starts + prob, 1.0)]))
+    best = int(np.argmin(ends[17:] - ends[:17]))
+    low, high = float(starts[max(best - 1, 0)]), float(starts[min(best + 1, 16)])
+    ratio = (math.sqrt(5) - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    f_left, f_right = length(left), length(right)
+    for _ in range(45):
+        if f_left < f_right:
+            high, right, f_right = right, left, f_left
+            left = high - ratio * (high - low)
+            f_left = length(left)
+        else:
+            low, left, f_left = left, right, f_right
+            right = low + ratio * (high - low)
+            f_right = length(right)
+    return 0.5 * (low + high)

@@ -20,6 +20,9 @@ from metarho.errors import InputError, did_you_mean, shown
 # Long enough for every prior of the grammar, short enough that parsing is instant.
 LONGEST_PRIOR = 500
 
+# Beyond, squares are no longer numbers in double precision, and no prior means anything.
+LARGEST_NUMBER = 1e100
+
 REAL = (-math.inf, math.inf)
 POSITIVE = (0.0, math.inf)
 
@@ -162,6 +165,12 @@ def parse_prior(text: str) -> Prior:
         if constraint == "positive" and given[argument] <= 0:
             raise InputError(
                 f"prior {shown(text)}: {argument} must be greater than 0, not {given[argument]!r}"
+            )
+        size = abs(given[argument])
+        if size > LARGEST_NUMBER or (constraint == "positive" and size < 1 / LARGEST_NUMBER):
+            raise InputError(
+                f"prior {shown(text)}: {argument} is {given[argument]!r}; sizes from "
+                f"{1 / LARGEST_NUMBER:g} to {LARGEST_NUMBER:g} are allowed"
             )
     if name == "Uniform" and not given["lower"] < given["upper"]:
         raise InputError(f"prior {shown(text)}: lower must be less than upper")

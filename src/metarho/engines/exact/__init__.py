@@ -8,6 +8,17 @@ from metarho.engines.exact.priors import at_lower_end
 from metarho.engines.exact.quadrature import Quadrature, integrate, is_conjugate
 from metarho.engines.problem import Problem
 
+__all__ = [
+    "NAME",
+    "Quadrature",
+    "covers",
+    "fit_many",
+    "hard_dimensions",
+    "integrate",
+    "is_conjugate",
+    "structure",
+]
+
 NAME = "exact"
 
 # Below this shape a Gamma density holds mass at values that double precision cannot tell from 0.
@@ -37,6 +48,8 @@ def covers(problem: Problem) -> str | None:
             "engine: nuts"
         )
     for name, applied in problem.priors.items():
+        if applied.prior.family == "Beta":
+            return f"{name}: the exact engine has no Beta prior there; engine: nuts"
         if not applied.prior.is_point and at_lower_end(applied.prior) < SMALLEST_GAMMA_SHAPE:
             return f"{name}: {applied.prior} piles its mass onto 0; use alpha >= 0.1"
     return None

@@ -58,7 +58,7 @@ def gaussian(evidence: Evidence, matrix: Array, priors: Sequence[Prior], tau: Ar
     free = [prior for prior in priors if not prior.is_point]
     is_flat = np.array([not prior.proper for prior in free], dtype=bool)
     precision = np.array(
-        [0.0 if f else 1 / p.values["sigma"] ** 2 for p, f in zip(free, is_flat, strict=True)]
+        [0.0 if f else p.values["sigma"] ** -2 for p, f in zip(free, is_flat, strict=True)]
     )
     centre = np.array([0.0 if f else p.values["mu"] for p, f in zip(free, is_flat, strict=True)])
     count, p_free, p = len(tau), len(free), len(priors)
@@ -91,16 +91,23 @@ def log_likelihood_table(evidence: Evidence, mu: Array, tau: Array) -> Array:
     is_exact = ~evidence.is_interval
     y, v = evidence.y[is_exact], evidence.v[is_exact]
     table = np.zeros((len(tau), len(mu)))
-    if len(y):
-        w = 1.0 / (v + tau[:, None] ** 2)
+    step = max(1, _BLOCK // max(1, len(y)))
+    for start in range(0, len(tau) if len(y) else 0, step):
+        block = slice(start, start + step)
+        w = 1.0 / (v + tau[block, None] ** 2)
         total = w.sum(axis=1)
         m = (w @ y) / total
         spread = (w * (y - m[:, None]) ** 2).sum(axis=1)
         constant = np.log(w).sum(axis=1) - len(y) * _LOG_2PI - spread
-        table += 0.5 * (constant[:, None] - total[:, None] * (mu - m[:, None]) ** 2)
-    for i in np.flatnonzero(evidence.is_interval):
-        sd = np.sqrt(evidence.v[i] + tau**2)[:, None]
-        table += log_interval((evidence.lower[i] - mu) / sd, (evidence.upper[i] - mu) / sd)
+        table[block] = 0.5 * (constant[:, None] - total[:, None] * (mu - m[:, None]) ** 2)
+    interval = evidence.is_interval
+    ends = np.column_stack([evidence.lower, evidence.upper, evidence.v])[interval]
+    # Rows with the same interval and n have one probability.
+    for (lower, upper, variance), count in zip(
+        *np.unique(ends, axis=0, return_counts=True), strict=True
+    ):
+        sd = np.sqrt(variance + tau**2)[:, None]
+        table += count * log_interval((lower - mu) / sd, (upper - mu) / sd)
     return table
 
 

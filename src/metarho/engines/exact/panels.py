@@ -35,7 +35,9 @@ CUT_TOLERANCE = 1e-5
 NEGLIGIBLE = 46.0
 # While panels are coarse, a peak between nodes may be missed by this much and still be found.
 CAUTIOUS = 120.0
-MOST_ROUNDS = 80
+MOST_ROUNDS = 400
+# Panels that are added at an end span this much of u: a factor of e**1.5 in the tails.
+GROWTH = 1.5
 
 
 @cache
@@ -159,7 +161,25 @@ def legendre(place: Array, count: int) -> Array:
     )
 
 
-def refine(log_density: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis]) -> list[Axis]:
+@dataclass(frozen=True)
+class Reach:
+    """How far an axis may go, and what has to be right there.
+
+    ``lower`` and ``upper`` are ends in the coordinate beyond which there is nothing; panels grow
+    towards them while the density at their end counts. ``moments`` (0, 1, 2) are those whose
+    integrals must not be cut off: a tail counts as long as |x|**moments times it does.
+    """
+
+    lower: float
+    upper: float
+    moments: int = 0
+
+
+def refine(
+    log_density: Callable[[Sequence[Axis]], Array],
+    axes: Sequence[Axis],
+    reaches: Sequence[Reach],
+) -> list[Axis]:
     """Cut the panels of all axes until a density is resolved, and drop what holds no mass.
 
     ``log_density(axes)`` gives the log density at the tensor of the axes' nodes. A panel is
@@ -174,32 +194,74 @@ def refine(log_density: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis])
         for dimension, axis in enumerate(axes):
             if not axis.is_point:
                 values = values + _along(np.log(axis.slope(axis.u)), dimension, values.ndim)
-        peak = np.max(values)
+        peak = float(np.max(values))
         if not np.isfinite(peak):
             break
-        margin = CAUTIOUS if round_number <= COARSE_ROUNDS else NEGLIGIBLE
+        floor = peak - (CAUTIOUS if round_number <= COARSE_ROUNDS else NEGLIGIBLE)
         mass = np.exp(values - peak)
         for dimension, axis in enumerate(axes):
             if not axis.is_point:
                 in_u = axis.weights / axis.slope(axis.u)
                 mass = mass * _along(in_u, dimension, mass.ndim)
-        total = mass.sum()
-        cuts = [
-            (axis, np.zeros(1, bool), np.ones(1, bool))
-            if axis.is_point
-            else (
-                axis,
-                *_marks(
-                    axis, np.moveaxis(values, d, 0), np.moveaxis(mass, d, 0), peak - margin, total
-                ),
-            )
-            for d, axis in enumerate(axes)
-        ]
-        done = not (coarse or any(split.any() for _, split, _ in cuts))
-        axes = [_cut(axis, split & (not coarse), keep) for axis, split, keep in cuts]
-        if done:
+        total = float(mass.sum())
+        new = []
+        for dimension, (axis, reach) in enumerate(zip(axes, reaches, strict=True)):
+            if axis.is_point:
+                new.append(axis)
+                continue
+            highest = np.moveaxis(values, dimension, 0).reshape(len(axis.u), -1).max(axis=1)
+            alive = _alive(axis, highest, floor, reach.moments)
+            split = np.zeros(axis.panels, bool)
+            if not coarse:
+                split = _unresolved(axis, np.moveaxis(mass, dimension, 0), total) & alive
+            new.append(_recut(axis, split, alive, reach))
+        if not coarse and all(
+            np.array_equal(old.breaks, cut.breaks) for old, cut in zip(axes, new, strict=True)
+        ):
             break
+        axes = new
     return [axis.with_order(ORDER) for axis in axes]
+
+
+def _alive(axis: Axis, highest: Array, floor: float, moments: int) -> NDArray[np.bool_]:
+    """Which panels count: those that reach the floor, with the weight of the moments, and between.
+
+    Far out x grows like exp(|u|), so |x|**moments adds moments·|u| to the log density.
+    """
+    far = np.abs(axis.u) if axis.kind == "sinh" else np.maximum(axis.u, 0.0)
+    counted = (highest + moments * far).reshape(axis.panels, -1).max(axis=1) >= floor
+    inside = np.flatnonzero(counted)
+    alive = np.zeros(axis.panels, bool)
+    # A gap between two peaks is kept, so that panels stay next to each other.
+    alive[inside[0] : inside[-1] + 1] = True
+    return alive
+
+
+def _unresolved(axis: Axis, mass: Array, total: float) -> NDArray[np.bool_]:
+    """Which panels' highest coefficients are too large; the axis' own nodes come first."""
+    _, weights = _rule(axis.order)
+    # Back from masses to densities in u, so that a smooth function has falling coefficients.
+    density = mass.reshape(axis.panels, axis.order, -1) / weights[None, :, None]
+    highest_terms = _to_legendre(axis.order)[-3:]
+    tail = np.abs(np.einsum("cn,pnm->pcm", highest_terms, density)).sum(axis=2).max(axis=1)
+    return np.asarray(2 * tail > CUT_TOLERANCE * total)
+
+
+def _recut(axis: Axis, split: NDArray[np.bool_], alive: NDArray[np.bool_], reach: Reach) -> Axis:
+    """Halve panels, drop dead ends but one, and grow where the last panel is alive."""
+    first, last = np.flatnonzero(alive)[[0, -1]]
+    # The neighbour stays: the peak may lie across the border of the best panel.
+    start, end = max(first - 1, 0), min(last + 1, axis.panels - 1)
+    breaks = [axis.breaks[start]]
+    for panel in range(start, end + 1):
+        if split[panel]:
+            breaks.append(0.5 * (axis.breaks[panel] + axis.breaks[panel + 1]))
+        breaks.append(axis.breaks[panel + 1])
+    if alive[0] and axis.breaks[0] > reach.lower:
+        breaks.insert(0, max(reach.lower, axis.breaks[0] - GROWTH))
+    if alive[-1] and axis.breaks[-1] < reach.upper:
+        breaks.append(min(reach.upper, axis.breaks[-1] + GROWTH))
+    return replace(axis, breaks=np.array(breaks))
 
 
 def _along(vector: Array, dimension: int, count: int) -> Array:
@@ -207,37 +269,3 @@ def _along(vector: Array, dimension: int, count: int) -> Array:
     shape = [1] * count
     shape[dimension] = -1
     return vector.reshape(shape)
-
-
-def _marks(
-    axis: Axis, values: Array, mass: Array, floor: float, total: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which panels to halve and which to keep; the axis' own nodes come first in the arrays."""
-    flat = mass.reshape(axis.panels, axis.order, -1)
-    _, weights = _rule(axis.order)
-    # Back from masses to densities in u, so that a smooth function has falling coefficients.
-    density = flat / weights[None, :, None]
-    highest_terms = _to_legendre(axis.order)[-3:]
-    tail = np.abs(np.einsum("cn,pnm->pcm", highest_terms, density)).sum(axis=2).max(axis=1)
-    split = 2 * tail > CUT_TOLERANCE * total
-    highest = values.reshape(axis.panels, -1).max(axis=1)
-    alive = highest >= floor
-    # Neighbours stay: the peak may lie across the border of the best panel.
-    keep = alive.copy()
-    keep[1:] |= alive[:-1]
-    keep[:-1] |= alive[1:]
-    return split & keep, keep
-
-
-def _cut(axis: Axis, split: NDArray[np.bool_], keep: NDArray[np.bool_]) -> Axis:
-    if axis.is_point:
-        return axis
-    # What is dropped lies at the ends; a gap inside is kept so that breaks stay contiguous.
-    inside = np.flatnonzero(keep)
-    first, last = inside[0], inside[-1]
-    breaks = [axis.breaks[first]]
-    for panel in range(first, last + 1):
-        if split[panel]:
-            breaks.append(0.5 * (axis.breaks[panel] + axis.breaks[panel + 1]))
-        breaks.append(axis.breaks[panel + 1])
-    return replace(axis, breaks=np.array(breaks))

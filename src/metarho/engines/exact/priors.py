@@ -34,8 +34,6 @@ class Density:
     landmarks: Callable[[Arguments], Sequence[float]]
     tail: Callable[[Arguments], float] = lambda a: math.inf
     """The density falls like x**-tail; infinite for exponential and lighter tails."""
-    reach: Callable[[Arguments], float] = lambda a: 0.0
-    """Where a light tail is certainly below exp(-46) of the peak (distance from 0)."""
     at_zero: Callable[[Arguments], float] = lambda a: 1.0
     """The density behaves like x**(at_zero - 1) above its lower end."""
 
@@ -49,7 +47,8 @@ def _above(scale: float) -> list[float]:
 
 
 def _log_t(x: Array, nu: float, mu: float, sigma: float) -> Array:
-    constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * math.log(nu * math.pi)
+    # Γ((nu + 1)/2) / (Γ(nu/2) √π) as a beta function, which keeps its digits for large nu.
+    constant = -float(betaln(nu / 2, 0.5)) - 0.5 * math.log(nu)
     return np.asarray(
         constant - math.log(sigma) - (nu + 1) / 2 * np.log1p(((x - mu) / sigma) ** 2 / nu)
     )
@@ -82,7 +81,6 @@ DENSITIES: Mapping[str, Density] = {
     "Normal": Density(
         lambda x, a: _log_normal(x, a["mu"], a["sigma"]),
         lambda a: _around(a["mu"], a["sigma"]),
-        reach=lambda a: abs(a["mu"]) + 12 * a["sigma"],
     ),
     "StudentT": Density(
         lambda x, a: _log_t(x, a["nu"], a["mu"], a["sigma"]),
@@ -97,13 +95,11 @@ DENSITIES: Mapping[str, Density] = {
     "Uniform": Density(
         lambda x, a: np.full(np.shape(x), -math.log(a["upper"] - a["lower"])),
         lambda a: [a["lower"], a["upper"]],
-        reach=lambda a: max(abs(a["lower"]), abs(a["upper"])),
     ),
     "Flat": Density(lambda x, a: np.zeros(np.shape(x)), lambda a: [], tail=lambda a: 0.0),
     "HalfNormal": Density(
         lambda x, a: _LOG2 + _log_normal(x, 0.0, a["sigma"]),
         lambda a: _above(a["sigma"]),
-        reach=lambda a: 12 * a["sigma"],
     ),
     "HalfStudentT": Density(
         lambda x, a: _LOG2 + _log_t(x, a["nu"], 0.0, a["sigma"]),
@@ -118,12 +114,10 @@ DENSITIES: Mapping[str, Density] = {
     "Exponential": Density(
         lambda x, a: math.log(a["lam"]) - a["lam"] * x,
         lambda a: _above(1 / a["lam"]),
-        reach=lambda a: 50 / a["lam"],
     ),
     "Gamma": Density(
         lambda x, a: _log_gamma(x, a["alpha"], a["beta"]),
         lambda a: _above(a["alpha"] / a["beta"]),
-        reach=lambda a: (2 * a["alpha"] + 100) / a["beta"],
         at_zero=lambda a: a["alpha"],
     ),
     "InverseGamma": Density(
@@ -134,16 +128,14 @@ DENSITIES: Mapping[str, Density] = {
     "LogNormal": Density(
         lambda x, a: _log_lognormal(x, a["mu"], a["sigma"]),
         lambda a: [
-            math.exp(a["mu"] + sign * step * a["sigma"])
+            math.exp(max(-300.0, min(a["mu"] + sign * step * a["sigma"], 300.0)))
             for step in (0.0, 1.0, 3.0, 8.0)
             for sign in (-1, 1)
         ],
-        reach=lambda a: math.exp(min(a["mu"] + 12 * a["sigma"] + a["sigma"] ** 2, 300.0)),
     ),
     "Beta": Density(
         lambda x, a: _log_beta(x, a["alpha"], a["beta"]),
         lambda a: [a["alpha"] / (a["alpha"] + a["beta"])],
-        reach=lambda a: 1.0,
         at_zero=lambda a: a["alpha"],
     ),
 }

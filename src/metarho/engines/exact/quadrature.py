@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact import likelihood
-from metarho.engines.exact.panels import CHECK_ORDER, ORDER, Axis, refine
-from metarho.engines.exact.priors import DENSITIES, at_lower_end, log_density, tail_index
+from metarho.engines.exact.moments import moments_of, moments_of_tau, needed
+from metarho.engines.exact.panels import CHECK_ORDER, GROWTH, ORDER, Axis, Reach, refine
+from metarho.engines.exact.priors import DENSITIES, at_lower_end, log_density
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.priors import Prior
 
 type Array = NDArray[np.float64]
 
-# Width of the first panels in u: each spans a factor of e**1.5 in the tails.
-_FIRST_WIDTH = 1.5
-# Far enough for a tail that falls as slowly as 1/x² to hold less than 1e-20 of the mass.
-_FAR = 20.0
-_FARTHEST = 140.0
-_NEAREST_LOG = -690.0
+# Ends of an axis without ends: squares of what lies within are still numbers.
+FARTHEST = 1e140
+NEAREST_LOG = -690.0
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,12 @@ def is_conjugate(problem: Problem) -> bool:
 def integrate(problem: Problem) -> Quadrature:
     """Integrate a common-effect or random-effects problem."""
     tau_prior = problem.prior("tau") if "tau" in problem.priors else None
-    tau_axis = _tau_axis(problem, tau_prior)
     if is_conjugate(problem):
-        return _integrate_tau(problem, tau_axis, tau_prior)
-    return _integrate_tau_and_mu(problem, tau_axis, tau_prior)
+        return _integrate_tau(problem, tau_prior)
+    return _integrate_tau_and_mu(problem, tau_prior)
 
 
-def _integrate_tau(problem: Problem, axis: Axis, tau_prior: Prior | None) -> Quadrature:
+def _integrate_tau(problem: Problem, tau_prior: Prior | None) -> Quadrature:
     priors = [problem.prior(name) for name in problem.coefficients]
 
     def conditional(axis: Axis) -> likelihood.Conditional:
@@ -70,8 +67,10 @@ def _integrate_tau(problem: Problem, axis: Axis, tau_prior: Prior | None) -> Qua
     def log_mass(axes: Sequence[Axis]) -> Array:
         return conditional(axes[0]).log_marginal + _log_prior(tau_prior, axes[0])
 
+    axis, reach = _tau_axis(problem, tau_prior)
     if not axis.is_point:
-        (axis,) = refine(log_mass, [axis])
+        (axis,) = refine(log_mass, [axis], [reach])
+    free = [index for index, prior in enumerate(priors) if not prior.is_point]
     results = []
     for order in (CHECK_ORDER, ORDER):
         at = axis.with_order(order)
@@ -79,7 +78,8 @@ def _integrate_tau(problem: Problem, axis: Axis, tau_prior: Prior | None) -> Qua
         log_total, mass = _normalise(given.log_marginal + _log_prior(tau_prior, at), [at])
         mean = mass @ given.mean
         second = np.diagonal(given.covariance, axis1=1, axis2=2) + (given.mean - mean) ** 2
-        moments = [*zip(mean, np.sqrt(mass @ second), strict=True), _moments(at.nodes, mass)]
+        spread = np.sqrt(mass @ second)
+        moments = [*((mean[i], spread[i]) for i in free), _moments(at.nodes, mass)]
         results.append((log_total, moments, mass, given))
     (log_check, moments_check, *_), (log_total, moments, mass, given) = results
     return Quadrature(
@@ -93,7 +93,7 @@ def _integrate_tau(problem: Problem, axis: Axis, tau_prior: Prior | None) -> Qua
     )
 
 
-def _integrate_tau_and_mu(problem: Problem, axis: Axis, tau_prior: Prior | None) -> Quadrature:
+def _integrate_tau_and_mu(problem: Problem, tau_prior: Prior | None) -> Quadrature:
     mu_prior = problem.prior("mu")
 
     def log_mass(axes: Sequence[Axis]) -> Array:
@@ -101,7 +101,9 @@ def _integrate_tau_and_mu(problem: Problem, axis: Axis, tau_prior: Prior | None)
         table = likelihood.log_likelihood_table(problem.evidence, mu.nodes, tau.nodes)
         return table + _log_prior(tau_prior, tau)[:, None] + _log_prior(mu_prior, mu)
 
-    axes = refine(log_mass, [axis, _mu_axis(problem, mu_prior)])
+    tau, tau_reach = _tau_axis(problem, tau_prior)
+    mu, mu_reach = _mu_axis(problem, mu_prior)
+    axes = refine(log_mass, [tau, mu], [tau_reach, mu_reach])
     results = []
     for order in (CHECK_ORDER, ORDER):
         at = [axis.with_order(order) for axis in axes]
@@ -175,63 +177,65 @@ def _spread(evidence: Evidence) -> tuple[float, float, float]:
     return centre, float(1 / np.sqrt(w.sum())), extent
 
 
-def _tau_axis(problem: Problem, prior: Prior | None) -> Axis:
+def _tau_axis(problem: Problem, prior: Prior | None) -> tuple[Axis, Reach]:
     if prior is None:
-        return Axis.point(0.0)
+        return Axis.point(0.0), Reach(0.0, 0.0)
     if prior.is_point:
-        return Axis.point(prior.values["c"])
+        return Axis.point(prior.values["c"]), Reach(0.0, 0.0)
     _, se, extent = _spread(problem.evidence)
     scale = min([se, *(mark for mark in _landmarks(prior) if mark > 0)])
-    lower, upper = max(prior.support[0], 0.0), prior.support[1]
-    return _axis(prior, lower, scale, lower, min(upper, _reach(prior, 10 * extent)))
+    # Flat() has the whole line for its support; a standard deviation has half of it.
+    support = max(prior.support[0], 0.0), prior.support[1]
+    data = support[0], min(support[1], 10 * extent)
+    return _axis(prior, support, support[0], scale, data, needed(moments_of_tau(problem)))
 
 
-def _mu_axis(problem: Problem, prior: Prior) -> Axis:
+def _mu_axis(problem: Problem, prior: Prior) -> tuple[Axis, Reach]:
     if prior.is_point:
-        return Axis.point(prior.values["c"])
+        return Axis.point(prior.values["c"]), Reach(0.0, 0.0)
     centre, se, extent = _spread(problem.evidence)
     lower, upper = prior.support
-    reach = max(_reach(prior, abs(centre) + extent), _tail_of_tau(problem, extent))
-    return _axis(prior, centre, se, max(lower, -reach), min(upper, reach))
-
-
-def _tail_of_tau(problem: Problem, extent: float) -> float:
-    """With a vague mean, a heavy tail of tau spreads the mean as far as tau itself goes."""
-    if problem.prior("mu").proper and math.isinf(tail_index(problem.prior("mu"))):
-        return 0.0
-    prior = problem.prior("tau") if "tau" in problem.priors else None
-    return 0.0 if prior is None or prior.is_point else _reach(prior, 10 * extent)
-
-
-def _reach(prior: Prior, data: float) -> float:
-    """How far from 0 the posterior may have mass."""
-    tail = tail_index(prior)
-    light = DENSITIES[prior.family].reach(prior.values)
-    scale = max([data, light, *(abs(mark) for mark in _landmarks(prior))])
-    if math.isinf(tail):
-        return scale
-    decades = _FAR / max(tail - 1, _FAR / _FARTHEST)
-    return float(min(scale * 10.0 ** min(decades, _FARTHEST), 10.0**_FARTHEST))
+    data = max(lower, centre - extent), min(upper, centre + extent)
+    return _axis(prior, prior.support, centre, se, data, needed(moments_of(problem, "mu")))
 
 
 def _landmarks(prior: Prior) -> list[float]:
     return [float(mark) for mark in DENSITIES[prior.family].landmarks(prior.values)]
 
 
-def _axis(prior: Prior, centre: float, scale: float, lower: float, upper: float) -> Axis:
-    """The first, coarse panels from ``lower`` to ``upper``."""
-    kind = "log" if at_lower_end(prior) < 1 else "sinh"
-    axis = Axis(
-        "log" if kind == "log" else "sinh", lower if kind == "log" else centre, scale, np.zeros(1)
-    )
-    if kind == "log":
-        start = max(-60 / at_lower_end(prior), _NEAREST_LOG - math.log(scale))
+def _axis(
+    prior: Prior,
+    support: tuple[float, float],
+    centre: float,
+    scale: float,
+    data: tuple[float, float],
+    moments: int,
+) -> tuple[Axis, Reach]:
+    """The first, coarse panels: over the data and the prior's landmarks, to be grown."""
+    bottom, top = max(support[0], -FARTHEST), min(support[1], FARTHEST)
+    marks = [mark for mark in _landmarks(prior) if bottom <= mark <= top]
+    low, high = min([data[0], *marks]), max([data[1], *marks])
+    if _needs_log(prior):
+        axis = Axis("log", bottom, scale, np.zeros(1))
+        start = max(-60 / at_lower_end(prior), NEAREST_LOG - math.log(scale))
+        reach = Reach(start, _u(axis, top), moments)
     else:
-        start = float(axis.to_u(np.array(lower)))
-    end = float(axis.to_u(np.array(upper)))
-    marks = axis.to_u(np.array([mark for mark in _landmarks(prior) if lower < mark < upper]))
-    count = max(2, math.ceil((end - start) / _FIRST_WIDTH))
-    breaks = np.union1d(np.linspace(start, end, count + 1), marks)
+        axis = Axis("sinh", centre, scale, np.zeros(1))
+        reach = Reach(_u(axis, bottom), _u(axis, top), moments)
+        start = max(_u(axis, low), reach.lower)
+    end = min(max(_u(axis, high), start + 1.0), reach.upper)
+    inside = axis.to_u(np.array([mark for mark in marks if low < mark < high]))
+    count = max(2, math.ceil((end - start) / GROWTH))
+    breaks = np.union1d(np.linspace(start, end, count + 1), inside)
     # Breaks closer than rounding would make a panel without width.
     apart = np.concatenate([[True], np.diff(breaks) > 1e-9])
-    return Axis(axis.kind, axis.centre, scale, breaks[apart])
+    return replace(axis, breaks=breaks[apart]), reach
+
+
+def _needs_log(prior: Prior) -> bool:
+    """Whether a fractional power at the lower end keeps polynomials from converging there."""
+    return not at_lower_end(prior).is_integer()
+
+
+def _u(axis: Axis, x: float) -> float:
+    return float(axis.to_u(np.array(x)))

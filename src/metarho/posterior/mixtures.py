@@ -1,0 +1,331 @@
+"""Mixtures over the nodes of a quadrature: exact cdfs, inverted where a quantile is asked for.
+
+The mean given tau, with or without the noise of a new study, is normal given each node of tau, or
+lies on panels there. Its cdf is a sum over nodes; nothing is interpolated on the way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from metarho.engines.exact.panels import Axis, legendre
+from metarho.posterior.average import average_correlation, average_square
+from metarho.posterior.marginals import Kind, Summary, median_and_interval
+
+type Array = NDArray[np.float64]
+
+# Nodes with less mass than this cannot move a number that is printed to 1e-10.
+LEAST_MASS = 1e-17
+_SQRT_2PI = math.sqrt(2 * math.pi)
+_BLOCK = 2_000_000
+# Beyond 9 sds a normal law has less mass than double precision shows.
+_SDS = 9.0
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+class Components(Protocol):
+    """What a mixture is made of."""
+
+    @property
+    def mass(self) -> Array:
+        """Mass of each node of tau (J)."""
+
+    @property
+    def spread(self) -> tuple[Array, Array]:
+        """Mean and sd of each component (J)."""
+
+    def cdf(self, x: Array) -> Array:
+        """The mixture's cdf at x (P)."""
+
+    def density(self, x: Array) -> Array:
+        """The mixture's density at x (P)."""
+
+    def tanh_moments(self) -> tuple[float, float]:
+        """Mean and sd of tanh of the mixture."""
+
+
+@dataclass(frozen=True)
+class Normals:
+    """Components that are normal: ``mean`` and ``sd`` by node (J), sds positive."""
+
+    mass: Array
+    mean: Array
+    sd: Array
+
+    @property
+    def spread(self) -> tuple[Array, Array]:
+        """Mean and sd of each component."""
+        return self.mean, self.sd
+
+    def cdf(self, x: Array) -> Array:
+        """Σ mass Φ((x − mean)/sd)."""
+        return self._sum(x, ndtr, self.mass)
+
+    def density(self, x: Array) -> Array:
+        """Σ mass φ((x − mean)/sd)/sd."""
+        return self._sum(x, lambda z: np.exp(-0.5 * z**2) / _SQRT_2PI, self.mass / self.sd)
+
+    def tanh_moments(self) -> tuple[float, float]:
+        """Mean and sd of tanh of the mixture."""
+        return _tanh_moments(self.mass, self.mean, self.sd)
+
+    def _sum(self, x: Array, function: Callable[[Array], Array], weight: Array) -> Array:
+        result = np.empty(len(x))
+        step = max(1, _BLOCK // len(self.mass))
+        for start in range(0, len(x), step):
+            scaled = (x[start : start + step, None] - self.mean) / self.sd
+            result[start : start + step] = function(scaled) @ weight
+        return result
+
+
+@dataclass(frozen=True)
+class NoisyPanels:
+    """Components that lie on panels, plus normal noise: ``joint`` (J, M) masses, ``noise`` (J).
+
+    Panel by panel: where the noise is wide against a panel, the panel's nodes are a mixture of
+    normals; where it is narrow, the panel's own cdf is averaged over the noise.
+    """
+
+    axis: Axis
+    joint: Array
+    noise: Array
+
+    @cached_property
+    def mass(self) -> Array:
+        """Mass of each node of tau."""
+        return np.asarray(self.joint.sum(axis=1))
+
+    @cached_property
+    def spread(self) -> tuple[Array, Array]:
+        """Mean and sd of each component."""
+        mean = self.joint @ self.axis.nodes / self.mass
+        deviation = (self.axis.nodes - mean[:, None]) ** 2
+        variance = (self.joint * deviation).sum(axis=1) / self.mass
+        return mean, np.sqrt(variance + self.noise**2)
+
+    @cached_property
+    def _is_wide(self) -> NDArray[np.bool_]:
+        """For each node of tau and panel whether the noise is wide against the panel (J, B)."""
+        widths = np.diff(self.axis.to_x(self.axis.breaks))
+        return np.asarray(self.noise[:, None] >= 0.5 * widths)
+
+    @cached_property
+    def _wide(self) -> Normals:
+        """All nodes of panels under wide noise, as one mixture of normals."""
+        wide = np.repeat(self._is_wide, self.axis.order, axis=1) & (self.joint > LEAST_MASS)
+        component, node = np.nonzero(wide)
+        return Normals(self.joint[wide], self.axis.nodes[node], self.noise[component])
+
+    @cached_property
+    def _narrow(self) -> _NarrowPairs:
+        """All pairs of a node of tau and a panel under narrow noise that hold mass."""
+        in_u = self.joint / self.axis.weights * self.axis.slope(self.axis.u)
+        running = self.axis.antiderivatives(in_u)
+        held = running.sum(axis=2)
+        pairs = ~self._is_wide & (held > LEAST_MASS)
+        component, panel = np.nonzero(pairs)
+        return _NarrowPairs(
+            self.axis,
+            panel,
+            self.noise[component],
+            held[pairs],
+            self.axis.coefficients(in_u)[pairs],
+            running[pairs],
+        )
+
+    def cdf(self, x: Array) -> Array:
+        """The mixture's cdf."""
+        result = self._wide.cdf(x) if len(self._wide.mass) else np.zeros(len(x))
+        return np.asarray(result + [self._narrow.at(float(value))[0] for value in x])
+
+    def density(self, x: Array) -> Array:
+        """The mixture's density."""
+        result = self._wide.density(x) if len(self._wide.mass) else np.zeros(len(x))
+        return np.asarray(result + [self._narrow.at(float(value))[1] for value in x])
+
+    def tanh_moments(self) -> tuple[float, float]:
+        """Mean and sd of tanh of the mixture."""
+        alive = self.joint > LEAST_MASS
+        where = np.nonzero(alive)
+        return _tanh_moments(self.joint[alive], self.axis.nodes[where[1]], self.noise[where[0]])
+
+
+@dataclass(frozen=True)
+class _NarrowPairs:
+    """Panels whose mass is spread by noise that is narrow against them (I pairs).
+
+    ``panel``, ``noise``, ``held`` (mass) by pair; ``density`` and ``running`` hold the Legendre
+    coefficients of the panel's density in u and of its running integral.
+    """
+
+    axis: Axis
+    panel: NDArray[np.intp]
+    noise: Array
+    held: Array
+    density: Array
+    running: Array
+
+    def at(self, x: float) -> tuple[float, float]:
+        """Mass below x, and density at x.
+
+        With s the noise in its sd and G the panel's running integral, the mass of a panel from a
+        to b is held·Φ((x − b)/noise) + ∫ G(x − noise·s) φ(s) ds over s from (x − b)/noise to
+        (x − a)/noise.
+        """
+        edges = self.axis.to_x(self.axis.breaks)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first = np.nan_to_num((x - edges[self.panel + 1]) / self.noise)
+            last = np.nan_to_num((x - edges[self.panel]) / self.noise)
+        below = float(self.held @ ndtr(first))
+        near = (last > -_SDS) & (first < _SDS)
+        if not near.any():
+            return below, 0.0
+        low, high = np.maximum(first[near], -_SDS), np.minimum(last[near], _SDS)
+        half = 0.5 * (high - low)
+        s = low[:, None] + half[:, None] * (1 + _NODES)
+        weight = half[:, None] * _WEIGHTS * np.exp(-0.5 * s**2) / _SQRT_2PI
+        panel = self.panel[near]
+        start, end = self.axis.breaks[panel, None], self.axis.breaks[panel + 1, None]
+        u = np.clip(self.axis.to_u(x - self.noise[near, None] * s), start, end)
+        basis = legendre(2 * (u - start) / (end - start) - 1, self.axis.order + 1)
+        running = np.einsum("in,iqn->iq", self.running[near], basis)
+        density = np.einsum("in,iqn->iq", self.density[near], basis[..., :-1])
+        return (
+            below + float((running * weight).sum()),
+            float((density / self.axis.slope(u) * weight).sum()),
+        )
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A posterior that is a mixture over nodes. ``moments`` below this order exist."""
+
+    components: Components
+    moments: float = math.inf
+
+    @cached_property
+    def _centre(self) -> tuple[float, float]:
+        """The heaviest component's mean and the sd that half of the mass stays below."""
+        mean, sd = self.components.spread
+        mass = self.components.mass
+        order = np.argsort(sd)
+        middle = order[np.searchsorted(np.cumsum(mass[order]), 0.5 * mass.sum())]
+        return float(mean[np.argmax(mass)]), float(sd[middle])
+
+    def cdf(self, x: Array) -> Array:
+        """Probability of at most x."""
+        x = np.asarray(x, dtype=float)
+        total = self.components.mass.sum()
+        return np.asarray(np.clip(self.components.cdf(x.ravel()) / total, 0, 1).reshape(x.shape))
+
+    def density(self, x: Array) -> Array:
+        """Density at x."""
+        x = np.asarray(x, dtype=float)
+        return np.asarray(self.components.density(x.ravel()).reshape(x.shape))
+
+    def quantile(self, p: Array) -> Array:
+        """The values below which the share p lies."""
+        mean, sd = self.components.spread
+        centre, scale = self._centre
+        low = float(np.arcsinh((np.min(mean - 10 * sd) - centre) / scale))
+        high = float(np.arcsinh((np.max(mean + 10 * sd) - centre) / scale))
+
+        def at(u: float) -> float:
+            return float(self.cdf(np.array(centre + scale * math.sinh(u))))
+
+        found = [invert(at, float(share), low, high) for share in np.ravel(p)]
+        return np.asarray(centre + scale * np.sinh(np.array(found)).reshape(np.shape(p)))
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """Mean, sd, median and interval; moments from those of the components."""
+        means, sds = self.components.spread
+        mass = self.components.mass / self.components.mass.sum()
+        mean = float(mass @ means) if self.moments > 1 else None
+        sd = None
+        if mean is not None and self.moments > 2:
+            sd = math.sqrt(float(mass @ (sds**2 + (means - mean) ** 2)))
+        median, lower, upper = median_and_interval(self.quantile, prob, kind)
+        return Summary(mean, sd, median, lower, upper)
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Quantiles."""
+        low, high = self.quantile(np.array([outside, 1 - outside]))
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """tanh of a mixture on Fisher's z."""
+
+    base: Mixture
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """Mean, sd, median and interval on r."""
+        mean, sd = self.base.components.tanh_moments()
+        median, lower, upper = median_and_interval(
+            lambda p: np.tanh(self.base.quantile(p)), prob, kind
+        )
+        return Summary(mean, sd, median, lower, upper)
+
+    def cdf(self, x: Array) -> Array:
+        """Probability of at most x."""
+        r = np.asarray(x, dtype=float)
+        inside = np.abs(r) < 1
+        below = self.base.cdf(np.arctanh(np.where(inside, r, 0.0)))
+        return np.where(inside, below, np.where(r >= 1, 1.0, 0.0))
+
+    def density(self, x: Array) -> Array:
+        """Density on r."""
+        r = np.asarray(x, dtype=float)
+        inside = np.abs(r) < 1
+        safe = np.where(inside, r, 0.0)
+        return np.where(inside, self.base.density(np.arctanh(safe)) / (1 - safe**2), 0.0)
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Quantiles."""
+        low, high = self.base.range(outside)
+        return math.tanh(low), math.tanh(high)
+
+
+def invert(cdf: Callable[[float], float], share: float, low: float, high: float) -> float:
+    """Where an increasing function reaches a share: regula falsi (Illinois) with bisection."""
+    f_low, f_high = cdf(low) - share, cdf(high) - share
+    if f_low >= 0:
+        return low
+    if f_high <= 0:
+        return high
+    side = 0
+    middle = 0.5 * (low + high)
+    for step in range(200):
+        middle = (low * f_high - high * f_low) / (f_high - f_low)
+        if step % 3 == 2 or not low < middle < high:
+            middle, side = 0.5 * (low + high), 0
+        f = cdf(middle) - share
+        if abs(f) < 1e-15 or high - low < 1e-14 * max(1.0, abs(middle)):
+            break
+        if f < 0:
+            low, f_low = middle, f
+            f_high = f_high / 2 if side == -1 else f_high
+            side = -1
+        else:
+            high, f_high = middle, f
+            f_low = f_low / 2 if side == 1 else f_low
+            side = 1
+    return middle
+
+
+def _tanh_moments(mass: Array, mean: Array, sd: Array) -> tuple[float, float]:
+    share = mass / mass.sum()
+    step = 20_000
+    blocks = [slice(start, start + step) for start in range(0, len(share), step)]
+    first = sum(float(share[b] @ average_correlation(mean[b], sd[b])) for b in blocks)
+    second = sum(float(share[b] @ average_square(mean[b], sd[b], first)) for b in blocks)
+    return first, math.sqrt(max(0.0, second))
