@@ -136,7 +136,8 @@ def fit(
 def main() -> NoReturn:
     """Run the command line with the exit codes of ARCHITECTURE.md."""
     try:
-        app(standalone_mode=False)
+        # Outside standalone mode an exit code comes back as a value.
+        code = app(standalone_mode=False)
     except InputError as error:
         _stop(str(error), EXIT_INPUT)
     except FitError as error:
@@ -155,11 +156,13 @@ def main() -> NoReturn:
             raise
         show()
         sys.exit(EXIT_INPUT)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    print(f"metarho: {message}", file=sys.stderr)
+    # File names and labels may hold what steers a terminal.
+    plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
+    print(f"metarho: {plain}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from metarho.errors import InputError
-from metarho.spec.priors import COMING, FAMILIES, LONGEST_PRIOR, Prior, parse_prior
+from metarho.spec.priors import COMING, FAMILIES, LARGEST_NUMBER, LONGEST_PRIOR, Prior, parse_prior
 
 # Every family once, with arguments that differ from each other.
 EXAMPLES = {
@@ -74,7 +74,7 @@ def test_only_flat_is_improper_and_only_dirac_is_a_point(family: str) -> None:
     assert prior.is_point is (family == "DiracDelta")
 
 
-@pytest.mark.parametrize("text", ["0.1", "1e-300", "123456789012345678", "0.30000000000000004"])
+@pytest.mark.parametrize("text", ["0.1", "1.5e-05", "1234.5678901234567", "0.30000000000000004"])
 def test_a_number_survives_printing_to_the_last_digit(text: str) -> None:
     prior = parse_prior(f"HalfNormal(sigma={text})")
     assert prior.values == {"sigma": float(text)}
@@ -157,6 +157,18 @@ def test_an_argument_that_is_no_literal_number_is_refused(value: str) -> None:
 @pytest.mark.parametrize("value", ["1e999", "9" * 400])
 def test_an_argument_that_is_not_finite_is_refused(value: str) -> None:
     assert "sigma must be a finite number" in refusal(f"HalfNormal(sigma={value})")
+
+
+@pytest.mark.parametrize("size", [2 * LARGEST_NUMBER, 1e300, 0.5 / LARGEST_NUMBER, 1e-300])
+def test_a_scale_beyond_what_engines_can_hold_is_refused_with_the_limits(size: float) -> None:
+    message = refusal(f"Normal(mu=0, sigma={size})")
+    assert f"sigma is {size!r}; sizes from {1 / LARGEST_NUMBER:g} to" in message
+
+
+@pytest.mark.parametrize("mu", [LARGEST_NUMBER, -LARGEST_NUMBER, 0.1 / LARGEST_NUMBER, 0.0])
+def test_a_location_may_be_as_small_as_it_likes_but_not_larger_than_the_limit(mu: float) -> None:
+    assert parse_prior(f"Normal(mu={mu}, sigma=1)").values["mu"] == mu
+    assert "mu is" in refusal(f"Normal(mu={2 * LARGEST_NUMBER}, sigma=1)")
 
 
 @pytest.mark.parametrize("bounds", ["lower=1, upper=0", "lower=1, upper=1"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -14,7 +15,6 @@ from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import draw_effects, study_log_likelihood
-from metarho.posterior.fit import Fit
 from metarho.posterior.joint import (
     hyperparameters_of_draws,
     hyperparameters_of_sample,
@@ -22,6 +22,9 @@ from metarho.posterior.joint import (
 )
 from metarho.posterior.prior_draws import draw_prior
 from metarho.spec.priors import Prior
+
+if TYPE_CHECKING:
+    from metarho.posterior.fit import Fit
 
 type Array = NDArray[np.float64]
 

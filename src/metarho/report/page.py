@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from metarho.batch.describe import heterogeneity_in_words
-from metarho.batch.plan import Plan, file_names
+from metarho.batch.plan import Cell, Plan, file_names
 from metarho.batch.run import Outcome, provenance
 from metarho.batch.tables import threshold_probabilities
 from metarho.engines.problem import Problem
@@ -127,8 +127,9 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
         evidence=plan.evidence,
         headlines=headlines,
         effect_word=_effect_word(plan),
-        question=_answer(plan, headlines),
-        comparison=_comparison(plan, headlines),
+        # The answer is the first cell: the first model with the first prior set.
+        question=headlines[0],
+        comparison=_comparison(headlines),
         kinds=_kinds(plan),
         outside=Counter(row.reason for row in plan.evidence.rows if not row.included),
         statistics=_statistics(plan),
@@ -143,10 +144,7 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
     )
 
 
-def _headline(plan: Plan, cell: object, fit: Fit) -> Headline:
-    from metarho.batch.plan import Cell
-
-    assert isinstance(cell, Cell)
+def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
     if fit.problem.scale == "yi":
         posterior = fit.posterior
         pooled = posterior.mean_of(posterior.head).summary(fit.interval.prob, fit.interval.kind)
@@ -164,12 +162,7 @@ def _headline(plan: Plan, cell: object, fit: Fit) -> Headline:
     )
 
 
-def _answer(plan: Plan, headlines: list[Headline]) -> Headline:
-    """The first cell: the first model with the first prior set."""
-    return headlines[0]
-
-
-def _comparison(plan: Plan, headlines: list[Headline]) -> tuple[Headline, Headline] | None:
+def _comparison(headlines: list[Headline]) -> tuple[Headline, Headline] | None:
     """The first model's first prior set with intervals used and dropped, if both were run."""
     first = headlines[0]
     pair = {
