@@ -190,12 +190,15 @@ def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
             if without:
                 remarks.append(f"prior set {name}: {parameter} has no use in {', '.join(without)}")
     for profile in analysis.new_studies:
+        unused: dict[tuple[str, ...], list[str]] = {}
         for column in profile.moderators:
-            unused = sorted({c.model for c in cells if column not in c.problem.design.cells})
-            if unused:
-                remarks.append(
-                    f"new study {profile.label}: {column} has no use in {', '.join(unused)}"
-                )
+            models = sorted({c.model for c in cells if column not in c.problem.design.cells})
+            if models:
+                unused.setdefault(tuple(models), []).append(column)
+        remarks += [
+            f"new study {profile.label}: {', '.join(columns)} has no use in {', '.join(models)}"
+            for models, columns in unused.items()
+        ]
     return tuple(remarks)
 
 

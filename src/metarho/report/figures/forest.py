@@ -58,7 +58,7 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         labels = [_label(row, rows) for row in rows]
         axes.set_yticks(ticks)
         axes.set_yticklabels([*labels, "mean", "new study"], parse_math=False)
-        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="y", length=0, pad=8)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("yi" if fit.problem.scale == "yi" else "correlation r")
         right = axes.secondary_yaxis("right")
