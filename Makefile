@@ -20,7 +20,7 @@ test: $(STAMP)  ## The fast tests
 	$(BIN)/python -m pytest
 
 test-slow: $(STAMP)  ## Long simulations (many minutes)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -o log_cli=true --log-cli-level=INFO
 
 lint: $(STAMP)  ## Style and types
 	$(BIN)/ruff format --check .

@@ -59,6 +59,8 @@ def fit(
             raise InputError(
                 f"the model {model.name!r} has no parameter {name!r}; {did_you_mean(name, reached)}"
             )
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
     settings = Settings(
         engine=engine, agreement=agreement, sampler=Sampler(seed=seed), interval=Interval()
     )

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,6 +199,21 @@ def test_a_fault_in_the_columns_is_named(
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"measure": "SMD"}, "no measure 'SMD'; allowed: COR, GEN, ZCOR"),
+        ({"intervals": "both"}, "intervals is 'use' or 'drop', not 'both'"),
+    ],
+)
+def test_a_word_that_is_no_option_is_refused_from_python_too(
+    options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_studies("internet-alliance", **options)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
     ("content", "where", "why"),
     [
         ("A,1,,20", None, "no row is left: r blank"),
@@ -222,6 +238,7 @@ def test_a_word_becomes_its_interval_on_z(tmp_path: Path) -> None:
         row = only(tmp_path, f"{word},,,,40")
         assert (row.lower, row.upper) == ends
         assert (row.is_interval, row.yi, row.vi) == (True, None, 1 / 37)
+        assert row.included and row.reason == "an interval"
 
 
 def test_a_range_becomes_its_interval_on_z(tmp_path: Path) -> None:

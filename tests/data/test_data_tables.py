@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "an empty file": ("", ": is empty"),
     "nothing but line ends": ("\n\n", ": is empty"),
     "a header only": ("a,b\n", ": has a header but no rows"),
-    "a header and a blank line": ("a,b\n,\n", ": has a header but no rows"),
+    "a header and a blank line": ("a,b\n , \n", ": has a header but no rows"),
     "Latin-1": (b"a,b\ncaf\xe9,1\n", ": is not UTF-8 (byte 7)"),
     "UTF-16": ("a,b\n1,2\n".encode("utf-16"), ": is not UTF-8 (byte 0)"),
     "a row too long": ("a,b\n1,2\n1,2,3\n", ":3: has 3 cells where the header has 2"),

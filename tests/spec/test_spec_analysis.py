@@ -118,6 +118,10 @@ FAULTS = {
         "thresholds: {rho: [0, 1]}\n",
         ":3: thresholds.rho.1: 1 should be less than 1",
     ),
+    "a threshold of -1": (
+        "thresholds: {rho: [-1]}\n",
+        ":3: thresholds.rho.0: -1 should be greater than -1",
+    ),
     "a number for the defaults": (
         "defaults: 2026.1\n",
         ":3: defaults: 2026.1 should be '2026.1'",

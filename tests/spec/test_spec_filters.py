@@ -100,6 +100,8 @@ def test_anything_but_comparisons_with_literals_is_refused(text: str, why: str) 
 def test_a_long_filter_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(InputError, match=f"{LONGEST_FILTER} characters, not 5000"):
         parse_filter("(" * 5000)
+    longest = f"role == '{'x' * (LONGEST_FILTER - len("role == ''"))}'"
+    assert parse_filter(longest) == Comparison("role", "==", (longest[9:-1],))
 
 
 def test_a_refused_filter_runs_nothing(tmp_path: Path) -> None:

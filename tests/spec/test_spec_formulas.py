@@ -122,6 +122,20 @@ def test_anything_outside_the_allow_list_is_refused(formula: str, why: str) -> N
     assert str(caught.value).startswith("formula ")
 
 
+@pytest.mark.parametrize(
+    ("largest", "too_large"),
+    [
+        ("~ a*b*c*d*e*f*g", "~ a*b*c*d*e*f*g*h"),
+        ("~ (a+b+c+d+e+f+g+h)**4", "~ (a+b+c+d+e+f+g+h+i)**4"),
+        ("~ (a+b+c+d+e):(f+g+h+i)*(j+k+l+m+n+o+p)", "~ (a+b+c+d+e):(f+g+h+i)*(j+k+l+m+n+o+p+q+r)"),
+    ],
+)
+def test_up_to_200_terms_are_written_out(largest: str, too_large: str) -> None:
+    assert len(columns_of(largest)) >= 7
+    with pytest.raises(InputError, match="more than 200 terms"):
+        columns_of(too_large)
+
+
 def test_a_long_formula_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(InputError, match=f"{LONGEST_FORMULA} characters, not 5002"):
         columns_of("~ " + "(" * 5000)

@@ -222,6 +222,12 @@ def test_the_total_and_a_level_in_one_set_are_an_error(level: str) -> None:
         said(shipped("three-level"), given, {})
 
 
+def test_the_levels_that_clash_with_the_total_are_named_in_order() -> None:
+    given = dict.fromkeys(("tau_study", "tau", "tau_effect"), "HalfNormal(sigma=1)")
+    with pytest.raises(InputError, match="and tau_effect, tau_study cannot both"):
+        said(shipped("three-level"), given, {})
+
+
 @pytest.mark.parametrize("missing", ["mu", "beta", "tau"])
 def test_a_missing_prior_is_named_with_its_model(missing: str) -> None:
     model = shipped("random-effects")
@@ -252,3 +258,15 @@ def test_a_set_can_speak_to_slopes_terms_and_columns() -> None:
         "beta[guidance[T.unguided]]",
         "beta[n]",
     }
+
+
+def test_a_share_without_a_total_is_refused() -> None:
+    nested = read_model(shipped_folder("models") / "three-level.yaml")
+    with pytest.raises(InputError, match="names tau too"):
+        resolve_priors(nested, {}, {"share": parse_prior("Beta(alpha=2, beta=2)")})
+
+
+@pytest.mark.parametrize("random", ["study/study", "none + study", "effect + effect"])
+def test_a_level_is_named_once(random: str) -> None:
+    with pytest.raises(ValueError, match="names a level twice"):
+        Model(name="x", random=random)

@@ -168,6 +168,7 @@ def test_a_scale_beyond_what_engines_can_hold_is_refused_with_the_limits(size: f
 @pytest.mark.parametrize("mu", [LARGEST_NUMBER, -LARGEST_NUMBER, 0.1 / LARGEST_NUMBER, 0.0])
 def test_a_location_may_be_as_small_as_it_likes_but_not_larger_than_the_limit(mu: float) -> None:
     assert parse_prior(f"Normal(mu={mu}, sigma=1)").values["mu"] == mu
+    assert parse_prior(f"HalfNormal(sigma={1 / LARGEST_NUMBER})").values["sigma"] > 0
     assert "mu is" in refusal(f"Normal(mu={2 * LARGEST_NUMBER}, sigma=1)")
 
 
@@ -189,6 +190,11 @@ def test_what_is_no_call_of_a_family_is_refused_with_an_example(text: str) -> No
 @pytest.mark.parametrize("count", [LONGEST_PRIOR, 5000])
 def test_thousands_of_brackets_are_refused_shortly(bracket: str, count: int) -> None:
     assert len(refusal(bracket * count)) < 300
+
+
+def test_a_long_prior_is_refused_before_it_is_parsed() -> None:
+    message = refusal("HalfNormal(sigma=1" + " " * LONGEST_PRIOR + ")")
+    assert message.startswith(f"a prior may have {LONGEST_PRIOR} characters")
 
 
 def test_a_prior_on_the_correlation_scale_is_coming_and_not_misspelt() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from metarho.errors import InputError, shown
 from metarho.spec.backticks import without_backticks
+from metarho.spec.grammar import expression
 
 LONGEST_FILTER = 1000
 
@@ -69,9 +70,8 @@ def parse_filter(text: str) -> Filter:
         raise InputError(f"a filter may have {LONGEST_FILTER} characters, not {len(text)}")
     source, quoted = without_backticks(text)
     try:
-        tree = ast.parse(source.strip(), mode="eval").body
-        return _filter(tree, text, quoted)
-    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+        return _filter(expression(source.strip()), text, quoted)
+    except (SyntaxError, OverflowError, RecursionError):
         raise _refused(text, "it does not parse") from None
 
 

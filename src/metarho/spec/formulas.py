@@ -13,6 +13,7 @@ import re
 
 from metarho.errors import InputError, shown
 from metarho.spec.backticks import without_backticks
+from metarho.spec.grammar import expression
 
 # Longer than any formula in print; keeps parsing instant.
 LONGEST_FORMULA = 500
@@ -85,8 +86,8 @@ def _count_terms(source: str, formula: str) -> int:
     """
     products = re.sub(r"%in%|:", "@", source.replace("^", "**")).strip().removeprefix("~")
     try:
-        return _terms(ast.parse(f"({products})", mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _terms(expression(f"({products})"))
+    except (SyntaxError, ValueError, RecursionError):
         raise _refused(formula, "it does not parse") from None
 
 
@@ -108,12 +109,12 @@ def _terms(node: ast.expr) -> int:
     raise ValueError(node)
 
 
-def _columns_of_factor(expression: str, formula: str) -> set[str]:
-    source, quoted = without_backticks(expression)
+def _columns_of_factor(factor: str, formula: str) -> set[str]:
+    source, quoted = without_backticks(factor)
     try:
-        tree = ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise _refused(formula, f"{shown(expression)} does not parse") from None
+        tree = expression(source)
+    except SyntaxError:
+        raise _refused(formula, f"{shown(factor)} does not parse") from None
     return {quoted.get(name, name) for name in _names(tree, formula)}
 
 

@@ -77,6 +77,9 @@ class Model(Frozen):
                 f"{shown(random)} is not a random-effects structure; allowed: none, effect, "
                 "study, study/effect, and crossed terms added with +"
             )
+        levels = re.findall(r"\w+", random)
+        if len(set(levels)) != len(levels) or ("none" in levels and len(levels) > 1):
+            raise ValueError(f"{shown(random)} names a level twice, or none beside others")
         return random.strip()
 
     @model_validator(mode="after")
@@ -178,6 +181,8 @@ def resolve_priors(
         raise InputError(
             f"tau (the total) and {', '.join(clash)} cannot both have a prior in one set"
         )
+    if "share" in prior_set and len(sds) > 1 and not total:
+        raise InputError("share splits a total: a set that names share names tau too")
     applied: dict[str, AppliedPrior] = {"mu": _applied(["mu"], model, prior_set)}
     for column, term in coefficients.items():
         names = [f"beta[{column}]", f"beta[{term}]", "beta"]

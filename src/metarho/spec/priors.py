@@ -16,6 +16,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
 from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.grammar import expression
 
 # Long enough for every prior of the grammar, short enough that parsing is instant.
 LONGEST_PRIOR = 500
@@ -130,8 +131,8 @@ def parse_prior(text: str) -> Prior:
             "available yet; state it on the model's scale"
         )
     try:
-        call = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        call = expression(text.strip())
+    except SyntaxError:
         raise InputError(_not_a_prior(text)) from None
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
         raise InputError(_not_a_prior(text))
