@@ -42,11 +42,8 @@ class Components(Protocol):
     def spread(self) -> tuple[Array, Array]:
         """Mean and sd of each component (J)."""
 
-    def cdf(self, x: Array) -> Array:
-        """The mixture's cdf at x (P)."""
-
-    def density(self, x: Array) -> Array:
-        """The mixture's density at x (P)."""
+    def at(self, x: Array) -> tuple[Array, Array]:
+        """Mass below x and density at x (P each)."""
 
     def tanh_moments(self) -> tuple[float, float]:
         """Mean and sd of tanh of the mixture."""
@@ -65,25 +62,20 @@ class Normals:
         """Mean and sd of each component."""
         return self.mean, self.sd
 
-    def cdf(self, x: Array) -> Array:
-        """Σ mass Φ((x − mean)/sd)."""
-        return self._sum(x, ndtr, self.mass)
-
-    def density(self, x: Array) -> Array:
-        """Σ mass φ((x − mean)/sd)/sd."""
-        return self._sum(x, lambda z: np.exp(-0.5 * z**2) / _SQRT_2PI, self.mass / self.sd)
+    def at(self, x: Array) -> tuple[Array, Array]:
+        """Σ mass Φ((x − mean)/sd) and Σ mass φ((x − mean)/sd)/sd."""
+        below, density = np.zeros(len(x)), np.zeros(len(x))
+        step = max(1, _BLOCK // max(1, len(self.mass)))
+        for start in range(0, len(x), step):
+            block = slice(start, start + step)
+            scaled = (x[block, None] - self.mean) / self.sd
+            below[block] = ndtr(scaled) @ self.mass
+            density[block] = np.exp(-0.5 * scaled**2) @ (self.mass / self.sd) / _SQRT_2PI
+        return below, density
 
     def tanh_moments(self) -> tuple[float, float]:
         """Mean and sd of tanh of the mixture."""
         return _tanh_moments(self.mass, self.mean, self.sd)
-
-    def _sum(self, x: Array, function: Callable[[Array], Array], weight: Array) -> Array:
-        result = np.empty(len(x))
-        step = max(1, _BLOCK // len(self.mass))
-        for start in range(0, len(x), step):
-            scaled = (x[start : start + step, None] - self.mean) / self.sd
-            result[start : start + step] = function(scaled) @ weight
-        return result
 
 
 @dataclass(frozen=True)
@@ -141,15 +133,11 @@ class NoisyPanels:
             running[pairs],
         )
 
-    def cdf(self, x: Array) -> Array:
-        """The mixture's cdf."""
-        result = self._wide.cdf(x) if len(self._wide.mass) else np.zeros(len(x))
-        return np.asarray(result + [self._narrow.at(float(value))[0] for value in x])
-
-    def density(self, x: Array) -> Array:
-        """The mixture's density."""
-        result = self._wide.density(x) if len(self._wide.mass) else np.zeros(len(x))
-        return np.asarray(result + [self._narrow.at(float(value))[1] for value in x])
+    def at(self, x: Array) -> tuple[Array, Array]:
+        """Mass below x and density at x."""
+        below, density = self._wide.at(x)
+        narrow = np.array([self._narrow.at(float(value)) for value in x]).reshape(-1, 2)
+        return below + narrow[:, 0], density + narrow[:, 1]
 
     def tanh_moments(self) -> tuple[float, float]:
         """Mean and sd of tanh of the mixture."""
@@ -220,29 +208,57 @@ class Mixture:
         middle = order[np.searchsorted(np.cumsum(mass[order]), 0.5 * mass.sum())]
         return float(mean[np.argmax(mass)]), float(sd[middle])
 
+    @cached_property
+    def _total(self) -> float:
+        return float(self.components.mass.sum())
+
     def cdf(self, x: Array) -> Array:
         """Probability of at most x."""
         x = np.asarray(x, dtype=float)
-        total = self.components.mass.sum()
-        return np.asarray(np.clip(self.components.cdf(x.ravel()) / total, 0, 1).reshape(x.shape))
+        below, _ = self.components.at(x.ravel())
+        return np.asarray(np.clip(below / self._total, 0, 1).reshape(x.shape))
 
     def density(self, x: Array) -> Array:
         """Density at x."""
         x = np.asarray(x, dtype=float)
-        return np.asarray(self.components.density(x.ravel()).reshape(x.shape))
+        return np.asarray(self.components.at(x.ravel())[1].reshape(x.shape) / self._total)
 
-    def quantile(self, p: Array) -> Array:
-        """The values below which the share p lies."""
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        """The cdf at points from end to end, in asinh((x − centre)/scale): brackets for roots."""
         mean, sd = self.components.spread
         centre, scale = self._centre
-        low = float(np.arcsinh((np.min(mean - 10 * sd) - centre) / scale))
-        high = float(np.arcsinh((np.max(mean + 10 * sd) - centre) / scale))
+        ends = np.array([np.min(mean - 10 * sd), np.max(mean + 10 * sd)])
+        low, high = np.arcsinh((ends - centre) / scale)
+        u = np.linspace(float(low), float(high), 65)
+        return u, self.cdf(centre + scale * np.sinh(u))
 
-        def at(u: float) -> float:
-            return float(self.cdf(np.array(centre + scale * math.sinh(u))))
+    def quantile(self, p: Array) -> Array:
+        """The values below which the share p lies: Newton's method within brackets."""
+        return np.asarray(
+            np.array([self._root(float(share)) for share in np.ravel(p)]).reshape(np.shape(p))
+        )
 
-        found = [invert(at, float(share), low, high) for share in np.ravel(p)]
-        return np.asarray(centre + scale * np.sinh(np.array(found)).reshape(np.shape(p)))
+    def _root(self, share: float) -> float:
+        u, reached = self._table
+        centre, scale = self._centre
+        index = int(np.clip(np.searchsorted(reached, share), 1, len(u) - 1))
+        low, high = float(u[index - 1]), float(u[index])
+        rise = reached[index] - reached[index - 1]
+        part = (share - reached[index - 1]) / rise if rise > 0 else 0.5
+        root = low + float(np.clip(part, 0.0, 1.0)) * (high - low)
+        for _ in range(200):
+            below, density = self.components.at(np.array([centre + scale * math.sinh(root)]))
+            gap = float(below[0]) / self._total - share
+            low, high = (root, high) if gap < 0 else (low, root)
+            slope = float(density[0]) / self._total * scale * math.cosh(root)
+            new = root - gap / slope if slope > 0 else math.inf
+            if not low < new < high:
+                new = 0.5 * (low + high)
+            if abs(new - root) <= 1e-14 * max(1.0, abs(root)):
+                break
+            root = new
+        return centre + scale * math.sinh(root)
 
     def summary(self, prob: float, kind: Kind) -> Summary:
         """Mean, sd, median and interval; moments from those of the components."""
