@@ -14,6 +14,7 @@ from metarho.data.studies import load_studies
 from metarho.engines import nuts
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
+from metarho.errors import FitError
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.sampled import Sampled, monte_carlo_errors
 from metarho.spec.analysis import Sampler
@@ -213,3 +214,12 @@ def _textbook(encoded: Problem) -> tuple[Array, Array]:
     mass /= mass.sum()
     mean = mass @ np.array(means)
     return mean, np.sqrt(mass @ np.array(seconds) - mean**2)
+
+
+def test_a_sampler_that_fails_is_a_failed_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise RuntimeError("no start was found")
+
+    monkeypatch.setattr("nutpie.sample", broken)
+    with pytest.raises(FitError, match="random-effects failed: no start was found"):
+        _sample(problem(alliance("drop")))

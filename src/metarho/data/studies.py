@@ -90,10 +90,6 @@ class Studies:
         """The same evidence without its interval rows. Raises InputError if no row is left."""
         return replace(self, intervals="drop", rows=_drop_intervals(self.rows, self.table.source))
 
-    def with_intervals(self, intervals: Intervals) -> Studies:
-        """The evidence with its interval rows used (as read) or dropped."""
-        return self.dropping_intervals() if intervals == "drop" else self
-
 
 def load_studies(
     source: str | Path,

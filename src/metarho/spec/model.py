@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.document import Document, Frozen, read_document
-from metarho.spec.formulas import columns_of, is_intercept_only
+from metarho.spec.formulas import columns_of
 from metarho.spec.priors import Prior
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
@@ -224,8 +224,3 @@ def _applied(names: list[str], model: Model, prior_set: Mapping[str, Prior]) -> 
     raise InputError(
         f"the model {model.name!r} has no prior for {names[-1]}; add one under priors:"
     )
-
-
-def has_moderators(model: Model) -> bool:
-    """Whether the mean depends on moderators."""
-    return not is_intercept_only(model.mods)

@@ -16,6 +16,7 @@ from metarho.engines.nuts.layout import lay_out, row_data, variables
 from metarho.engines.nuts.model import build
 from metarho.engines.nuts.priors import prior_data
 from metarho.engines.problem import Problem
+from metarho.errors import FitError
 from metarho.spec.analysis import Sampler
 
 # Heterogeneity near 0 makes the posterior steep; smaller steps than the usual 0.8 pay there.
@@ -53,7 +54,11 @@ def sample_many(
                     key: np.asarray(value)
                     for key, value in prior_data(names[name], applied.prior).items()
                 }
-            yield _sample(compiled.with_data(**numbers), problem, sampler, seed)
+            try:
+                draws = _sample(compiled.with_data(**numbers), problem, sampler, seed)
+            except Exception as error:  # whatever kind the sampler has for a failed start
+                raise FitError(f"sampling {problem.model.name} failed: {error}") from error
+            yield draws
 
 
 def _sample(compiled: Any, problem: Problem, sampler: Sampler, seed: int) -> Draws:
