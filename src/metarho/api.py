@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metarho.data.studies import Studies, load_studies
@@ -67,7 +68,9 @@ def fit(
     if announce is not None:
         settings = Settings(engine, agreement, settings.sampler, settings.interval, None, announce)
     (result,) = fit_many([problem], settings)
-    return result
+    out = Counter(row.reason for row in studies.rows if not row.included)
+    rows_out = [f"{count} of {len(studies.rows)} rows out: {why}" for why, count in out.items()]
+    return replace(result, notes=(*result.notes, *rows_out))
 
 
 def run(config: str | Path, *, output: str | Path | None = None) -> Result:

@@ -5,6 +5,7 @@ Everything heavy is imported inside the commands, so that help is instant.
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -135,6 +136,10 @@ def fit(
 
 def main() -> NoReturn:
     """Run the command line with the exit codes of ARCHITECTURE.md."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows a stand-in, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         # Outside standalone mode an exit code comes back as a value.
         code = app(standalone_mode=False)
@@ -156,6 +161,8 @@ def main() -> NoReturn:
             raise
         show()
         sys.exit(EXIT_INPUT)
+    if code == EXIT_INTERRUPTED:
+        _stop("interrupted", EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -253,10 +253,6 @@ def test_what_cannot_be_encoded_is_refused(
     assert "\n" not in message
 
 
-def test_a_reference_for_a_factor_outside_the_formula_has_no_use(studies: Studies) -> None:
-    assert encode(studies, "~ year", guidance="guided").levels == {}
-
-
 def test_the_order_of_rows_in_the_file_does_not_change_the_design(tmp_path: Path) -> None:
     header, *lines = CONTENT.splitlines(keepends=True)
     designs = []
@@ -266,3 +262,17 @@ def test_the_order_of_rows_in_the_file_does_not_change_the_design(tmp_path: Path
         designs.append(encode(load_studies(path, columns=COLUMNS), "~ guidance + center(year)"))
     assert np.array_equal(designs[0].matrix, designs[1].matrix)
     assert designs[0].levels == designs[1].levels
+
+
+def test_a_profile_outside_a_formula_s_domain_is_refused() -> None:
+    studies = load_studies("internet-alliance", where='role == "main"')
+    design = encode_studies("~ log(year)", {}, studies, studies)
+    for year in (-5, 0):
+        with pytest.raises(InputError, match="log"):
+            design.encode({"year": year})
+
+
+def test_a_reference_that_is_no_moderator_is_refused() -> None:
+    studies = load_studies("internet-alliance", where='role == "main"')
+    with pytest.raises(InputError, match="did you mean 'guidance'"):
+        encode_studies("~ guidance", {"guidence": "guided"}, studies, studies)

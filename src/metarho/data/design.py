@@ -72,8 +72,19 @@ class Design:
                 raise InputError(f"{name} must be a number, not {shown(value)}")
             cells[name] = (value,) * count
         spec = _matrix(self.formula, _frame(self.cells, self.levels)).model_spec
-        encoded = spec.get_model_matrix(_frame(cells, self.levels), context={}, na_action="raise")
-        return np.asarray(np.asarray(encoded, dtype=float).mean(axis=0))
+        try:
+            with np.errstate(all="ignore"):
+                encoded = spec.get_model_matrix(
+                    _frame(cells, self.levels), context={}, na_action="ignore"
+                )
+        except Exception as error:  # splines beyond their knots, and what else formulaic raises
+            said = str(error).splitlines()[0]
+            raise InputError(f"{self.formula} cannot be encoded there: {said}") from None
+        row = np.asarray(np.asarray(encoded, dtype=float).mean(axis=0))
+        if not np.isfinite(row).all():
+            at = ", ".join(f"{name} {value}" for name, value in named.items())
+            raise InputError(f"{self.formula} has no finite value at {at}")
+        return row
 
     def prior_only(self) -> tuple[str, ...]:
         """Slopes that no row informs: a factor level without rows."""
@@ -125,7 +136,11 @@ def encode_studies(
         if not is_numeric(whole) or _inside_c(name, formula):
             levels[name] = _ordered_levels(name, whole, reference.get(name))
     for name in reference:
-        if name not in levels and name in cells:
+        if name not in cells:
+            raise InputError(
+                f"reference: {name!r} is no moderator of {formula}; {did_you_mean(name, cells)}"
+            )
+        if name not in levels:
             raise InputError(f"reference: {name} is a number here, it has no levels")
     matrix = _matrix(formula, _frame(cells, levels))
     values = np.asarray(matrix, dtype=float)

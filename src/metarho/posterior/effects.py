@@ -71,6 +71,18 @@ def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Genera
     return np.asarray(centre + shrink * (y - centre) + np.sqrt(shrink * evidence.v) * noise)
 
 
+def log_jacobian(problem: Problem) -> Array:
+    """What turns each study's log density into one of z = atanh(r): Σ log(1 − r²) for COR, else 0.
+
+    In this unit correlation models can be compared, whatever scale they were fitted on.
+    """
+    evidence = problem.evidence
+    by_study = np.zeros(len(evidence.study_names))
+    if problem.measure == "COR":
+        np.add.at(by_study, evidence.study, np.log1p(-(evidence.y**2)))
+    return by_study
+
+
 def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
     """Log p(all rows of a study | hyperparameters), true effects integrated out: (N, studies)."""
     evidence = problem.evidence

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
+from metarho.posterior.effects import log_jacobian
 from metarho.posterior.exact import Exact
 from metarho.posterior.marginals import NOTHING, Kind, Marginal, Summary
 from metarho.spec.analysis import Interval, Sampler
@@ -73,8 +74,13 @@ class Fit:
 
     @property
     def log_evidence(self) -> float | None:
-        """Log marginal likelihood; None with improper priors and where sampled."""
-        return self.result.log_evidence if isinstance(self.result, Quadrature) else None
+        """Log marginal likelihood, a density of z for correlations (GEN: of yi).
+
+        None with improper priors and where sampled.
+        """
+        if not isinstance(self.result, Quadrature) or self.result.log_evidence is None:
+            return None
+        return self.result.log_evidence + float(log_jacobian(self.problem).sum())
 
     @property
     def quad_err(self) -> float | None:
@@ -93,6 +99,18 @@ class Fit:
     def derived(self) -> Mapping[str, Summary]:
         """rho_median and rho_mean on r, I² in percent, at the headline row."""
         return self.posterior.derived(self.interval.prob, self._kind)
+
+    @cached_property
+    def pooled(self) -> Summary:
+        """The headline: rho_median, or for GEN the mean at the average row."""
+        if self.problem.scale != "yi":
+            return self.derived["rho_median"]
+        return self._summary(self.posterior.mean_of(self.posterior.head))
+
+    @property
+    def pooled_new(self) -> Summary:
+        """A new study on the scale of the headline."""
+        return self.new_study["theta" if self.problem.scale == "yi" else "rho"]
 
     @cached_property
     def new_study(self) -> Mapping[str, Summary]:

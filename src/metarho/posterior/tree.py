@@ -14,7 +14,7 @@ from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import draw_effects, study_log_likelihood
+from metarho.posterior.effects import draw_effects, log_jacobian, study_log_likelihood
 from metarho.posterior.joint import (
     hyperparameters_of_draws,
     hyperparameters_of_sample,
@@ -64,7 +64,9 @@ def tree_of(fit: Fit) -> xr.DataTree:
             {
                 "y": (
                     ("chain", "draw", "study"),
-                    study_log_likelihood(problem, given).reshape(*shape, -1),
+                    (study_log_likelihood(problem, given) + log_jacobian(problem)).reshape(
+                        *shape, -1
+                    ),
                 )
             },
             {**_chains(shape), "study": list(problem.evidence.study_names)},
@@ -121,11 +123,15 @@ def quadrature_dataset(result: Quadrature) -> xr.Dataset:
 
 
 def quadrature_from(dataset: xr.Dataset) -> Quadrature:
-    """The quadrature that ``quadrature_dataset`` wrote."""
+    """The quadrature that ``quadrature_dataset`` wrote. Raises ValueError when it is damaged."""
+    mass = dataset["mass"].to_numpy()
+    conjugate = "mu_breaks" not in dataset
+    if abs(float(mass.sum()) - 1) > 1e-9 or conjugate != ("mean" in dataset):
+        raise ValueError("its nodes do not make a posterior")
     return Quadrature(
         _axis_from("tau", dataset),
         _axis_from("mu", dataset) if "mu_breaks" in dataset else None,
-        dataset["mass"].to_numpy(),
+        mass,
         dataset["mean"].to_numpy() if "mean" in dataset else None,
         dataset["covariance"].to_numpy() if "covariance" in dataset else None,
         float(dataset.attrs["log_evidence"]) if "log_evidence" in dataset.attrs else None,
@@ -159,10 +165,7 @@ def _chains(shape: tuple[int, int]) -> dict[str, NDArray[np.intp]]:
 
 def _rows(problem: Problem) -> dict[str, object]:
     evidence = problem.evidence
-    return {
-        "effect": list(evidence.effect_names),
-        "study_of_effect": ("effect", [row.study for row in evidence.rows]),
-    }
+    return {"effect": list(evidence.effect_names)}
 
 
 def _by_row(problem: Problem, values: Mapping[str, Array]) -> xr.Dataset:
@@ -239,6 +242,7 @@ def _constant(problem: Problem) -> xr.Dataset:
         "v": ("effect", evidence.v),
         "ni": ("effect", np.array(ni)),
         "reported": ("effect", [row.reported for row in evidence.rows]),
+        "study_of_effect": ("effect", [row.study for row in evidence.rows]),
         "design": (("effect", "design_column"), design.matrix),
     }
     coordinates: dict[str, object] = {**_rows(problem), "design_column": list(design.names)}

@@ -145,19 +145,13 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
 
 
 def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
-    if fit.problem.scale == "yi":
-        posterior = fit.posterior
-        pooled = posterior.mean_of(posterior.head).summary(fit.interval.prob, fit.interval.kind)
-        new = fit.new_study["theta"]
-    else:
-        pooled, new = fit.derived["rho_median"], fit.new_study["rho"]
     return Headline(
         cell.model,
         cell.prior_set,
         cell.intervals,
         fit,
-        pooled,
-        new,
+        fit.pooled,
+        fit.pooled_new,
         threshold_probabilities(plan, fit),
     )
 

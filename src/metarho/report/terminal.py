@@ -94,21 +94,20 @@ def headline(plan: Plan, fits: Sequence[Fit]) -> None:
     prob = f"{plan.analysis.interval.prob * 100:g}%"
     for name in ("model", "priors", "intervals"):
         table.add_column(name, no_wrap=True)
-    for name in ("k", "rho", prob, "new study", prob):
+    mean = "mean" if plan.evidence.scale == "yi" else "rho"
+    for name in ("k", mean, prob, "new study", prob):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("engine", "status"):
         table.add_column(name, no_wrap=True)
     for cell, fit in zip(plan.cells, fits, strict=True):
-        rho, new = fit.derived["rho_median"], fit.new_study["rho"]
-        if fit.problem.scale == "yi":
-            rho, new = fit.parameters["mu"], fit.new_study["theta"]
+        pooled, new = fit.pooled, fit.pooled_new
         table.add_row(
             Text(cell.model),
             Text(cell.prior_set),
             cell.intervals,
             str(fit.problem.evidence.k),
-            number(rho.median),
-            interval(rho),
+            number(pooled.median),
+            interval(pooled),
             number(new.median),
             interval(new),
             fit.engine,
@@ -125,9 +124,8 @@ def headline(plan: Plan, fits: Sequence[Fit]) -> None:
 
 
 def _wide() -> Console:
-    """Standard output; tables keep their width where nobody's window limits it."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    """Standard output; numbers are never cut, a narrow window wraps the line."""
+    return Console(width=200)
 
 
 class Progress:

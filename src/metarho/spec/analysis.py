@@ -166,6 +166,11 @@ def read_analysis(path: Path) -> tuple[Analysis, Document]:
             "unknown key 'name'; an analysis is named by its file",
             place=document.place(("name",)),
         )
+    if path.stem.startswith("."):
+        raise InputError(
+            "a config's name names the folder of its results; it may not start with a dot",
+            place=str(path),
+        )
     if path.stem == "store":
         raise InputError(
             "a config may not be called store: its results would lie in the store", place=str(path)

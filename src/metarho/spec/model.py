@@ -159,8 +159,9 @@ def model_from(document: Document, *, mods: str | None = None) -> Model:
 
 def with_mods(model: Model, mods: str) -> Model:
     """The model with other moderators. Raises InputError when the formula is not allowed."""
-    columns_of(mods)
-    return model.model_copy(update={"mods": mods})
+    columns = columns_of(mods)
+    reference = {name: level for name, level in model.reference.items() if name in columns}
+    return model.model_copy(update={"mods": mods, "reference": reference})
 
 
 def resolve_priors(

@@ -7,13 +7,19 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from metarho.errors import FitError
+
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a file aside and rename it to ``path``; on failure leave nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        write(aside)
+        try:
+            write(aside)
+        except RuntimeError as error:
+            # What netCDF says of a full disk.
+            raise FitError(f"cannot write {path}: {error}") from error
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
         aside.replace(path)

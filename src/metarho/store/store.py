@@ -65,7 +65,13 @@ class Store:
 
 
 def _to_netcdf(dataset: xr.Dataset, path: Path) -> None:
-    dataset.to_netcdf(path, engine="netcdf4")
+    # Checksums: a damaged number is an error on reading, not another number.
+    checked = {
+        name: {"fletcher32": True}
+        for name, variable in dataset.variables.items()
+        if variable.ndim and variable.dtype.kind in "fiub"
+    }
+    dataset.to_netcdf(path, engine="netcdf4", encoding=checked)
 
 
 def _dataset(draws: Draws) -> xr.Dataset:

@@ -28,7 +28,7 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
     rows = [row for row in studies.rows if row.included]
     shrunken = _true_effects(fit)
     lines = [_line(fit, row, shrunken[row.study, row.effect]) for row in rows]
-    mean, new = _pooled(fit)
+    mean, new = fit.pooled, fit.pooled_new
     data: list[TableRow] = [*lines, _pooled_line("mean", mean), _pooled_line("new study", new)]
     height = 0.235 * (len(rows) + 5) + 0.5
     with canvas(7.2, height) as figure:
@@ -116,14 +116,6 @@ def _line(fit: Fit, row: Row, true: tuple[float, float, float]) -> dict[str, str
         "true_lower": true[0],
         "true_upper": true[2],
     }
-
-
-def _pooled(fit: Fit) -> tuple[Summary, Summary]:
-    if fit.problem.scale == "yi":
-        posterior = fit.posterior
-        mean = posterior.mean_of(posterior.head).summary(fit.interval.prob, fit.interval.kind)
-        return mean, fit.new_study["theta"]
-    return fit.derived["rho_median"], fit.new_study["rho"]
 
 
 def _pooled_line(name: str, summary: Summary) -> dict[str, str | float | None]:
