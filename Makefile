@@ -50,8 +50,11 @@ $(STAMP): pyproject.toml constraints.txt
 	  exit 1; \
 	fi; \
 	echo "set-up: $$("$$found" -V) ($$found) into $(VENV)"; \
-	rm -rf $(VENV); \
-	if command -v uv >/dev/null 2>&1 \
+	if $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 12))' \
+	    >/dev/null 2>&1; then \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	      -c constraints.txt -e '.[dev]'; \
+	elif rm -rf $(VENV) && command -v uv >/dev/null 2>&1 \
 	    && UV_PYTHON_DOWNLOADS=never uv venv --quiet --seed --python "$$found" $(VENV); then \
 	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
 	else \

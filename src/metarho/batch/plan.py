@@ -28,11 +28,6 @@ class Cell:
     engine: str
     reason: str
 
-    @property
-    def label(self) -> str:
-        """The cell in words."""
-        return f"{self.model}, {self.prior_set} priors, intervals {self.intervals}"
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -43,13 +43,6 @@ class Outcome:
     fits: tuple[Fit, ...]
     predictions: tuple[tuple[Prediction, ...], ...]
 
-    def fit(self, model: str, prior_set: str, intervals: str) -> Fit:
-        """The fit of a cell."""
-        for cell, fit in zip(self.plan.cells, self.fits, strict=True):
-            if (cell.model, cell.prior_set, cell.intervals) == (model, prior_set, intervals):
-                return fit
-        raise KeyError((model, prior_set, intervals))
-
 
 def execute(
     plan: Plan,

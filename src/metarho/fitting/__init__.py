@@ -58,7 +58,8 @@ def choose(problem: Problem, engine: Engine) -> tuple[str, str]:
         return "exact", f"auto: the exact engine covers it ({over})"
     if refusals["nuts"] is None:
         return "nuts", f"auto: {refusals['exact'].removesuffix('; engine: nuts')}"
-    raise InputError(f"no engine covers the model: {refusals['exact']}; {refusals['nuts']}")
+    exactly = refusals["exact"].removesuffix("; engine: nuts")
+    raise InputError(f"no engine covers the model: {exactly}; {refusals['nuts']}")
 
 
 def fit_many(problems: Sequence[Problem], settings: Settings) -> list[Fit]:
