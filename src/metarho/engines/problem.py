@@ -49,6 +49,19 @@ class Evidence:
         """``study: effect``, one a row, without repeats."""
         return tuple(f"{row.study}: {row.effect}" for row in self.rows)
 
+    def only(self, rows: NDArray[np.bool_]) -> Evidence:
+        """The evidence of some rows; studies are numbered anew."""
+        found, study = np.unique(self.study[rows], return_inverse=True)
+        return Evidence(
+            tuple(row for row, kept in zip(self.rows, rows, strict=True) if kept),
+            self.y[rows],
+            self.v[rows],
+            self.lower[rows],
+            self.upper[rows],
+            study,
+            tuple(self.study_names[index] for index in found),
+        )
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -75,6 +88,18 @@ class Problem:
     def is_total_form(self) -> bool:
         """Whether a nested model's heterogeneity is a total sd split by a share."""
         return "share" in self.priors
+
+    @property
+    def spreads(self) -> tuple[str, ...]:
+        """The parameters of heterogeneity: level sds, or a total sd and its share."""
+        return tuple(name for name in self.priors if name.startswith("tau") or name == "share")
+
+    def level_variances(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Level -> tau² there, at values of the parameters of heterogeneity."""
+        if self.is_total_form:
+            tau2, share = values["tau"] ** 2, values["share"]
+            return {"study": tau2 * share, "effect": tau2 * (1 - share)}
+        return {level: values[sd] ** 2 for level, sd in self.model.level_sds.items()}
 
 
 def encode(

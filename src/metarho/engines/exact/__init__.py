@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from metarho.engines.exact.axes import is_conjugate
 from metarho.engines.exact.priors import at_lower_end
-from metarho.engines.exact.quadrature import Quadrature, integrate, is_conjugate
+from metarho.engines.exact.quadrature import Quadrature, integrate
 from metarho.engines.problem import Problem
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
 
 NAME = "exact"
 
+LEVELS = ((), ("effect",), ("study",), ("study", "effect"))
+
 # Below this shape a Gamma density holds mass at values that double precision cannot tell from 0.
 SMALLEST_GAMMA_SHAPE = 0.1
 
@@ -34,7 +37,10 @@ def covers(problem: Problem) -> str | None:
         (model.scale.replace(" ", "") != "~1", f"scale: {model.scale}"),
         (model.effects != "normal", f"effects: {model.effects}"),
         (model.selection != "none", "selection"),
-        (model.random not in ("none", "effect"), f"random: {model.random}"),
+        (
+            model.levels not in LEVELS or "+" in model.random,
+            f"random: {model.random} (none, effect, study and study/effect work)",
+        ),
     ]
     for used, part in uses:
         if used:
@@ -48,8 +54,6 @@ def covers(problem: Problem) -> str | None:
             "engine: nuts"
         )
     for name, applied in problem.priors.items():
-        if applied.prior.family == "Beta":
-            return f"{name}: the exact engine has no Beta prior there; engine: nuts"
         if not applied.prior.is_point and at_lower_end(applied.prior) < SMALLEST_GAMMA_SHAPE:
             return f"{name}: {applied.prior} piles its mass onto 0; use alpha >= 0.1"
     return None
@@ -57,10 +61,8 @@ def covers(problem: Problem) -> str | None:
 
 def hard_dimensions(problem: Problem) -> tuple[str, ...]:
     """What is integrated numerically; everything else is closed form."""
-    hard = [] if is_conjugate(problem) or problem.prior("mu").is_point else ["mu"]
-    if "tau" in problem.priors and not problem.prior("tau").is_point:
-        hard.append("tau")
-    return tuple(hard)
+    hard = list(problem.spreads) if is_conjugate(problem) else [*problem.spreads, "mu"]
+    return tuple(name for name in hard if not problem.prior(name).is_point)
 
 
 def structure(problem: Problem) -> tuple[object, ...]:

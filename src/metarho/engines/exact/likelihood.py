@@ -1,18 +1,19 @@
 """The likelihood at the nodes: Gaussian sums that do not depend on the prior, and interval tables.
 
-Given tau, exact rows are normal with variance v + tau², and the coefficients of the mean can be
-integrated out when their priors are normal or flat. Interval rows contribute the probability of
-their interval.
+Given the variances between studies and between effects, exact rows are normal, and coefficients
+with normal or flat priors are integrated out. Interval rows contribute the probability of their
+interval.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, logsumexp
 
 from metarho.engines.problem import Evidence
 from metarho.spec.priors import Prior
@@ -26,13 +27,36 @@ _BLOCK = 2_000_000
 _NARROW = 0.5
 _TINY = float(np.finfo(float).tiny)
 _RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(10)
+# The trapezoidal rule for a study's deviation: in steps of this many sds of what it integrates,
+# its error is exp(−(2π/0.8)²/2), 4e-14; and it ends where a normal law has less than that left.
+_STEP, _SDS = 0.8, 8.5
+_AROUND = np.arange(-11, 12) * _STEP
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What exact rows say of the coefficients β at N nodes, whatever the prior.
+
+    With δ = β − ``origin`` (p):
+
+        log p(y | β) = ``constant`` − ½(``square`` − 2 ``right``ᵀδ + δᵀ ``precision`` δ)
+
+    ``constant`` (N), ``square`` (N), ``right`` (N, p), ``precision`` (N, p, p). The origin is near
+    the estimate, so that the terms do not cancel.
+    """
+
+    origin: Array
+    constant: Array
+    square: Array
+    right: Array
+    precision: Array
 
 
 @dataclass(frozen=True)
 class Conditional:
-    """The Gaussian part at each of T nodes: coefficients given tau, and what is left over.
+    """The Gaussian part at each of N nodes: coefficients given the rest, and what is left over.
 
-    ``log_marginal`` (T), ``mean`` (T, p), ``covariance`` (T, p, p).
+    ``log_marginal`` (N), ``mean`` (N, p), ``covariance`` (N, p, p).
     """
 
     log_marginal: Array
@@ -40,75 +64,222 @@ class Conditional:
     covariance: Array
 
 
-def gaussian(evidence: Evidence, matrix: Array, priors: Sequence[Prior], tau: Array) -> Conditional:
-    """Integrate the coefficients out at each tau.
+def gaussian_sums(evidence: Evidence, matrix: Array, tau2_study: Array, tau2_effect: Array) -> Sums:
+    """Sums over the exact rows at N pairs of variances, intervals left out.
 
-    With W = diag(1/(v + tau²)), prior precision P and prior mean m0 (P = 0 for Flat):
-    precision Λ = XᵀWX + P, mean m = Λ⁻¹(XᵀWy + P m0), and
+    Within study j, with weights w = 1/(v + tau2_effect), S = Σ w and weighted means x̄, ȳ, rows
+    have covariance W⁻¹ + tau2_study·11ᵀ, so that
 
-        log p(y | tau) = −½[k log 2π − Σ log w + rᵀWr + (m − m0)ᵀP(m − m0)]
-                         + ½ log|P| − ½ log|Λ|   (each flat coefficient adds ½ log 2π)
+        precision = Σ_j [Σ w (x − x̄)(x − x̄)ᵀ + x̄ x̄ᵀ/(tau2_study + 1/S)]
+        constant  = ½ Σ_j [Σ log w − n_j log 2π − log(1 + tau2_study·S)]
+    """
+    rows = ~evidence.is_interval
+    x, v = matrix[rows], evidence.v[rows]
+    origin = _estimate(x, evidence.y[rows], v)
+    columns = np.column_stack([x, evidence.y[rows] - x @ origin])
+    if not np.any(tau2_study > 0):
+        found = _independent(columns, v, tau2_effect)
+    else:
+        found = _nested(columns, v, evidence.study[rows], tau2_study, tau2_effect)
+    constant, products = found
+    return Sums(
+        origin,
+        constant,
+        products[:, -1, -1].copy(),
+        products[:, :-1, -1].copy(),
+        products[:, :-1, :-1].copy(),
+    )
 
-    with residuals r = y − Xm. A point prior fixes its coefficient.
+
+def _estimate(x: Array, y: Array, v: Array) -> Array:
+    """The least-squares estimate at weights 1/v (the shortest one, where rows do not suffice)."""
+    root = 1 / np.sqrt(v)
+    return np.asarray(np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0])
+
+
+def _independent(columns: Array, v: Array, tau2_effect: Array) -> tuple[Array, Array]:
+    """Constant and products of the columns (x and y together) where studies do not deviate."""
+    nodes, (k, c) = len(tau2_effect), columns.shape
+    pairs = (columns[:, :, None] * columns[:, None, :]).reshape(k, c * c)
+    constant, products = np.empty(nodes), np.empty((nodes, c, c))
+    step = max(1, _BLOCK // max(1, k))
+    for start in range(0, nodes, step):
+        block = slice(start, start + step)
+        w = 1 / (v + tau2_effect[block, None])
+        constant[block] = 0.5 * (np.log(w).sum(axis=1) - k * _LOG_2PI)
+        products[block] = (w @ pairs).reshape(-1, c, c)
+    return constant, products
+
+
+def _nested(
+    columns: Array, v: Array, study: NDArray[np.intp], tau2_study: Array, tau2_effect: Array
+) -> tuple[Array, Array]:
+    """The same with a deviation of each study. Rows are sorted by study."""
+    nodes, (k, c) = len(tau2_effect), columns.shape
+    constant, products = np.empty(nodes), np.empty((nodes, c, c))
+    if k == 0:
+        return np.zeros(nodes), np.zeros((nodes, c, c))
+    first = np.unique(study, return_index=True)[1]
+    place = np.repeat(np.arange(len(first)), np.diff(np.append(first, k)))
+    step = max(1, _BLOCK // (k * c))
+    for start in range(0, nodes, step):
+        block = slice(start, start + step)
+        w = 1 / (v + tau2_effect[block, None])
+        total = np.add.reduceat(w, first, axis=1)
+        mean = np.add.reduceat(w[:, :, None] * columns, first, axis=1) / total[:, :, None]
+        within = columns - mean[:, place]
+        between = 1 / (tau2_study[block, None] + 1 / total)
+        products[block] = (w[:, :, None] * within).transpose(0, 2, 1) @ within
+        products[block] += (between[:, :, None] * mean).transpose(0, 2, 1) @ mean
+        spread = np.log1p(tau2_study[block, None] * total).sum(axis=1)
+        constant[block] = 0.5 * (np.log(w).sum(axis=1) - k * _LOG_2PI - spread)
+    return constant, products
+
+
+def condition(sums: Sums, priors: Sequence[Prior]) -> Conditional:
+    """Integrate the coefficients out under their priors (Normal, Flat or a point each).
+
+    With prior precision P and mean m0 (P = 0 for Flat): Λ = precision + P, m = Λ⁻¹(right + P m0),
+
+        log p(y) = log p(y | m) − ½(m − m0)ᵀP(m − m0) + ½ log|P| − ½ log|Λ|
+
+    and each flat coefficient adds ½ log 2π.
     """
     fixed = np.array([prior.is_point for prior in priors])
-    offset = matrix[:, fixed] @ np.array([dict(p.arguments)["c"] for p in priors if p.is_point])
-    y = evidence.y - offset
-    x = matrix[:, ~fixed]
-    free = [prior for prior in priors if not prior.is_point]
-    is_flat = np.array([not prior.proper for prior in free], dtype=bool)
-    precision = np.array(
-        [0.0 if f else p.values["sigma"] ** -2 for p, f in zip(free, is_flat, strict=True)]
-    )
-    centre = np.array([0.0 if f else p.values["mu"] for p, f in zip(free, is_flat, strict=True)])
-    count, p_free, p = len(tau), len(free), len(priors)
-    log_marginal = np.empty(count)
-    mean = np.zeros((count, p))
-    covariance = np.zeros((count, p, p))
-    mean[:, fixed] = np.array([prior.values["c"] for prior in priors if prior.is_point])
-    step = max(1, _BLOCK // max(1, evidence.k * max(p_free, 1)))
-    constant = 0.5 * (is_flat.sum() - evidence.k) * _LOG_2PI
-    constant += 0.5 * np.log(precision[~is_flat]).sum()
-    for start in range(0, count, step):
-        block = slice(start, start + step)
-        w = 1.0 / (evidence.v + tau[block, None] ** 2)
-        weighted = w[:, :, None] * x
-        lam = weighted.transpose(0, 2, 1) @ x + np.diag(precision)
-        right = weighted.transpose(0, 2, 1) @ y + precision * centre
-        m = np.linalg.solve(lam, right[:, :, None])[:, :, 0]
-        residual = y - m @ x.T
-        square = (w * residual**2).sum(axis=1) + ((m - centre) ** 2 * precision).sum(axis=1)
-        log_det = np.linalg.slogdet(lam)[1]
-        log_marginal[block] = constant + 0.5 * (np.log(w).sum(axis=1) - square - log_det)
-        mean[block][:, ~fixed] = m
-        inside = np.ix_(np.arange(count)[block], ~fixed, ~fixed)
-        covariance[inside] = np.linalg.inv(lam)
-    return Conditional(log_marginal, mean, covariance)
+    is_flat = np.array([not prior.proper for prior in priors])
+    normal = ~fixed & ~is_flat
+    p = np.zeros(len(priors))
+    m0 = np.zeros(len(priors))
+    p[normal] = [prior.values["sigma"] ** -2 for prior in priors if prior.family == "Normal"]
+    m0[normal] = [prior.values["mu"] for prior in priors if prior.family == "Normal"]
+    m0[fixed] = [prior.values["c"] for prior in priors if prior.is_point]
+    m0 = m0 - sums.origin
+    free = ~fixed
+    nodes = len(sums.constant)
+    delta = np.tile(np.where(fixed, m0, 0.0), (nodes, 1))
+    covariance = np.zeros((nodes, len(priors), len(priors)))
+    log_det = np.zeros(nodes)
+    if free.any():
+        inside = np.ix_(np.arange(nodes), free, free)
+        lam = sums.precision[inside] + np.diag(p[free])
+        right = sums.right[:, free] - sums.precision[:, free] @ np.where(fixed, m0, 0.0)
+        right = right + p[free] * m0[free]
+        if free.sum() == 1:
+            delta[:, free] = right / lam[:, 0]
+            covariance[inside] = 1 / lam
+            log_det = np.log(lam[:, 0, 0])
+        else:
+            delta[:, free] = np.linalg.solve(lam, right[:, :, None])[:, :, 0]
+            covariance[inside] = np.linalg.inv(lam)
+            log_det = np.linalg.slogdet(lam)[1]
+    square = sums.square - 2 * (sums.right * delta).sum(axis=1)
+    square = square + np.einsum("ni,nij,nj->n", delta, sums.precision, delta)
+    square = square + ((delta - m0)[:, normal] ** 2 * p[normal]).sum(axis=1)
+    log_marginal = sums.constant - 0.5 * (square + log_det)
+    log_marginal = log_marginal + 0.5 * (np.log(p[normal]).sum() + is_flat.sum() * _LOG_2PI)
+    return Conditional(log_marginal, sums.origin + delta, covariance)
 
 
-def log_likelihood_table(evidence: Evidence, mu: Array, tau: Array) -> Array:
-    """Log p(all rows | mu, tau) at every pair of nodes: shape (T, M)."""
-    is_exact = ~evidence.is_interval
-    y, v = evidence.y[is_exact], evidence.v[is_exact]
-    table = np.zeros((len(tau), len(mu)))
-    step = max(1, _BLOCK // max(1, len(y)))
-    for start in range(0, len(tau) if len(y) else 0, step):
-        block = slice(start, start + step)
-        w = 1.0 / (v + tau[block, None] ** 2)
-        total = w.sum(axis=1)
-        m = (w @ y) / total
-        spread = (w * (y - m[:, None]) ** 2).sum(axis=1)
-        constant = np.log(w).sum(axis=1) - len(y) * _LOG_2PI - spread
-        table[block] = 0.5 * (constant[:, None] - total[:, None] * (mu - m[:, None]) ** 2)
-    interval = evidence.is_interval
-    ends = np.column_stack([evidence.lower, evidence.upper, evidence.v])[interval]
+def log_likelihood_table(
+    evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: Array
+) -> Array:
+    """Log p(all rows | mu, variances) at N nodes of heterogeneity and M of mu: shape (N, M)."""
+    # A study whose deviation ties an interval to other rows has no closed form.
+    rows_of = np.bincount(evidence.study)
+    intervals_of = np.bincount(evidence.study, weights=evidence.is_interval)
+    tied = (rows_of > 1) & (intervals_of > 0) & bool(np.any(tau2_study > 0))
+    apart = ~tied[evidence.study]
+    table = _exact_table(evidence.only(apart), mu, tau2_study, tau2_effect)
+    ends = np.column_stack([evidence.lower, evidence.upper, evidence.v])
     # Rows with the same interval and n have one probability.
     for (lower, upper, variance), count in zip(
-        *np.unique(ends, axis=0, return_counts=True), strict=True
+        *np.unique(ends[evidence.is_interval & apart], axis=0, return_counts=True), strict=True
     ):
-        sd = np.sqrt(variance + tau**2)[:, None]
+        sd = np.sqrt(variance + tau2_study + tau2_effect)[:, None]
         table += count * log_interval((lower - mu) / sd, (upper - mu) / sd)
+    for study in np.flatnonzero(tied):
+        rows = evidence.only(evidence.study == study)
+        table += _tied_study(rows, mu, tau2_study, tau2_effect)
     return table
+
+
+def _exact_table(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: Array) -> Array:
+    """The exact rows' part, a parabola in mu at each node."""
+    if evidence.is_interval.all():
+        return np.zeros((len(tau2_study), len(mu)))
+    one = np.ones((evidence.k, 1))
+    sums = gaussian_sums(evidence, one, tau2_study, tau2_effect)
+    precision = sums.precision[:, 0, 0]
+    centre = sums.right[:, 0] / precision
+    peak = sums.constant - 0.5 * (sums.square - centre * sums.right[:, 0])
+    away = mu - sums.origin - centre[:, None]
+    return np.asarray(peak[:, None] - 0.5 * precision[:, None] * away**2)
+
+
+def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: Array) -> Array:
+    """Log p(rows of one study | mu, variances), (N, M): its mean u integrated by a rule.
+
+    ∫ N(u; mu, tau2_study) g(u) du, with g(u) = Π p(row | u, tau2_effect), by the trapezoidal rule
+    on a lattice of u that all nodes of mu share, so that it is a product of matrices; where
+    tau_study is so small that the lattice would be long, on nodes around each mu.
+    """
+    result = np.empty((len(tau2_study), len(mu)))
+    own = np.sqrt(tau2_study)
+    sharp = (1 / (evidence.v + tau2_effect[:, None])).sum(axis=1)
+    # Steps in powers of √2, and spreads in powers of 2, so that nodes share lattices.
+    with np.errstate(divide="ignore"):
+        level = np.floor(np.log2(tau2_study / (1 + tau2_study * sharp)))
+        reach = np.floor(np.log2(own))
+    for halvings, octave in np.unique(np.column_stack([level, reach]), axis=0):
+        here = np.flatnonzero((level == halvings) & (reach == octave))
+        step = _STEP * 2.0 ** (halvings / 2)
+        margin = _SDS * 2.0 ** (octave + 1)
+        span = float(mu.max() - mu.min()) + 2 * margin
+        if not span < step * len(_AROUND) * len(mu):
+            result[here] = _tied_around(evidence, mu, own[here], tau2_effect[here])
+            continue
+        u = float(mu.min()) - margin + np.arange(math.ceil(span / step) + 1) * step
+        effects, place = np.unique(tau2_effect[here], return_inverse=True)
+        log_g = _log_rows(evidence, u[:, None], effects)
+        top = log_g.max(axis=0)
+        g = np.exp(log_g - top)
+        spreads, which = np.unique(own[here], return_inverse=True)
+        for index, spread in enumerate(spreads):
+            kernel = np.exp(-0.5 * ((mu[:, None] - u) / spread) ** 2)
+            nodes = which == index
+            with np.errstate(divide="ignore"):
+                total = np.log(kernel @ g[:, place[nodes]]).T
+            scale = math.log(step / spread) - 0.5 * _LOG_2PI
+            result[here[nodes]] = total + (top[place[nodes]] + scale)[:, None]
+    return result
+
+
+def _tied_around(evidence: Evidence, mu: Array, own: Array, tau2_effect: Array) -> Array:
+    """The same with nodes around each mu, for a spread that is small against an effect's."""
+    result = np.empty((len(own), len(mu)))
+    log_weight = -0.5 * (_AROUND**2 + _LOG_2PI) + math.log(_STEP)
+    length = max(1, _BLOCK // (len(_AROUND) * len(mu)))
+    for start in range(0, len(own), length):
+        block = slice(start, start + length)
+        u = mu[:, None] + own[block, None, None] * _AROUND
+        total = _log_rows(evidence, u, tau2_effect[block, None, None]) + log_weight
+        result[block] = logsumexp(total, axis=2)
+    return result
+
+
+def _log_rows(evidence: Evidence, u: Array, tau2_effect: Array) -> Array:
+    """Σ log p(row | u, tau2_effect) over one study's rows; u and tau2_effect broadcast."""
+    total = np.zeros(np.broadcast_shapes(u.shape, tau2_effect.shape))
+    for y, v, lower, upper in zip(
+        evidence.y, evidence.v, evidence.lower, evidence.upper, strict=True
+    ):
+        variance = v + tau2_effect
+        if np.isnan(y):
+            sd = np.sqrt(variance)
+            total += log_interval((lower - u) / sd, (upper - u) / sd)
+        else:
+            total -= 0.5 * (np.log(variance) + _LOG_2PI + (y - u) ** 2 / variance)
+    return total
 
 
 def log_interval(lower: Array, upper: Array) -> Array:

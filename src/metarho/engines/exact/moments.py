@@ -10,35 +10,39 @@ from metarho.engines.exact.priors import tail_index
 from metarho.engines.problem import Problem
 
 
-def moments_of_tau(problem: Problem) -> float:
-    """Moments of tau below this order exist.
+def moments_of_spread(problem: Problem, name: str) -> float:
+    """Moments of a parameter of heterogeneity below this order exist.
 
-    For large tau the likelihood falls like tau**−(k_b − p), with k_b rows that are numbers or
-    bounded intervals and p flat coefficients; the prior like tau**−tail. One-sided intervals do
-    not bound tau.
+    For a large sd the likelihood falls like sd**−(m − p), with m effects (or studies, for the sd
+    between studies) whose rows are numbers or bounded intervals and p flat coefficients; the
+    prior like sd**−tail. One-sided intervals do not bound an sd.
     """
-    if "tau" not in problem.priors:
+    if name == "share":
         return math.inf
-    flat = sum(not problem.prior(name).proper for name in problem.coefficients)
-    return tail_index(problem.prior("tau")) + _bounded_rows(problem) - flat - 1
+    flat = sum(not problem.prior(c).proper for c in problem.coefficients)
+    return _tail(problem, name) - flat - 1
+
+
+def moments_of_heterogeneity(problem: Problem) -> float:
+    """Moments of the total sd below this order exist."""
+    return min((moments_of_spread(problem, name) for name in problem.spreads), default=math.inf)
 
 
 def moments_of(problem: Problem, coefficient: str) -> float:
     """Moments of a coefficient of the mean below this order exist.
 
-    A flat coefficient goes as far as tau does; one with a heavy-tailed prior goes out together
-    with tau, or alone on the open side of one-sided intervals; any other has all moments.
+    A flat coefficient goes as far as heterogeneity does; one with a heavy-tailed prior goes out
+    together with it, or alone on the open side of one-sided intervals; any other has all moments.
     """
     prior = problem.prior(coefficient)
     if not prior.proper:
-        return moments_of_tau(problem)
+        return moments_of_heterogeneity(problem)
     tail = tail_index(prior)
     if math.isinf(tail):
         return math.inf
-    k_b = _bounded_rows(problem)
-    tau_tail = tail_index(problem.prior("tau")) if "tau" in problem.priors else math.inf
-    together = tau_tail + tail + k_b - 2
-    return min(together, tail - 1) if k_b == 0 else together
+    together = min((_tail(problem, name) for name in problem.spreads), default=math.inf)
+    together += tail - 2
+    return min(together, tail - 1) if _bounded(problem)[0] == 0 else together
 
 
 def needed(moments: float) -> int:
@@ -46,7 +50,23 @@ def needed(moments: float) -> int:
     return 2 if moments > 2 else 1 if moments > 1 else 0
 
 
-def _bounded_rows(problem: Problem) -> int:
+def _tail(problem: Problem, name: str) -> float:
+    """How prior and likelihood together fall for a large sd, the mean held: sd**−this."""
+    if name == "share":
+        return math.inf
+    rows, studies = _bounded(problem)
+    prior = tail_index(problem.prior(name))
+    if name == "tau_study":
+        return prior + studies
+    if problem.is_total_form:
+        # All of a large total may lie between studies: the share's density near 1 decides.
+        share = problem.prior("share").values
+        return prior + min(float(rows), studies + 2 * share.get("beta", 0.0))
+    return prior + rows
+
+
+def _bounded(problem: Problem) -> tuple[int, int]:
+    """Rows that are numbers or bounded intervals, and the studies that have any."""
     evidence = problem.evidence
     bounded = ~evidence.is_interval | (np.isfinite(evidence.lower) & np.isfinite(evidence.upper))
-    return int(bounded.sum())
+    return int(bounded.sum()), len(set(evidence.study[bounded].tolist()))

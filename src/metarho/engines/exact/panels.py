@@ -5,7 +5,9 @@ runs over the axis evenly where the posterior lives and in growing steps in its 
 
 - ``sinh``: x = centre + scale·sinh(u), linear near the centre, exponential far from it;
 - ``log``: x = centre + scale·exp(u), for densities that are infinite at their lower end;
-- ``point``: a single value with all the mass.
+- ``arc``: x = centre + scale·sin²(u), u from 0 to π/2, for shares of a whole;
+- ``logit``: x = centre + scale/(1 + exp(−u)), for densities that are infinite at both ends;
+- ``atoms``: single values, each with a mass of its own.
 
 Within a panel a function is the polynomial through its values at the Gauss–Legendre nodes
 (Trefethen, Approximation Theory and Approximation Practice, 2013, ch. 5 and 19).
@@ -13,6 +15,7 @@ Within a panel a function is the polynomial through its values at the Gauss–Le
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -20,19 +23,35 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 type Array = NDArray[np.float64]
-type Kind = Literal["sinh", "log", "point"]
+type Kind = Literal["sinh", "log", "arc", "logit", "atoms"]
 
-# Nodes a panel: hardly any while the ends are being cut off, few while panels are halved, more
-# to state the error, most for the result.
-# A panel that is resolved to 1e-5 at 10 nodes is resolved beyond 1e-9 at 14 and 1e-13 at 20,
-# because the error of a Gauss rule falls geometrically in twice its order.
-COARSE_ORDER, CUT_ORDER, CHECK_ORDER, ORDER = 2, 10, 14, 20
-COARSE_ROUNDS = 2
-CUT_TOLERANCE = 1e-5
-# exp(-46) is 1e-20: what lies this far below the peak cannot be seen in double precision.
-NEGLIGIBLE = 46.0
+
+@dataclass(frozen=True)
+class Rule:
+    """How finely a density is resolved, in nodes a panel.
+
+    ``cut`` while panels are halved, ``check`` to state the error, ``order`` for the result. A panel
+    is halved while its highest coefficients exceed ``tolerance`` of the mass; what lies
+    ``negligible`` below the peak of the log density does not count.
+    """
+
+    cut: int
+    check: int
+    order: int
+    tolerance: float
+    negligible: float
+
+
+# The error of a Gauss rule falls geometrically in twice its order: resolved to 1e-5 at 16 nodes is
+# beyond 1e-10 at 18 and 1e-14 at 24. exp(-46) is 1e-20: it cannot be seen in double precision.
+FINE = Rule(16, 18, 24, 1e-5, 46.0)
+# Three axes: errors of 1e-6 are asked there, not 1e-8, and a node more in each costs a plane.
+LEAN = Rule(10, 12, 14, 1e-4, 34.0)
+# Hardly any nodes while the ends are being cut off.
+COARSE_ORDER, COARSE_ROUNDS = 3, 3
 # While panels are coarse, a peak between nodes may be missed by this much and still be found.
 CAUTIOUS = 120.0
 MOST_ROUNDS = 400
@@ -62,51 +81,75 @@ def _antiderivative(order: int) -> Array:
 
 
 @dataclass(frozen=True)
+class _Coordinate:
+    """How a unit axis runs over its coordinate."""
+
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+_COORDINATES = {
+    "sinh": _Coordinate(np.sinh, np.arcsinh, np.cosh),
+    "log": _Coordinate(np.exp, lambda x: np.log(np.maximum(x, 0.0)), np.exp),
+    "arc": _Coordinate(
+        lambda u: np.sin(u) ** 2,
+        lambda x: np.arcsin(np.sqrt(np.clip(x, 0.0, 1.0))),
+        lambda u: np.sin(2 * u),
+    ),
+    "logit": _Coordinate(
+        expit, lambda x: logit(np.clip(x, 0.0, 1.0)), lambda u: expit(u) * expit(-u)
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Axis:
-    """Panels of one parameter. ``breaks`` (B + 1 of them) are in the coordinate u."""
+    """Panels of one parameter. ``breaks`` (B + 1) are in the coordinate u; atoms: values."""
 
     kind: Kind
     centre: float
     scale: float
     breaks: Array
-    order: int = ORDER
+    order: int = FINE.order
 
     @classmethod
-    def point(cls, value: float) -> Axis:
-        """All mass in one value."""
-        return cls("point", value, 1.0, np.zeros(1), 1)
+    def atoms(cls, *values: float) -> Axis:
+        """All mass in single values."""
+        return cls("atoms", 0.0, 1.0, np.array(values, dtype=float), 1)
+
+    @property
+    def is_atoms(self) -> bool:
+        """Whether the axis consists of single values."""
+        return self.kind == "atoms"
 
     @property
     def is_point(self) -> bool:
-        """Whether the axis is a single value."""
-        return self.kind == "point"
+        """Whether all mass sits in one value."""
+        return self.is_atoms and len(self.breaks) == 1
 
     def to_x(self, u: Array) -> Array:
         """From the coordinate to the parameter."""
-        if self.kind == "sinh":
-            return self.centre + self.scale * np.sinh(u)
-        return self.centre + self.scale * np.exp(u)
+        return self.centre + self.scale * _COORDINATES[self.kind].forward(u)
 
     def to_u(self, x: Array) -> Array:
-        """From the parameter to the coordinate."""
+        """From the parameter to the coordinate; values outside go to the ends."""
         scaled = (np.asarray(x, dtype=float) - self.centre) / self.scale
-        if self.kind == "sinh":
-            return np.arcsinh(scaled)
         with np.errstate(divide="ignore"):
-            return np.log(np.maximum(scaled, 0.0))
+            return _COORDINATES[self.kind].inverse(scaled)
 
     def slope(self, u: Array) -> Array:
         """dx/du."""
-        return self.scale * (np.cosh(u) if self.kind == "sinh" else np.exp(u))
+        return self.scale * _COORDINATES[self.kind].slope(u)
 
     def with_order(self, order: int) -> Axis:
         """The same panels with another number of nodes in each."""
-        return self if self.is_point else replace(self, order=order)
+        return self if self.is_atoms else replace(self, order=order)
 
     @property
     def panels(self) -> int:
         """Number of panels."""
-        return 1 if self.is_point else len(self.breaks) - 1
+        return len(self.breaks) if self.is_atoms else len(self.breaks) - 1
 
     @cached_property
     def widths(self) -> Array:
@@ -124,13 +167,13 @@ class Axis:
     @cached_property
     def nodes(self) -> Array:
         """All nodes as parameter values."""
-        return np.array([self.centre]) if self.is_point else self.to_x(self.u)
+        return self.breaks if self.is_atoms else self.to_x(self.u)
 
     @cached_property
     def weights(self) -> Array:
-        """Weights so that Σ weights·f(nodes) = ∫ f dx (a point: 1)."""
-        if self.is_point:
-            return np.ones(1)
+        """Weights so that Σ weights·f(nodes) = ∫ f dx (atoms: 1 each)."""
+        if self.is_atoms:
+            return np.ones(len(self.breaks))
         _, weights = _rule(self.order)
         return np.asarray((0.5 * self.widths[:, None] * weights).ravel() * self.slope(self.u))
 
@@ -179,93 +222,145 @@ def refine(
     log_density: Callable[[Sequence[Axis]], Array],
     axes: Sequence[Axis],
     reaches: Sequence[Reach],
+    rule: Rule,
 ) -> list[Axis]:
     """Cut the panels of all axes until a density is resolved, and drop what holds no mass.
 
     ``log_density(axes)`` gives the log density at the tensor of the axes' nodes. A panel is
     halved while the highest Legendre coefficients of the density over it, summed over the
-    other axes, exceed a share of the total mass. Returns axes at ``ORDER``.
+    other axes, exceed a share of the total mass. Atoms stay. The first panels show where the mass
+    lies; what is found is cut anew. Returns axes of ``rule.cut``.
     """
     for round_number in range(MOST_ROUNDS):
         coarse = round_number < COARSE_ROUNDS
-        axes = [axis.with_order(COARSE_ORDER if coarse else CUT_ORDER) for axis in axes]
+        axes = [axis.with_order(COARSE_ORDER if coarse else rule.cut) for axis in axes]
         # In the coordinates: what counts is the mass of a panel, not the height of the density.
         values = log_density(axes)
         for dimension, axis in enumerate(axes):
-            if not axis.is_point:
-                values = values + _along(np.log(axis.slope(axis.u)), dimension, values.ndim)
+            if not axis.is_atoms:
+                values = values + along(np.log(axis.slope(axis.u)), dimension, values.ndim)
         peak = float(np.max(values))
         if not np.isfinite(peak):
             break
-        floor = peak - (CAUTIOUS if round_number <= COARSE_ROUNDS else NEGLIGIBLE)
+        floor = peak - (CAUTIOUS if round_number <= COARSE_ROUNDS else rule.negligible)
         mass = np.exp(values - peak)
         for dimension, axis in enumerate(axes):
-            if not axis.is_point:
+            if not axis.is_atoms:
                 in_u = axis.weights / axis.slope(axis.u)
-                mass = mass * _along(in_u, dimension, mass.ndim)
+                mass = mass * along(in_u, dimension, mass.ndim)
         total = float(mass.sum())
         new = []
         for dimension, (axis, reach) in enumerate(zip(axes, reaches, strict=True)):
-            if axis.is_point:
+            if axis.is_atoms:
                 new.append(axis)
                 continue
             highest = np.moveaxis(values, dimension, 0).reshape(len(axis.u), -1).max(axis=1)
-            alive = _alive(axis, highest, floor, reach.moments)
+            alive, beyond = _alive(axis, highest, floor, reach.moments)
+            if coarse:
+                # Where nodes are few, the peak may lie across the border of the best panel.
+                beyond = (True, True)
             split = np.zeros(axis.panels, bool)
             if not coarse:
-                split = _unresolved(axis, np.moveaxis(mass, dimension, 0), total) & alive
-            new.append(_recut(axis, split, alive, reach))
+                split = _unresolved(axis, np.moveaxis(mass, dimension, 0), rule.tolerance * total)
+                split &= alive
+            new.append(_recut(axis, split, alive, beyond, reach))
         if not coarse and all(
             np.array_equal(old.breaks, cut.breaks) for old, cut in zip(axes, new, strict=True)
         ):
             break
+        if round_number == COARSE_ROUNDS - 1:
+            masses = [_marginal(mass, dimension) for dimension in range(mass.ndim)]
+            pairs = [
+                _cut_anew(cut, reach, old.nodes, share / total)
+                for cut, reach, old, share in zip(new, reaches, axes, masses, strict=True)
+            ]
+            new, reaches = [axis for axis, _ in pairs], [reach for _, reach in pairs]
         axes = new
-    return [axis.with_order(ORDER) for axis in axes]
+    return [axis.with_order(rule.cut) for axis in axes]
 
 
-def _alive(axis: Axis, highest: Array, floor: float, moments: int) -> NDArray[np.bool_]:
+def _cut_anew(axis: Axis, reach: Reach, nodes: Array, share: Array) -> tuple[Axis, Reach]:
+    """The same stretch in few panels, in a coordinate that is even where the mass was seen."""
+    if axis.is_atoms:
+        return axis, reach
+    ends = np.array([axis.breaks[0], axis.breaks[-1], reach.lower, reach.upper])
+    if axis.kind == "sinh":
+        mean = float(share @ nodes)
+        spread = math.sqrt(float(share @ (nodes - mean) ** 2))
+        # An axis that begins at its centre (an sd, at 0) keeps it.
+        starts = reach.lower == 0.0
+        centre, scale = (axis.centre, mean - axis.centre) if starts else (mean, 2 * spread)
+        if scale > 0 and math.isfinite(scale):
+            x = axis.to_x(ends)
+            axis = replace(axis, centre=centre, scale=scale)
+            ends = axis.to_u(x)
+    first, last, lower, upper = (float(end) for end in ends)
+    count = max(2, math.ceil((last - first) / (2 * GROWTH)))
+    reach = Reach(lower, upper, reach.moments)
+    return replace(axis, breaks=np.linspace(first, last, count + 1)), reach
+
+
+def _marginal(mass: Array, dimension: int) -> Array:
+    others = tuple(d for d in range(mass.ndim) if d != dimension)
+    return np.asarray(mass.sum(axis=others))
+
+
+def _alive(
+    axis: Axis, highest: Array, floor: float, moments: int
+) -> tuple[NDArray[np.bool_], tuple[bool, bool]]:
     """Which panels count: those that reach the floor, with the weight of the moments, and between.
 
-    Far out x grows like exp(|u|), so |x|**moments adds moments·|u| to the log density.
+    And whether what lies beyond the first and the last of them may count too. Far out x grows like
+    exp(|u|), so |x|**moments adds moments·|u| to the log density.
     """
-    far = np.abs(axis.u) if axis.kind == "sinh" else np.maximum(axis.u, 0.0)
-    counted = (highest + moments * far).reshape(axis.panels, -1).max(axis=1) >= floor
-    inside = np.flatnonzero(counted)
+    far = np.zeros(len(axis.u))
+    if axis.kind == "sinh":
+        far = np.abs(axis.u)
+    elif axis.kind == "log":
+        far = np.maximum(axis.u, 0.0)
+    counted = (highest + moments * far).reshape(axis.panels, -1) >= floor
+    inside = np.flatnonzero(counted.any(axis=1))
+    first, last = inside[0], inside[-1]
     alive = np.zeros(axis.panels, bool)
     # A gap between two peaks is kept, so that panels stay next to each other.
-    alive[inside[0] : inside[-1] + 1] = True
-    return alive
+    alive[first : last + 1] = True
+    return alive, (bool(counted[first, 0]), bool(counted[last, -1]))
 
 
-def _unresolved(axis: Axis, mass: Array, total: float) -> NDArray[np.bool_]:
+def _unresolved(axis: Axis, mass: Array, most: float) -> NDArray[np.bool_]:
     """Which panels' highest coefficients are too large; the axis' own nodes come first."""
     _, weights = _rule(axis.order)
     # Back from masses to densities in u, so that a smooth function has falling coefficients.
     density = mass.reshape(axis.panels, axis.order, -1) / weights[None, :, None]
     highest_terms = _to_legendre(axis.order)[-3:]
     tail = np.abs(np.einsum("cn,pnm->pcm", highest_terms, density)).sum(axis=2).max(axis=1)
-    return np.asarray(2 * tail > CUT_TOLERANCE * total)
+    return np.asarray(2 * tail > most)
 
 
-def _recut(axis: Axis, split: NDArray[np.bool_], alive: NDArray[np.bool_], reach: Reach) -> Axis:
-    """Halve panels, drop dead ends but one, and grow where the last panel is alive."""
+def _recut(
+    axis: Axis,
+    split: NDArray[np.bool_],
+    alive: NDArray[np.bool_],
+    beyond: tuple[bool, bool],
+    reach: Reach,
+) -> Axis:
+    """Halve panels; drop dead ends but, where it may count, the next; grow where there is none."""
     first, last = np.flatnonzero(alive)[[0, -1]]
-    # The neighbour stays: the peak may lie across the border of the best panel.
-    start, end = max(first - 1, 0), min(last + 1, axis.panels - 1)
+    start, end = max(first - beyond[0], 0), min(last + beyond[1], axis.panels - 1)
     breaks = [axis.breaks[start]]
     for panel in range(start, end + 1):
         if split[panel]:
             breaks.append(0.5 * (axis.breaks[panel] + axis.breaks[panel + 1]))
         breaks.append(axis.breaks[panel + 1])
-    if alive[0] and axis.breaks[0] > reach.lower:
+    if alive[0] and beyond[0] and axis.breaks[0] > reach.lower:
         breaks.insert(0, max(reach.lower, axis.breaks[0] - GROWTH))
-    if alive[-1] and axis.breaks[-1] < reach.upper:
+    if alive[-1] and beyond[1] and axis.breaks[-1] < reach.upper:
         breaks.append(min(reach.upper, axis.breaks[-1] + GROWTH))
     return replace(axis, breaks=np.array(breaks))
 
 
-def _along(vector: Array, dimension: int, count: int) -> Array:
-    """A vector laid along one of ``count`` dimensions."""
+def along(vector: Array, dimension: int, count: int) -> Array:
+    """A vector laid along one of ``count`` dimensions, the others of length 1."""
     shape = [1] * count
     shape[dimension] = -1
     return vector.reshape(shape)

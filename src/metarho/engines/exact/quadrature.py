@@ -3,129 +3,142 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact import likelihood
-from metarho.engines.exact.moments import moments_of, moments_of_tau, needed
-from metarho.engines.exact.panels import CHECK_ORDER, GROWTH, ORDER, Axis, Reach, refine
-from metarho.engines.exact.priors import DENSITIES, at_lower_end, log_density
-from metarho.engines.problem import Evidence, Problem
-from metarho.spec.priors import Prior
+from metarho.engines.exact.axes import Hard, hard_parameters, is_conjugate
+from metarho.engines.exact.panels import FINE, LEAN, Axis, along, refine
+from metarho.engines.exact.priors import log_density
+from metarho.engines.problem import Problem
 
 type Array = NDArray[np.float64]
-
-# Ends of an axis without ends: squares of what lies within are still numbers.
-FARTHEST = 1e140
-NEAREST_LOG = -690.0
 
 
 @dataclass(frozen=True)
 class Quadrature:
     """Nodes and weights: enough to rebuild every density of the posterior.
 
-    ``tau`` and ``mu`` are axes; ``mu`` is None where the mean is conjugate. ``mass`` holds the
-    posterior mass at the nodes, shape (T) or (T, M), summing to 1. ``mean`` (T, p) and
-    ``covariance`` (T, p, p) are those of the coefficients given tau, where conjugate.
-    ``log_evidence`` is on the scale of the model's effect size, None with an improper prior.
-    ``quad_err`` is the largest difference to the same panels with fewer nodes: absolute for the
-    log evidence, in posterior sd for means and sds.
+    ``axes`` has the hard parameters by name, mu last where it is one; ``mass`` the posterior mass
+    at the tensor of their nodes, summing to 1. Where the mean is conjugate, ``mean`` (J, p) and
+    ``covariance`` (J, p, p) are those of the coefficients at each of the J nodes, in the order of
+    ``mass.ravel()``. ``log_evidence`` is on the scale of the model's effect size, None with an
+    improper prior. ``quad_err`` is the largest difference to the same panels with fewer nodes:
+    absolute for the log evidence, in posterior sd for means and sds.
     """
 
-    tau: Axis
-    mu: Axis | None
+    axes: Mapping[str, Axis]
     mass: Array
     mean: Array | None
     covariance: Array | None
     log_evidence: float | None
     quad_err: float
 
+    @property
+    def mu(self) -> Axis | None:
+        """The axis of mu, where it is not conjugate."""
+        return self.axes.get("mu")
 
-def is_conjugate(problem: Problem) -> bool:
-    """Whether the coefficients of the mean can be integrated out in closed form."""
-    families = {problem.prior(name).family for name in problem.coefficients}
-    return not problem.evidence.is_interval.any() and families <= {"Normal", "Flat", "DiracDelta"}
+    @cached_property
+    def joint(self) -> Array:
+        """Mass at each of J nodes of all axes but mu, and M nodes of mu (1 where conjugate)."""
+        columns = 1 if self.mu is None else len(self.mu.nodes)
+        return self.mass.reshape(-1, columns)
+
+    @cached_property
+    def node_mass(self) -> Array:
+        """Mass at each of the J nodes of all axes but mu."""
+        return np.asarray(self.joint.sum(axis=1))
+
+    @cached_property
+    def values(self) -> dict[str, Array]:
+        """Name -> value of the hard parameters but mu at each of the J nodes."""
+        return flat_values({name: axis for name, axis in self.axes.items() if name != "mu"})
+
+    def marginal_mass(self, name: str) -> Array:
+        """Mass at the nodes of one axis."""
+        here = list(self.axes).index(name)
+        others = tuple(d for d in range(self.mass.ndim) if d != here)
+        return np.asarray(self.mass.sum(axis=others))
 
 
 def integrate(problem: Problem) -> Quadrature:
-    """Integrate a common-effect or random-effects problem."""
-    tau_prior = problem.prior("tau") if "tau" in problem.priors else None
-    if is_conjugate(problem):
-        return _integrate_tau(problem, tau_prior)
-    return _integrate_tau_and_mu(problem, tau_prior)
-
-
-def _integrate_tau(problem: Problem, tau_prior: Prior | None) -> Quadrature:
-    priors = [problem.prior(name) for name in problem.coefficients]
-
-    def conditional(axis: Axis) -> likelihood.Conditional:
-        return likelihood.gaussian(problem.evidence, problem.design.matrix, priors, axis.nodes)
+    """Integrate a problem that the engine covers."""
+    hard = hard_parameters(problem)
+    conjugate = is_conjugate(problem)
 
     def log_mass(axes: Sequence[Axis]) -> Array:
-        return conditional(axes[0]).log_marginal + _log_prior(tau_prior, axes[0])
+        named = {h.name: axis for h, axis in zip(hard, axes, strict=True)}
+        log_prior = _log_prior(hard, axes)
+        if conjugate:
+            return log_prior + _conditional(problem, named).log_marginal.reshape(log_prior.shape)
+        return log_prior + _table(problem, named).reshape(log_prior.shape)
 
-    axis, reach = _tau_axis(problem, tau_prior)
-    if not axis.is_point:
-        (axis,) = refine(log_mass, [axis], [reach])
-    free = [index for index, prior in enumerate(priors) if not prior.is_point]
+    reaches = [h.reach for h in hard]
+    rule = FINE if sum(not h.axis.is_atoms for h in hard) < 3 else LEAN
+    axes = refine(log_mass, [h.axis for h in hard], reaches, rule)
     results = []
-    for order in (CHECK_ORDER, ORDER):
-        at = axis.with_order(order)
-        given = conditional(at)
-        log_total, mass = _normalise(given.log_marginal + _log_prior(tau_prior, at), [at])
-        mean = mass @ given.mean
-        second = np.diagonal(given.covariance, axis1=1, axis2=2) + (given.mean - mean) ** 2
-        spread = np.sqrt(mass @ second)
-        moments = [*((mean[i], spread[i]) for i in free), _moments(at.nodes, mass)]
-        results.append((log_total, moments, mass, given))
-    (log_check, moments_check, *_), (log_total, moments, mass, given) = results
-    return Quadrature(
-        axis,
-        None,
-        mass,
-        given.mean,
-        given.covariance,
-        log_total if _all_proper(problem) else None,
-        _difference(log_check, moments_check, log_total, moments),
-    )
-
-
-def _integrate_tau_and_mu(problem: Problem, tau_prior: Prior | None) -> Quadrature:
-    mu_prior = problem.prior("mu")
-
-    def log_mass(axes: Sequence[Axis]) -> Array:
-        tau, mu = axes
-        table = likelihood.log_likelihood_table(problem.evidence, mu.nodes, tau.nodes)
-        return table + _log_prior(tau_prior, tau)[:, None] + _log_prior(mu_prior, mu)
-
-    tau, tau_reach = _tau_axis(problem, tau_prior)
-    mu, mu_reach = _mu_axis(problem, mu_prior)
-    axes = refine(log_mass, [tau, mu], [tau_reach, mu_reach])
-    results = []
-    for order in (CHECK_ORDER, ORDER):
+    for order in (rule.check, rule.order):
         at = [axis.with_order(order) for axis in axes]
+        named = {h.name: axis for h, axis in zip(hard, at, strict=True)}
         log_total, mass = _normalise(log_mass(at), at)
-        moments = [_moments(at[0].nodes, mass.sum(axis=1)), _moments(at[1].nodes, mass.sum(axis=0))]
-        results.append((log_total, moments, mass))
-    (log_check, moments_check, _), (log_total, moments, mass) = results
+        found = Quadrature(named, mass, None, None, None, 0.0)
+        given = _conditional(problem, named) if conjugate else None
+        results.append((log_total, _moments(problem, found, given), found, given))
+    (log_check, moments_check, *_), (log_total, moments, found, given) = results
+    proper = all(applied.prior.proper for applied in problem.priors.values())
     return Quadrature(
-        axes[0],
-        axes[1],
-        mass,
-        None,
-        None,
-        log_total if _all_proper(problem) else None,
+        found.axes,
+        found.mass,
+        None if given is None else given.mean,
+        None if given is None else given.covariance,
+        log_total if proper else None,
         _difference(log_check, moments_check, log_total, moments),
     )
 
 
-def _log_prior(prior: Prior | None, axis: Axis) -> Array:
-    if axis.is_point or prior is None:
-        return np.zeros(1)
-    return log_density(prior, axis.nodes)
+def flat_values(axes: Mapping[str, Axis]) -> dict[str, Array]:
+    """Name -> value at each node of the axes' tensor, raveled."""
+    grids = np.meshgrid(*(axis.nodes for axis in axes.values()), indexing="ij")
+    return {name: grid.ravel() for name, grid in zip(axes, grids, strict=True)}
+
+
+def variances_at(problem: Problem, values: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Variance between studies and between effects at each node (0 where the model has none)."""
+    count = max([len(value) for value in values.values()], default=1)
+    variances = problem.level_variances(values)
+    zero = np.zeros(count)
+    return variances.get("study", zero), variances.get("effect", zero)
+
+
+def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Conditional:
+    """The coefficients given each node of the axes, and what the data say of the node."""
+    values = flat_values(axes)
+    sums = likelihood.gaussian_sums(
+        problem.evidence, problem.design.matrix, *variances_at(problem, values)
+    )
+    return likelihood.condition(sums, [problem.prior(name) for name in problem.coefficients])
+
+
+def _table(problem: Problem, axes: Mapping[str, Axis]) -> Array:
+    """The log likelihood at the nodes of the axes, mu the last of them."""
+    values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
+    return likelihood.log_likelihood_table(
+        problem.evidence, axes["mu"].nodes, *variances_at(problem, values)
+    )
+
+
+def _log_prior(hard: Sequence[Hard], axes: Sequence[Axis]) -> Array:
+    """Sum of the hard parameters' log priors at the tensor of the nodes."""
+    total = np.zeros([len(axis.nodes) for axis in axes])
+    for dimension, (h, axis) in enumerate(zip(hard, axes, strict=True)):
+        if not axis.is_atoms:
+            total = total + along(log_density(h.prior, axis.nodes), dimension, total.ndim)
+    return total
 
 
 def _normalise(values: Array, axes: Sequence[Axis]) -> tuple[float, Array]:
@@ -133,16 +146,28 @@ def _normalise(values: Array, axes: Sequence[Axis]) -> tuple[float, Array]:
     peak = float(values.max())
     mass = np.exp(values - peak)
     for dimension, axis in enumerate(axes):
-        shape = [1] * values.ndim
-        shape[dimension] = -1
-        mass = mass * axis.weights.reshape(shape)
+        mass = mass * along(axis.weights, dimension, mass.ndim)
     total = float(mass.sum())
-    return peak + math.log(total), mass / total
+    return peak + math.log(total), np.asarray(mass / total)
 
 
-def _moments(nodes: Array, mass: Array) -> tuple[float, float]:
-    mean = float(mass @ nodes)
-    return mean, math.sqrt(float(mass @ (nodes - mean) ** 2))
+def _moments(
+    problem: Problem, found: Quadrature, given: likelihood.Conditional | None
+) -> list[tuple[float, float]]:
+    """Mean and sd of every parameter that is not a point."""
+    moments = []
+    for name, axis in found.axes.items():
+        mass = found.marginal_mass(name)
+        mean = float(mass @ axis.nodes)
+        moments.append((mean, math.sqrt(float(mass @ (axis.nodes - mean) ** 2))))
+    if given is not None:
+        mass = found.node_mass
+        mean_of = mass @ given.mean
+        second = np.diagonal(given.covariance, axis1=1, axis2=2) + (given.mean - mean_of) ** 2
+        for name, mean, square in zip(problem.coefficients, mean_of, mass @ second, strict=True):
+            if not problem.prior(name).is_point:
+                moments.append((float(mean), math.sqrt(float(square))))
+    return moments
 
 
 def _difference(
@@ -156,86 +181,3 @@ def _difference(
         if sd > 0:
             worst = max(worst, abs(mean_check - mean) / sd, abs(sd_check - sd) / sd)
     return float(worst)
-
-
-def _all_proper(problem: Problem) -> bool:
-    return all(applied.prior.proper for applied in problem.priors.values())
-
-
-def _spread(evidence: Evidence) -> tuple[float, float, float]:
-    """A centre, the standard error around it at tau = 0, and the range of the evidence."""
-    low = np.where(evidence.is_interval, evidence.lower, evidence.y)
-    high = np.where(evidence.is_interval, evidence.upper, evidence.y)
-    low = np.where(np.isfinite(low), low, high)
-    high = np.where(np.isfinite(high), high, low)
-    middle = 0.5 * (low + high)
-    w = 1 / evidence.v
-    centre = float(w @ middle / w.sum())
-    extent = float(np.max(np.abs([low - centre, high - centre]))) + 10 * float(
-        np.sqrt(evidence.v.max())
-    )
-    return centre, float(1 / np.sqrt(w.sum())), extent
-
-
-def _tau_axis(problem: Problem, prior: Prior | None) -> tuple[Axis, Reach]:
-    if prior is None:
-        return Axis.point(0.0), Reach(0.0, 0.0)
-    if prior.is_point:
-        return Axis.point(prior.values["c"]), Reach(0.0, 0.0)
-    _, se, extent = _spread(problem.evidence)
-    scale = min([se, *(mark for mark in _landmarks(prior) if mark > 0)])
-    # Flat() has the whole line for its support; a standard deviation has half of it.
-    support = max(prior.support[0], 0.0), prior.support[1]
-    data = support[0], min(support[1], 10 * extent)
-    return _axis(prior, support, support[0], scale, data, needed(moments_of_tau(problem)))
-
-
-def _mu_axis(problem: Problem, prior: Prior) -> tuple[Axis, Reach]:
-    if prior.is_point:
-        return Axis.point(prior.values["c"]), Reach(0.0, 0.0)
-    centre, se, extent = _spread(problem.evidence)
-    lower, upper = prior.support
-    data = max(lower, centre - extent), min(upper, centre + extent)
-    return _axis(prior, prior.support, centre, se, data, needed(moments_of(problem, "mu")))
-
-
-def _landmarks(prior: Prior) -> list[float]:
-    return [float(mark) for mark in DENSITIES[prior.family].landmarks(prior.values)]
-
-
-def _axis(
-    prior: Prior,
-    support: tuple[float, float],
-    centre: float,
-    scale: float,
-    data: tuple[float, float],
-    moments: int,
-) -> tuple[Axis, Reach]:
-    """The first, coarse panels: over the data and the prior's landmarks, to be grown."""
-    bottom, top = max(support[0], -FARTHEST), min(support[1], FARTHEST)
-    marks = [mark for mark in _landmarks(prior) if bottom <= mark <= top]
-    low, high = min([data[0], *marks]), max([data[1], *marks])
-    if _needs_log(prior):
-        axis = Axis("log", bottom, scale, np.zeros(1))
-        start = max(-60 / at_lower_end(prior), NEAREST_LOG - math.log(scale))
-        reach = Reach(start, _u(axis, top), moments)
-    else:
-        axis = Axis("sinh", centre, scale, np.zeros(1))
-        reach = Reach(_u(axis, bottom), _u(axis, top), moments)
-        start = max(_u(axis, low), reach.lower)
-    end = min(max(_u(axis, high), start + 1.0), reach.upper)
-    inside = axis.to_u(np.array([mark for mark in marks if low < mark < high]))
-    count = max(2, math.ceil((end - start) / GROWTH))
-    breaks = np.union1d(np.linspace(start, end, count + 1), inside)
-    # Breaks closer than rounding would make a panel without width.
-    apart = np.concatenate([[True], np.diff(breaks) > 1e-9])
-    return replace(axis, breaks=breaks[apart]), reach
-
-
-def _needs_log(prior: Prior) -> bool:
-    """Whether a fractional power at the lower end keeps polynomials from converging there."""
-    return not at_lower_end(prior).is_integer()
-
-
-def _u(axis: Axis, x: float) -> float:
-    return float(axis.to_u(np.array(x)))
