@@ -29,6 +29,13 @@ TAU = {
     "ht4_0.5": "HalfStudentT(nu=4, sigma={0:.10g})",
     "invgamma1_0.15": "InverseGamma(alpha=1, beta={0:.10g})",
     "uniform": "Flat()",
+    "lomax": "Lomax(alpha=6, scale={0:.10g})",
+    "sqrt": "SquareRoot()",
+    "Jeffreys": "Jeffreys()",
+    "shrinkage": "UniformShrinkage()",
+    "I2": "UniformI2()",
+    "DuMouchel": "DuMouchel()",
+    "conventional": "Conventional()",
 }
 SCALES = {
     "hn0.5": 0.5,
@@ -37,6 +44,7 @@ SCALES = {
     "hn1": 1.0,
     "ht4_0.5": 0.5,
     "invgamma1_0.15": 0.15,
+    "lomax": 0.5,
 }
 SETS = ("molloy2014_ZCOR", "eightschools")
 SETTINGS = [(name, setting) for name in SETS for setting in reference(f"oracle_{name}")["settings"]]

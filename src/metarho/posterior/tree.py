@@ -204,7 +204,8 @@ def _dataset(problem: Problem, parameters: Mapping[str, Array], theta: Array) ->
 
 def _prior(problem: Problem, count: int, rng: np.random.Generator) -> xr.Dataset:
     drawn = {
-        name: draw_prior(applied.prior, rng, count) for name, applied in problem.priors.items()
+        name: draw_prior(applied.prior, rng, count, problem.evidence.v)
+        for name, applied in problem.priors.items()
     }
     proper = {name: values for name, values in drawn.items() if values is not None}
     shape = (1, count)
@@ -215,7 +216,9 @@ def _log_prior(
     problem: Problem, parameters: Mapping[str, Array], shape: tuple[int, int]
 ) -> xr.Dataset:
     def density(prior: Prior, values: Array) -> Array:
-        return np.zeros(shape) if prior.is_point else log_density(prior, values.reshape(shape))
+        if prior.is_point:
+            return np.zeros(shape)
+        return log_density(prior, values.reshape(shape), problem.evidence.v)
 
     values = {
         name: density(applied.prior, parameters[name]) for name, applied in problem.priors.items()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from metarho.engines.exact import likelihood
 from metarho.engines.exact.moments import moments_of, moments_of_tau, needed
 from metarho.engines.exact.panels import CHECK_ORDER, GROWTH, ORDER, Axis, Reach, refine
-from metarho.engines.exact.priors import DENSITIES, at_lower_end, log_density
+from metarho.engines.exact.priors import at_lower_end, landmarks, log_density
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.priors import Prior
 
@@ -46,8 +46,9 @@ class Quadrature:
 
 def is_conjugate(problem: Problem) -> bool:
     """Whether the coefficients of the mean can be integrated out in closed form."""
-    families = {problem.prior(name).family for name in problem.coefficients}
-    return not problem.evidence.is_interval.any() and families <= {"Normal", "Flat", "DiracDelta"}
+    priors = [problem.prior(name) for name in problem.coefficients]
+    closed = all(p.family in {"Normal", "Flat", "DiracDelta"} and not p.on for p in priors)
+    return closed and not problem.evidence.is_interval.any()
 
 
 def integrate(problem: Problem) -> Quadrature:
@@ -65,7 +66,7 @@ def _integrate_tau(problem: Problem, tau_prior: Prior | None) -> Quadrature:
         return likelihood.gaussian(problem.evidence, problem.design.matrix, priors, axis.nodes)
 
     def log_mass(axes: Sequence[Axis]) -> Array:
-        return conditional(axes[0]).log_marginal + _log_prior(tau_prior, axes[0])
+        return conditional(axes[0]).log_marginal + _log_prior(tau_prior, axes[0], problem)
 
     axis, reach = _tau_axis(problem, tau_prior)
     if not axis.is_point:
@@ -75,7 +76,7 @@ def _integrate_tau(problem: Problem, tau_prior: Prior | None) -> Quadrature:
     for order in (CHECK_ORDER, ORDER):
         at = axis.with_order(order)
         given = conditional(at)
-        log_total, mass = _normalise(given.log_marginal + _log_prior(tau_prior, at), [at])
+        log_total, mass = _normalise(given.log_marginal + _log_prior(tau_prior, at, problem), [at])
         mean = mass @ given.mean
         second = np.diagonal(given.covariance, axis1=1, axis2=2) + (given.mean - mean) ** 2
         spread = np.sqrt(mass @ second)
@@ -99,7 +100,8 @@ def _integrate_tau_and_mu(problem: Problem, tau_prior: Prior | None) -> Quadratu
     def log_mass(axes: Sequence[Axis]) -> Array:
         tau, mu = axes
         table = likelihood.log_likelihood_table(problem.evidence, mu.nodes, tau.nodes)
-        return table + _log_prior(tau_prior, tau)[:, None] + _log_prior(mu_prior, mu)
+        on_tau = _log_prior(tau_prior, tau, problem)[:, None]
+        return table + on_tau + _log_prior(mu_prior, mu, problem)
 
     tau, tau_reach = _tau_axis(problem, tau_prior)
     mu, mu_reach = _mu_axis(problem, mu_prior)
@@ -122,10 +124,10 @@ def _integrate_tau_and_mu(problem: Problem, tau_prior: Prior | None) -> Quadratu
     )
 
 
-def _log_prior(prior: Prior | None, axis: Axis) -> Array:
+def _log_prior(prior: Prior | None, axis: Axis, problem: Problem) -> Array:
     if axis.is_point or prior is None:
         return np.zeros(1)
-    return log_density(prior, axis.nodes)
+    return log_density(prior, axis.nodes, problem.evidence.v)
 
 
 def _normalise(values: Array, axes: Sequence[Axis]) -> tuple[float, Array]:
@@ -183,11 +185,12 @@ def _tau_axis(problem: Problem, prior: Prior | None) -> tuple[Axis, Reach]:
     if prior.is_point:
         return Axis.point(prior.values["c"]), Reach(0.0, 0.0)
     _, se, extent = _spread(problem.evidence)
-    scale = min([se, *(mark for mark in _landmarks(prior) if mark > 0)])
+    marks = landmarks(prior, problem.evidence.v)
+    scale = min([se, *(mark for mark in marks if mark > 0)])
     # Flat() has the whole line for its support; a standard deviation has half of it.
     support = max(prior.support[0], 0.0), prior.support[1]
     data = support[0], min(support[1], 10 * extent)
-    return _axis(prior, support, support[0], scale, data, needed(moments_of_tau(problem)))
+    return _axis(prior, marks, support, support[0], scale, data, needed(moments_of_tau(problem)))
 
 
 def _mu_axis(problem: Problem, prior: Prior) -> tuple[Axis, Reach]:
@@ -196,15 +199,13 @@ def _mu_axis(problem: Problem, prior: Prior) -> tuple[Axis, Reach]:
     centre, se, extent = _spread(problem.evidence)
     lower, upper = prior.support
     data = max(lower, centre - extent), min(upper, centre + extent)
-    return _axis(prior, prior.support, centre, se, data, needed(moments_of(problem, "mu")))
-
-
-def _landmarks(prior: Prior) -> list[float]:
-    return [float(mark) for mark in DENSITIES[prior.family].landmarks(prior.values)]
+    marks = landmarks(prior, problem.evidence.v)
+    return _axis(prior, marks, prior.support, centre, se, data, needed(moments_of(problem, "mu")))
 
 
 def _axis(
     prior: Prior,
+    points: Sequence[float],
     support: tuple[float, float],
     centre: float,
     scale: float,
@@ -213,7 +214,7 @@ def _axis(
 ) -> tuple[Axis, Reach]:
     """The first, coarse panels: over the data and the prior's landmarks, to be grown."""
     bottom, top = max(support[0], -FARTHEST), min(support[1], FARTHEST)
-    marks = [mark for mark in _landmarks(prior) if bottom <= mark <= top]
+    marks = [mark for mark in points if bottom <= mark <= top]
     low, high = min([data[0], *marks]), max([data[1], *marks])
     if _needs_log(prior):
         axis = Axis("log", bottom, scale, np.zeros(1))
