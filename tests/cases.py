@@ -18,6 +18,80 @@ from metarho.spec.priors import parse_prior
 REFERENCES = Path(__file__).parent / "references"
 
 
+PRIORS: Mapping[str, str] = {
+    "Normal": "Normal(mu=-0.1, sigma=0.5)",
+    "StudentT": "StudentT(nu=4, mu=0.2, sigma=0.5)",
+    "Cauchy": "Cauchy(alpha=0.1, beta=0.707)",
+    "Uniform": "Uniform(lower=-1, upper=2)",
+    "Flat": "Flat()",
+    "HalfNormal": "HalfNormal(sigma=0.25)",
+    "HalfStudentT": "HalfStudentT(nu=3, sigma=0.5)",
+    "HalfCauchy": "HalfCauchy(beta=0.3)",
+    "Exponential": "Exponential(lam=4)",
+    "PenalizedComplexity": "PenalizedComplexity(upper=0.5, alpha=0.05)",
+    "Gamma": "Gamma(alpha=2, beta=10)",
+    "InverseGamma": "InverseGamma(alpha=1, beta=0.15)",
+    "LogNormal": "LogNormal(mu=-2, sigma=0.5)",
+    "Lomax": "Lomax(alpha=6, scale=0.5)",
+    "Beta": "Beta(alpha=2, beta=3)",
+    "StretchedBeta": "StretchedBeta(alpha=1.5, beta=3)",
+    "NormalMixture": "NormalMixture(w=[1, 2.5], mu=[0, 0.3], sigma=[0.05, 0.4])",
+    "Truncated": "Truncated(dist=Normal(mu=0.1, sigma=0.2), lower=-0.3, upper=0.2)",
+    "DiracDelta": "DiracDelta(c=0.1)",
+    "DuMouchel": "DuMouchel()",
+    "UniformShrinkage": "UniformShrinkage()",
+    "UniformI2": "UniformI2()",
+    "Conventional": "Conventional()",
+    "SquareRoot": "SquareRoot()",
+    "Jeffreys": "Jeffreys()",
+    "BergerDeely": "BergerDeely()",
+    "OverallJeffreys": "OverallJeffreys()",
+}
+"""Every family once, with arguments that differ from each other."""
+
+TRANSFORMED = (
+    "Uniform(lower=-1, upper=1) on r",
+    "Uniform(lower=-0.2, upper=0.6) on r",
+    "StretchedBeta(alpha=0.5, beta=0.5) on r",
+    "StretchedBeta(alpha=2, beta=3.5) on r",
+    "Beta(alpha=2, beta=0.7) on r",
+    "Truncated(dist=Normal(mu=0.2, sigma=0.3), lower=-1, upper=1) on r",
+    "Truncated(dist=StretchedBeta(alpha=0.5, beta=0.5), lower=0.1) on r",
+    "InverseGamma(alpha=1, beta=0.1) on tau2",
+    "HalfCauchy(beta=0.1) on tau2",
+    "Gamma(alpha=0.5, beta=2) on tau2",
+    "Uniform(lower=0.01, upper=0.5) on tau2",
+    "Truncated(dist=InverseGamma(alpha=1, beta=0.1), upper=1) on tau2",
+    "Lomax(alpha=1, scale=0.02) on tau2",
+)
+"""Priors of r = tanh(mu) and of the square of tau."""
+
+CUT = (
+    "Truncated(dist=Normal(mu=0, sigma=1), lower=6)",
+    "Truncated(dist=Normal(mu=0, sigma=1), upper=-30)",
+    "Truncated(dist=Normal(mu=0, sigma=1), lower=0.1, upper=0.1000001)",
+    "Truncated(dist=StudentT(nu=4, mu=0.2, sigma=0.5), lower=0)",
+    "Truncated(dist=StudentT(nu=4, mu=0.2, sigma=0.5), upper=-50)",
+    "Truncated(dist=Cauchy(alpha=0.1, beta=0.707), lower=-1, upper=1000)",
+    "Truncated(dist=Uniform(lower=-1, upper=2), lower=0, upper=5)",
+    "Truncated(dist=HalfNormal(sigma=0.25), upper=0.001)",
+    "Truncated(dist=HalfStudentT(nu=3, sigma=0.5), lower=20)",
+    "Truncated(dist=HalfCauchy(beta=0.3), upper=1)",
+    "Truncated(dist=Exponential(lam=4), lower=30)",
+    "Truncated(dist=PenalizedComplexity(upper=0.5, alpha=0.05), upper=0.5)",
+    "Truncated(dist=Gamma(alpha=2, beta=10), lower=5)",
+    "Truncated(dist=Gamma(alpha=0.5, beta=10), upper=0.1)",
+    "Truncated(dist=InverseGamma(alpha=1, beta=0.15), upper=1)",
+    "Truncated(dist=InverseGamma(alpha=2, beta=0.15), upper=0.005)",
+    "Truncated(dist=LogNormal(mu=-2, sigma=0.5), lower=2)",
+    "Truncated(dist=Lomax(alpha=6, scale=0.5), lower=20)",
+    "Truncated(dist=Beta(alpha=2, beta=3), lower=0.99)",
+    "Truncated(dist=StretchedBeta(alpha=1.5, beta=3), upper=-0.99)",
+    "Truncated(dist=NormalMixture(w=[1, 2], mu=[0, 9], sigma=[1, 0.01]), lower=5, upper=8.9)",
+)
+"""Truncations of every family, many of them to a far tail or a narrow stretch."""
+
+
 def model(name: str, mods: str | None = None) -> Model:
     """A shipped model."""
     return read_model(shipped_folder("models") / f"{name}.yaml", mods=mods)

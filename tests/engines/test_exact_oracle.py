@@ -29,6 +29,13 @@ TAU = {
     "ht4_0.5": "HalfStudentT(nu=4, sigma={0:.10g})",
     "invgamma1_0.15": "InverseGamma(alpha=1, beta={0:.10g})",
     "uniform": "Flat()",
+    "lomax": "Lomax(alpha=6, scale={0:.10g})",
+    "sqrt": "SquareRoot()",
+    "Jeffreys": "Jeffreys()",
+    "shrinkage": "UniformShrinkage()",
+    "I2": "UniformI2()",
+    "DuMouchel": "DuMouchel()",
+    "conventional": "Conventional()",
 }
 SCALES = {
     "hn0.5": 0.5,
@@ -37,6 +44,7 @@ SCALES = {
     "hn1": 1.0,
     "ht4_0.5": 0.5,
     "invgamma1_0.15": 0.15,
+    "lomax": 0.5,
 }
 SETS = ("molloy2014_ZCOR", "eightschools")
 SETTINGS = [(name, setting) for name in SETS for setting in reference(f"oracle_{name}")["settings"]]
@@ -113,7 +121,8 @@ def test_drawn_true_effects_have_the_oracle_s_means_and_sds() -> None:
     encoded, quadrature = _solved("molloy2014_ZCOR", setting)
     rng = np.random.default_rng(1)
     count = 40_000
-    given = hyperparameters_of_draws(encoded, independent_draws(encoded, quadrature, count, rng))
+    drawn = independent_draws(encoded, quadrature, count, rng)
+    given = hyperparameters_of_draws(encoded, drawn, rng)
     theta = draw_effects(encoded, given, rng)
     file_order = [int(row.study.removeprefix("row ")) - 1 for row in encoded.evidence.rows]
     mean, sd = np.array(truth["mean"])[file_order], np.array(truth["sd"])[file_order]

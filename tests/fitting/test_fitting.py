@@ -46,14 +46,14 @@ def test_auto_takes_the_exact_engine_and_says_why() -> None:
 
 
 def test_auto_falls_to_nuts_and_names_the_part() -> None:
-    engine, reason = choose(problem(alliance(), "three-level"), "auto")
+    engine, reason = choose(problem(alliance(), "three-level-moderators"), "auto")
     assert engine == "nuts"
-    assert "study/effect" in reason
+    assert "interval rows with moderators" in reason
 
 
 def test_an_engine_that_was_asked_for_and_cannot_answer_is_an_error() -> None:
-    with pytest.raises(InputError, match="study/effect"):
-        choose(problem(alliance(), "three-level"), "exact")
+    with pytest.raises(InputError, match="interval rows with moderators"):
+        choose(problem(alliance(), "three-level-moderators"), "exact")
 
 
 def test_a_model_that_no_engine_covers_names_both_refusals() -> None:

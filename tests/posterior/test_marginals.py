@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from cases import molloy, problem
-from metarho.engines.exact.panels import Axis, Reach, refine
+from metarho.engines.exact.panels import FINE, Axis, Reach, refine
 from metarho.posterior.average import average_correlation, average_correlation_slope
 from metarho.posterior.heterogeneity import i2, i2_inverse, typical_variance
 from metarho.posterior.marginals import Curve, Point
@@ -32,7 +32,7 @@ def _curve(
     first = Axis("sinh", centre, scale, np.zeros(1))
     low, high = (float(first.to_u(np.array(end))) for end in (lower, upper))
     start = Axis("sinh", centre, scale, np.linspace(low, high, 9))
-    (axis,) = refine(log_density, [start], [Reach(low, high)])
+    (axis,) = refine(log_density, [start], [Reach(low, high)], FINE)
     return Curve(axis, density(axis.nodes))
 
 

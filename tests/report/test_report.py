@@ -77,3 +77,42 @@ def test_a_common_effect_is_drawn_without_heterogeneity(outcome: Outcome) -> Non
     names = {drawing.name: drawing for drawing in draw_all(outcome)}
     parameters = {row["parameter"] for row in names["priors-common-effect"].data}
     assert parameters == {"mu"}
+
+
+PRIOR_SETS = """\
+studies: {source: internet-alliance, where: role == "main", intervals: [drop]}
+models: [random-effects]
+priors:
+  on-tau2: {tau2: "InverseGamma(alpha=1, beta=0.1)"}
+  on-r: {mu: "StretchedBeta(alpha=2, beta=2) on r"}
+  cut: {mu: "TruncatedNormal(mu=0, sigma=0.3, lower=0)", tau: DuMouchel()}
+  improper: {mu: Flat(), tau: Jeffreys()}
+"""
+
+
+def test_prior_curves_are_those_of_proper_priors_on_the_parameter_s_own_scale(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sets.yaml").write_text(PRIOR_SETS)
+    outcome = execute(plan(tmp_path / "sets.yaml", tmp_path / "out"))
+    (drawing,) = (d for d in draw_all(outcome) if "prior" in d.name)
+    curves: dict[tuple[object, object], list[tuple[float, float]]] = {}
+    for row in drawing.data:
+        if row["density_of"] == "prior":
+            x, density = row["x"], row["density"]
+            assert isinstance(x, float) and isinstance(density, float)
+            curves.setdefault((row["priors"], row["parameter"]), []).append((x, density))
+    assert {key for key in curves if key[0] == "improper"} == set()
+    for (priors, parameter), points in curves.items():
+        assert all(0 <= density < math.inf for _, density in points)
+        if (priors, parameter) == ("on-r", "mu"):
+            for z, density in points:
+                r = math.tanh(z)
+                assert density == pytest.approx(0.75 * (1 - r**2) ** 2)
+        if (priors, parameter) == ("on-tau2", "tau"):
+            for tau, density in points[1:]:
+                truth = 0.1 * tau**-4 * math.exp(-0.1 / tau**2) * 2 * tau
+                assert density == pytest.approx(truth)
+        if (priors, parameter) == ("cut", "mu"):
+            assert all(density == 0 for x, density in points if x < 0)
+    assert ("cut", "tau") in curves

@@ -18,7 +18,7 @@ from metarho.spec.model import (
     resolve_priors,
     with_mods,
 )
-from metarho.spec.priors import parse_prior
+from metarho.spec.priors import REFERENCES, parse_prior
 
 SHIPPED = sorted(path.stem for path in shipped_folder("models").glob("*.yaml"))
 COEFFICIENTS = {"guidance[T.blended]": "guidance", "guidance[T.unguided]": "guidance", "n": "n"}
@@ -117,7 +117,21 @@ FAULTS = {
     ),
     "a number for a prior": ("priors:\n  tau: 3\n", ":2: priors.tau: 3 should be a valid string"),
     "a cutpoint beyond 1": ("selection: {step: {cutpoints: [2]}}\n", "should be less than 1"),
-    "tau2": ("priors: {tau2: HalfNormal(sigma=1)}\n", "a prior on tau2 is not available yet"),
+    "tau and tau2": (
+        "priors: {tau2: HalfNormal(sigma=1), tau: HalfNormal(sigma=1)}\n",
+        "tau and tau2 cannot both have a prior",
+    ),
+    "tau on r": ("priors: {tau: 'Beta(alpha=1, beta=1) on r'}\n", "only a prior of mu can be on r"),
+    "mu on tau2": ("priors: {mu: HalfNormal(sigma=1) on tau2}\n", "only a prior of heterogeneity"),
+    "tau2 below 0": (
+        "priors: {tau2: 'Normal(mu=0, sigma=1)'}\n",
+        "tau2: Normal(mu=0, sigma=1) has mass below 0",
+    ),
+    "a reference prior of mu": ("priors: {mu: Jeffreys()}\n", "Jeffreys() is a prior for tau only"),
+    "a reference prior of a level": (
+        "priors: {tau_study: DuMouchel()}\n",
+        "DuMouchel() is a prior for tau only",
+    ),
     "a misspelt parameter": ("priors: {tua: Flat()}\n", "no parameter 'tua'; allowed: beta"),
     "an open bracket": ("priors: {'beta[': Flat()}\n", "no parameter 'beta['"),
     "a share outside 0 to 1": ("priors: {share: HalfNormal(sigma=1)}\n", "must lie in 0 to 1"),
@@ -207,6 +221,42 @@ def test_tau_of_a_set_replaces_the_one_sd_of_a_model_with_one_level() -> None:
     assert said(study, given, {})["tau_study"] == "HalfNormal(sigma=1), prior set"
 
 
+def test_tau2_of_a_set_replaces_tau_of_the_model_and_the_other_way_round() -> None:
+    given = {"tau2": "InverseGamma(alpha=1, beta=0.1)"}
+    on_tau2 = "InverseGamma(alpha=1, beta=0.1) on tau2, prior set"
+    assert said(shipped("random-effects"), given, {})["tau"] == on_tau2
+    own = {"mu": parse_prior("Flat()"), "tau2": parse_prior("Gamma(alpha=1, beta=1)")}
+    model = Model(name="m", priors=own)
+    assert said(model, {}, {})["tau"] == "Gamma(alpha=1, beta=1) on tau2, model"
+    assert said(model, {"tau": "HalfNormal(sigma=1)"}, {})["tau"] == (
+        "HalfNormal(sigma=1), prior set"
+    )
+
+
+def test_tau2_of_a_set_is_the_total_of_a_nested_model() -> None:
+    result = said(shipped("three-level"), {"tau2": "HalfNormal(sigma=1)"}, {})
+    assert result["tau"] == "HalfNormal(sigma=1) on tau2, prior set"
+    assert list(result) == ["mu", "tau", "share"]
+
+
+def test_tau_and_tau2_in_one_set_are_an_error() -> None:
+    given = {"tau": "HalfNormal(sigma=1)", "tau2": "HalfNormal(sigma=1)"}
+    with pytest.raises(InputError, match="tau and tau2 cannot both have a prior"):
+        said(shipped("random-effects"), given, {})
+
+
+@pytest.mark.parametrize("family", sorted(REFERENCES))
+def test_reference_priors_are_for_tau_of_two_level_models(family: str) -> None:
+    given = {"tau": f"{family}()"}
+    assert said(shipped("random-effects"), given, {})["tau"] == f"{family}(), prior set"
+    study = shipped("random-effects").model_copy(update={"random": "study"})
+    for model in (shipped("three-level"), study):
+        with pytest.raises(InputError, match=r"defined for tau in models with random: effect"):
+            said(model, given, {})
+    with pytest.raises(InputError, match="defined for tau"):
+        said(shipped("random-effects"), {"mu": f"{family}()"}, {})
+
+
 def test_tau_of_a_set_has_no_use_in_a_common_effect() -> None:
     model = shipped("common-effect")
     assert list(said(model, {"tau": "HalfNormal(sigma=1)"}, {})) == ["mu"]
@@ -238,8 +288,8 @@ def test_a_missing_prior_is_named_with_its_model(missing: str) -> None:
     ("name", "names"),
     [
         ("common-effect", {"mu"}),
-        ("random-effects", {"mu", "tau"}),
-        ("three-level", {"mu", "tau", "tau_study", "tau_effect", "share"}),
+        ("random-effects", {"mu", "tau", "tau2"}),
+        ("three-level", {"mu", "tau", "tau2", "tau_study", "tau_effect", "share"}),
     ],
 )
 def test_a_set_can_speak_to_these_names(name: str, names: set[str]) -> None:

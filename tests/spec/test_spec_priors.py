@@ -6,26 +6,20 @@ import math
 
 import pytest
 
+from cases import CUT, PRIORS, TRANSFORMED
 from metarho.errors import InputError
-from metarho.spec.priors import COMING, FAMILIES, LARGEST_NUMBER, LONGEST_PRIOR, Prior, parse_prior
+from metarho.spec.priors import (
+    COMING,
+    FAMILIES,
+    LARGEST_NUMBER,
+    LONGEST_PRIOR,
+    MOST_COMPONENTS,
+    REFERENCES,
+    Prior,
+    parse_prior,
+)
 
-# Every family once, with arguments that differ from each other.
-EXAMPLES = {
-    "Normal": "Normal(mu=-0.1, sigma=0.5)",
-    "StudentT": "StudentT(nu=4, mu=0.2, sigma=0.5)",
-    "Cauchy": "Cauchy(alpha=0.1, beta=0.707)",
-    "Uniform": "Uniform(lower=-1, upper=2)",
-    "Flat": "Flat()",
-    "HalfNormal": "HalfNormal(sigma=0.25)",
-    "HalfStudentT": "HalfStudentT(nu=3, sigma=0.5)",
-    "HalfCauchy": "HalfCauchy(beta=0.3)",
-    "Exponential": "Exponential(lam=4)",
-    "Gamma": "Gamma(alpha=2, beta=10)",
-    "InverseGamma": "InverseGamma(alpha=1, beta=0.15)",
-    "LogNormal": "LogNormal(mu=-2, sigma=0.5)",
-    "Beta": "Beta(alpha=2, beta=3)",
-    "DiracDelta": "DiracDelta(c=0.1)",
-}
+EXAMPLES = PRIORS
 
 SUPPORTS = {
     "Normal": (-math.inf, math.inf),
@@ -42,7 +36,15 @@ SUPPORTS = {
     "LogNormal": (0.0, math.inf),
     "Beta": (0.0, 1.0),
     "DiracDelta": (0.1, 0.1),
+    "PenalizedComplexity": (0.0, math.inf),
+    "Lomax": (0.0, math.inf),
+    "StretchedBeta": (-1.0, 1.0),
+    "NormalMixture": (-math.inf, math.inf),
+    "Truncated": (-0.3, 0.2),
+    **dict.fromkeys(REFERENCES, (0.0, math.inf)),
 }
+
+IMPROPER = {"Flat", "SquareRoot", "Jeffreys", "BergerDeely", "OverallJeffreys"}
 
 
 def refusal(text: str) -> str:
@@ -68,10 +70,17 @@ def test_every_family_has_mass_where_its_table_says(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_only_flat_is_improper_and_only_dirac_is_a_point(family: str) -> None:
+def test_what_is_improper_and_what_is_a_point(family: str) -> None:
     prior = parse_prior(EXAMPLES[family])
-    assert prior.proper is (family != "Flat")
+    assert prior.proper is (family not in IMPROPER)
     assert prior.is_point is (family == "DiracDelta")
+
+
+@pytest.mark.parametrize("text", [*TRANSFORMED, *CUT])
+def test_transformed_and_truncated_priors_print_back_to_themselves(text: str) -> None:
+    prior = parse_prior(text)
+    assert parse_prior(str(prior)) == prior
+    assert hash(parse_prior(str(prior))) == hash(prior)
 
 
 @pytest.mark.parametrize("text", ["0.1", "1.5e-05", "1234.5678901234567", "0.30000000000000004"])
@@ -197,10 +206,106 @@ def test_a_long_prior_is_refused_before_it_is_parsed() -> None:
     assert message.startswith(f"a prior may have {LONGEST_PRIOR} characters")
 
 
-def test_a_prior_on_the_correlation_scale_is_coming_and_not_misspelt() -> None:
-    message = refusal("Normal(mu=0.2, sigma=0.1) on r")
-    assert "not available yet" in message
-    assert "is not a prior" not in message
+SUPPORTS_ON = {
+    "Uniform(lower=-1, upper=1) on r": (-math.inf, math.inf),
+    "Uniform(lower=-0.5, upper=0.5) on r": (-math.atanh(0.5), math.atanh(0.5)),
+    "Beta(alpha=2, beta=2) on r": (0.0, math.inf),
+    "Uniform(lower=0.01, upper=0.25) on tau2": (0.1, 0.5),
+    "InverseGamma(alpha=1, beta=0.1) on tau2": (0.0, math.inf),
+    "Flat() on tau2": (0.0, math.inf),
+    "Truncated(dist=Normal(mu=0, sigma=1), lower=0.04) on tau2": (0.2, math.inf),
+}
+
+
+@pytest.mark.parametrize("text", SUPPORTS_ON)
+def test_the_support_is_on_the_parameter_s_own_scale(text: str) -> None:
+    prior = parse_prior(text)
+    assert prior.on == text.rpartition(" ")[2]
+    assert prior.support == pytest.approx(SUPPORTS_ON[text])
+
+
+@pytest.mark.parametrize("space", [" on r", "  on  r ", "on r"])
+def test_space_around_the_scale_does_not_matter(space: str) -> None:
+    text = "Uniform(lower=-1, upper=1)"
+    assert parse_prior(text + space) == parse_prior(f"{text} on r")
+
+
+@pytest.mark.parametrize(
+    ("text", "moved"),
+    [("DiracDelta(c=0.04) on tau2", 0.2), ("DiracDelta(c=0.5) on r", math.atanh(0.5))],
+)
+def test_a_point_is_moved_to_the_parameter_s_own_scale(text: str, moved: float) -> None:
+    assert parse_prior(text) == Prior("DiracDelta", (("c", moved),))
+
+
+NOT_ON = {
+    "Normal(mu=0.2, sigma=0.1) on r": "has mass outside -1 to 1, r has none",
+    "Flat() on r": "has mass outside -1 to 1",
+    "Truncated(dist=Normal(mu=0, sigma=1), lower=-1) on r": "has mass outside -1 to 1",
+    "DiracDelta(c=1) on r": "has mass outside -1 to 1",
+    "Normal(mu=0, sigma=1) on tau2": "has mass below 0, tau2 has none",
+    "DiracDelta(c=-1) on tau2": "has mass below 0",
+    "Jeffreys() on tau2": "has a scale of its own",
+    "DuMouchel() on r": "has a scale of its own",
+    "HalfNormal(sigma=1) on z": "'on r' (for mu) or 'on tau2' (for tau), not 'on z'",
+}
+
+
+@pytest.mark.parametrize("text", NOT_ON)
+def test_a_prior_that_does_not_fit_its_scale_is_refused(text: str) -> None:
+    assert NOT_ON[text] in refusal(text)
+
+
+def test_a_truncated_normal_is_read_and_printed_as_a_truncation() -> None:
+    prior = parse_prior("TruncatedNormal(mu=0, sigma=1, lower=0)")
+    assert str(prior) == "Truncated(dist=Normal(mu=0, sigma=1), lower=0)"
+    assert prior == parse_prior(str(prior))
+
+
+UNCUTTABLE = {
+    "Truncated(dist=Normal(mu=0, sigma=1))": "give lower, upper or both",
+    "TruncatedNormal(mu=0, sigma=1)": "give lower, upper or both",
+    "TruncatedNormal(mu=0, lower=1)": "sigma missing",
+    "Truncated(lower=1)": "dist missing; write Truncated(dist=..., lower=..., upper=...)",
+    "Truncated(dist=Normal(mu=0, sigma=1), lower=1, upper=1)": "lower must be less than upper",
+    "Truncated(dist=HalfNormal(sigma=1), upper=0)": "nothing is left",
+    "Truncated(dist=Beta(alpha=1, beta=1), lower=1, upper=2)": "mass between 0 and 1",
+    "Truncated(dist=Flat(), lower=0)": "Flat cannot be truncated; allowed: Beta, Cauchy",
+    "Truncated(dist=DiracDelta(c=0), lower=-1)": "DiracDelta cannot be truncated",
+    "Truncated(dist=TruncatedNormal(mu=0, sigma=1, upper=1), lower=0)": "Truncated cannot be",
+    "Truncated(dist=1, lower=0)": "is not a prior",
+    "Truncated(dist=Normal(mu=0, sigma=1), lower=inf)": "lower must be a number",
+    "Truncated(dist=Normal(mu=0, sigma=1), lower=1e101)": "lower is 1e+101; sizes from",
+    **{f"Truncated(dist={name}(), lower=0)": f"{name} cannot be" for name in REFERENCES},
+}
+
+
+@pytest.mark.parametrize("text", UNCUTTABLE)
+def test_a_truncation_that_makes_no_sense_is_refused(text: str) -> None:
+    assert UNCUTTABLE[text] in refusal(text)
+
+
+TWENTY_ONE = str([1] * (MOST_COMPONENTS + 1))
+UNMIXABLE = {
+    "NormalMixture(w=[1], mu=[0, 1], sigma=[1])": "equal length, not w 1, mu 2, sigma 1",
+    "NormalMixture(w=[1, 0], mu=[0, 1], sigma=[1, 1])": "w[1] must be greater than 0",
+    "NormalMixture(w=[1], mu=[0], sigma=[-1])": "sigma[0] must be greater than 0",
+    "NormalMixture(w=1, mu=[0], sigma=[1])": "w must be a list of 1 to 20 numbers",
+    "NormalMixture(w=[], mu=[], sigma=[])": "w must be a list of 1 to 20 numbers",
+    f"NormalMixture(w={TWENTY_ONE}, mu=[0], sigma=[1])": "w must be a list of 1 to 20 numbers",
+    "NormalMixture(w=[1], mu=[x], sigma=[1])": "mu[0] must be a number",
+    "NormalMixture(w=[1], mu=[0])": "sigma missing; write NormalMixture(w=[...], mu=[...], sig",
+}
+
+
+@pytest.mark.parametrize("text", UNMIXABLE)
+def test_a_mixture_that_makes_no_sense_is_refused(text: str) -> None:
+    assert UNMIXABLE[text] in refusal(text)
+
+
+@pytest.mark.parametrize("alpha", [1, 1.5])
+def test_the_tail_of_a_penalised_complexity_prior_is_a_probability(alpha: float) -> None:
+    assert "alpha must be less than 1" in refusal(f"PenalizedComplexity(upper=1, alpha={alpha})")
 
 
 @pytest.mark.parametrize("family", sorted(COMING))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,8 +114,8 @@ def encode(
 
     ``all_rows`` is the evidence before interval rows were dropped; factor levels come from it.
 
-    Raises InputError when a prior is missing, a moderator cannot be encoded, or the posterior
-    would be improper.
+    Raises InputError when a prior is missing or has no meaning here, a moderator cannot be
+    encoded, or the posterior would be improper.
     """
     rows = studies.used
     names = tuple(dict.fromkeys(row.study for row in rows))
@@ -133,17 +134,33 @@ def encode(
     problem = Problem(
         model, priors, evidence, design, studies.measure, studies.scale, studies.intervals
     )
-    reason = improper(problem)
+    reason = misplaced(problem) or improper(problem)
     if reason:
         raise InputError(reason)
     return problem
+
+
+def misplaced(problem: Problem) -> str | None:
+    """Why a prior has no meaning on this evidence; None when all have."""
+    for name, applied in problem.priors.items():
+        if applied.prior.on == "r" and problem.scale != "z":
+            why = "mu is r already" if problem.scale == "r" else "effects are no correlations"
+            return (
+                f"{name}: {applied.prior} is for correlations on Fisher's z (measure ZCOR); with "
+                f"{problem.measure} {why}: give the prior without 'on r'"
+            )
+        if applied.prior.family == "UniformI2" and problem.evidence.k < 2:
+            return f"{name}: UniformI2() needs at least 2 rows, and there is {problem.evidence.k}"
+    return None
 
 
 def improper(problem: Problem) -> str | None:
     """Why the posterior would be improper; None when it is proper.
 
     With k_b rows that are exact or bounded intervals and p flat coefficients of full rank on
-    them: flat coefficients need k_b >= p, a flat tau besides k_b - p >= 2.
+    them: flat coefficients need k_b >= p. For large tau the likelihood falls like
+    tau**-(k_b - p), so a prior of tau that goes like tau**-t needs besides t + k_b - p > 1
+    (Flat, t = 0: two rows more than p; Jeffreys, t = 1: one).
     """
     evidence = problem.evidence
     bounded = ~evidence.is_interval | (np.isfinite(evidence.lower) & np.isfinite(evidence.upper))
@@ -159,11 +176,14 @@ def improper(problem: Problem) -> str | None:
     vague = [name for name in spreads if not problem.prior(name).proper]
     if vague and len(spreads) + problem.is_total_form > 1:
         return f"{vague[0]}: models with several levels need proper priors on heterogeneity"
-    if vague and k_b - p < 2:
-        return (
-            f"the posterior is improper: a Flat() prior on {vague[0]} needs at least {p + 2} rows "
-            f"that are numbers or bounded intervals, and there are {k_b}; give a proper prior"
-        )
+    for name in vague:
+        needed = p + 1 + math.floor(1 - problem.prior(name).improper_tail)
+        if k_b < needed:
+            return (
+                f"the posterior is improper: with the prior {problem.prior(name)}, {name} needs at "
+                f"least {needed} rows that are numbers or bounded intervals, and there are {k_b}; "
+                "give a proper prior"
+            )
     return None
 
 

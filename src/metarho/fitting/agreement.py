@@ -36,7 +36,7 @@ def compare(
             continue
         right = marginal.summary(prob, "eti")
         left = sampled.parameters[name].summary(prob, "eti")
-        for number, error in monte_carlo_errors(draws.parameters[name], prob).items():
+        for number, error in monte_carlo_errors(sampled.all_parameters[name], prob).items():
             truth, seen = getattr(right, number), getattr(left, number)
             if truth is None:
                 continue

@@ -7,6 +7,7 @@ y lies within its ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,83 @@ def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Genera
     shrink = tau2_effect / d
     noise = rng.standard_normal(mean.shape)
     return np.asarray(centre + shrink * (y - centre) + np.sqrt(shrink * evidence.v) * noise)
+
+
+def draw_deviations(
+    problem: Problem,
+    mean: Array,
+    tau2_study: Array,
+    tau2_effect: Array,
+    rng: np.random.Generator,
+) -> Array | None:
+    """Deviations of the mixed studies given their rows, in units of the study sd: (N, mixed).
+
+    ``mean`` (N) is that of all studies (models with intervals here have no moderators). None where
+    no study keeps a deviation. The density of a deviation is log-concave and curved at least as a
+    standard normal one, which around its mode is therefore an envelope to reject from.
+    """
+    mixed = lay_out(problem).mixed
+    if not len(mixed):
+        return None
+    sd_study = np.sqrt(np.maximum(tau2_study, np.finfo(float).tiny))
+    sd = np.sqrt(problem.evidence.v + tau2_effect[:, None])
+    columns = [_draw_deviation(problem, study, mean, sd_study, sd, rng) for study in mixed]
+    return np.stack(columns, axis=1)
+
+
+def _draw_deviation(
+    problem: Problem,
+    study: int,
+    mean: Array,
+    sd_study: Array,
+    sd: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """Draws of one study's deviation, (N), by rejection from a normal law around its mode."""
+    rows = np.flatnonzero(problem.evidence.study == study)
+    everyone = np.arange(len(mean))
+
+    def log_density(eps: Array, at: NDArray[np.intp]) -> Array:
+        centre = (mean[at] + sd_study[at] * eps)[:, None]
+        centre = np.broadcast_to(centre, (len(at), len(rows)))
+        return -0.5 * eps**2 + _rows(problem, rows, centre, sd[np.ix_(at, rows)]).sum(axis=1)
+
+    low, high = _reach(problem, rows, mean, sd_study, sd[:, rows])
+    mode = _mode(lambda eps: log_density(eps, everyone), low, high)
+    top = log_density(mode, everyone)
+    result = np.empty(len(mean))
+    left = everyone
+    while len(left):
+        noise = rng.standard_normal(len(left))
+        eps = mode[left] + noise
+        log_ratio = log_density(eps, left) - top[left] + 0.5 * noise**2
+        taken = np.log(rng.uniform(size=len(left))) < log_ratio
+        result[left[taken]] = eps[taken]
+        left = left[~taken]
+    return result
+
+
+def _reach(
+    problem: Problem, rows: NDArray[np.intp], mean: Array, sd_study: Array, sd: Array
+) -> tuple[Array, Array]:
+    """Ends between which the mode of a study's deviation lies, in units of the study sd."""
+    evidence = problem.evidence
+    marks = np.concatenate([evidence.y[rows], evidence.lower[rows], evidence.upper[rows]])
+    marks = marks[np.isfinite(marks)]
+    margin = 10 * sd.max(axis=1)
+    low = np.minimum(mean, marks.min()) - margin
+    high = np.maximum(mean, marks.max()) + margin
+    return (low - mean) / sd_study, (high - mean) / sd_study
+
+
+def _mode(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Where a concave function of each element is largest, by golden section."""
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(120):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        rises = function(left) < function(right)
+        low, high = np.where(rises, left, low), np.where(rises, high, right)
+    return 0.5 * (low + high)
 
 
 def log_jacobian(problem: Problem) -> Array:

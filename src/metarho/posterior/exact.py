@@ -11,12 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from metarho.engines.exact.moments import moments_of, moments_of_tau
-from metarho.engines.exact.panels import Axis, legendre
+from metarho.engines.exact.moments import (
+    moments_of,
+    moments_of_heterogeneity,
+    moments_of_spread,
+)
+from metarho.engines.exact.panels import FINE, Axis, legendre
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.posterior.average import average_correlation, average_correlation_slope
 from metarho.posterior.heterogeneity import i2, i2_inverse, typical_variance
+from metarho.posterior.levels import (
+    Surface,
+    level_i2,
+    level_sd,
+    mirrored,
+    share_of_i2,
+    total_of,
+)
 from metarho.posterior.marginals import (
     NOTHING,
     Curve,
@@ -29,7 +41,6 @@ from metarho.posterior.marginals import (
     median_and_interval,
 )
 from metarho.posterior.mixtures import (
-    LEAST_MASS,
     Correlation,
     Mixture,
     NoisyPanels,
@@ -41,6 +52,8 @@ type Array = NDArray[np.float64]
 type Function = Callable[[Array, Array], Array]
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
+# What nodes that do not count hold together.
+LEAST_SHARE = 1e-14
 # Trapezoidal rule over a standard normal.
 _STEP = 0.5
 
@@ -59,22 +72,84 @@ class Exact:
         found: dict[str, Marginal] = {
             name: self.mean_of(eye[index]) for index, name in enumerate(self.problem.coefficients)
         }
-        if "tau" in self.problem.priors:
-            found["tau"] = self.tau
+        found |= {name: self._hard(name) for name in self.problem.spreads}
+        if self.problem.is_total_form:
+            found |= self._level_sds
         return found
 
-    @cached_property
-    def tau(self) -> Curve | Point:
-        """The posterior of tau (a point for a common effect)."""
-        axis = self.quadrature.tau
+    def _hard(self, name: str) -> Curve | Point:
+        """The posterior of a hard parameter."""
+        axis = self.quadrature.axes[name]
         if axis.is_point:
-            return Point(axis.centre)
-        return Curve(axis, self._tau_mass / axis.weights, moments_of_tau(self.problem))
+            return Point(float(axis.nodes[0]))
+        density = self.quadrature.marginal_mass(name) / axis.weights
+        return Curve(axis, density, moments_of_spread(self.problem, name))
 
     @cached_property
-    def _tau_mass(self) -> Array:
-        mass = self.quadrature.mass
-        return mass if self.quadrature.mu is None else mass.sum(axis=1)
+    def tau(self) -> Curve | Point | Surface | Transformed:
+        """The posterior of the total sd of true effects, the root of Στ²."""
+        spreads = self.problem.spreads
+        if not spreads:
+            return Point(0.0)
+        if self.problem.is_total_form or len(spreads) == 1:
+            return self._hard(spreads[0])
+        parts = [self._hard(name) for name in spreads]
+        fixed = math.hypot(*(part.value for part in parts if isinstance(part, Point)))
+        free = [part for part in parts if isinstance(part, Curve)]
+        if not free:
+            return Point(fixed)
+        if len(free) == 1:
+            return Transformed(
+                free[0],
+                lambda x: np.hypot(x, fixed),
+                lambda x: np.sqrt(np.maximum(x**2 - fixed**2, 0.0)),
+                lambda x: x / np.hypot(x, fixed),
+            )
+        moments = moments_of_heterogeneity(self.problem)
+        return total_of(*self._spread_axes, self._spread_mass, moments)
+
+    @property
+    def _spread_axes(self) -> tuple[Axis, Axis]:
+        """The axes of the two parameters of nested heterogeneity."""
+        first, second = self.problem.spreads
+        return self.quadrature.axes[first], self.quadrature.axes[second]
+
+    @cached_property
+    def _spread_mass(self) -> Array:
+        """Mass at the tensor of the nodes of heterogeneity."""
+        spreads = self.problem.spreads
+        names = list(self.quadrature.axes)
+        others = tuple(d for d, name in enumerate(names) if name not in spreads)
+        return np.asarray(self.quadrature.mass.sum(axis=others))
+
+    @cached_property
+    def _level_sds(self) -> dict[str, Marginal]:
+        """The sds of both levels in the total form."""
+        total, share = (self._hard(name) for name in self.problem.spreads)
+        moments = moments_of_spread(self.problem, "tau")
+        if isinstance(total, Curve) and isinstance(share, Curve):
+            tau, part = self._spread_axes
+            mass = self._spread_mass.T
+            return {
+                "tau_study": level_sd(part, tau, mass, moments),
+                "tau_effect": level_sd(mirrored(part), tau, mass[::-1], moments),
+            }
+        return {
+            "tau_study": _product(total, share, lambda x: x),
+            "tau_effect": _product(total, share, lambda x: 1 - x),
+        }
+
+    @cached_property
+    def _node_mass(self) -> Array:
+        return self.quadrature.node_mass
+
+    @cached_property
+    def _variance(self) -> Array:
+        """Στ² at the nodes of all axes but mu."""
+        total = np.zeros(len(self._node_mass))
+        for variance in self.problem.level_variances(self.quadrature.values).values():
+            total = total + variance
+        return total
 
     @property
     def head(self) -> Array:
@@ -88,40 +163,41 @@ class Exact:
         if q.mu is not None:
             # Without moderators a row is 1.
             if q.mu.is_point:
-                return Point(q.mu.centre)
-            return Curve(q.mu, q.mass.sum(axis=0) / q.mu.weights, moments)
-        mean, variance = self._given_tau(row)
+                return Point(float(q.mu.nodes[0]))
+            return Curve(q.mu, q.joint.sum(axis=0) / q.mu.weights, moments)
+        mean, variance = self._given_nodes(row)
         return self._mixture(mean, variance, moments)
 
     def theta_new(self, row: Array, extra_variance: float = 0.0) -> Curve | Mixture | Point:
         """The true effect of a new study at a row, plus independent noise of a given variance."""
         q = self.quadrature
-        noise = q.tau.nodes**2 + extra_variance
-        moments = min(self._moments(row), moments_of_tau(self.problem))
+        noise = self._variance + extra_variance
+        moments = min(self._moments(row), moments_of_heterogeneity(self.problem))
         if q.mu is None:
-            mean, variance = self._given_tau(row)
+            mean, variance = self._given_nodes(row)
             return self._mixture(mean, variance + noise, moments)
         if q.mu.is_point:
-            return self._mixture(np.full(len(noise), q.mu.centre), noise, moments)
+            return self._mixture(np.full(len(noise), q.mu.nodes[0]), noise, moments)
         if not np.any(noise > 0):
             return self.mean_of(row)
         alive = self._counts(noise, moments)
-        return Mixture(NoisyPanels(q.mu, q.mass[alive], np.sqrt(noise[alive])), moments)
+        return Mixture(NoisyPanels(q.mu, q.joint[alive], np.sqrt(noise[alive])), moments)
 
     def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
         """rho_mean at a row: the mean correlation over the distribution of true effects.
 
-        rho_mean = ∫ tanh(x) N(x; mu, tau²) dx is a function of mu and tau and increases in mu, so
-        P(rho_mean <= t) is the mass of mu below the mu that gives t, averaged over tau.
+        rho_mean = ∫ tanh(x) N(x; mu, Στ²) dx is a function of mu and Στ² and increases in mu, so
+        P(rho_mean <= t) is the mass of mu below the mu that gives t, averaged over Στ².
         """
         q = self.quadrature
-        alive = self._tau_mass > LEAST_MASS
-        tau, share = q.tau.nodes[alive], self._tau_mass[alive]
+        alive = self._counts(np.zeros(len(self._node_mass)), 0)
+        tau, share = np.sqrt(self._variance[alive]), self._node_mass[alive]
         if q.mu is None:
-            mean, spread = self._given_tau(row)
+            mean, spread = self._given_nodes(row)
             given: _Normals | _Panels = _Normals(mean[alive], np.sqrt(spread[alive]))
         else:
-            given = _Panels(q.mu, q.mass[alive])
+            given = _Panels(q.mu, q.joint[alive])
+        mean_for = _MeanFor(tau)
         first = float(share @ given.expect(average_correlation, tau))
         # Centred, so that a small spread keeps its digits.
         variance = float(
@@ -129,7 +205,7 @@ class Exact:
         )
 
         def cdf(z: float) -> float:
-            return float(share @ given.cdf(_mean_for(math.tanh(z), tau)))
+            return float(share @ given.cdf(mean_for(math.tanh(z))))
 
         # On atanh, as far as a correlation can be told from 1.
         quantile = np.vectorize(lambda p: math.tanh(invert(cdf, p, -18.0, 18.0)), otypes=[float])
@@ -141,14 +217,33 @@ class Exact:
         s2 = typical_variance(self.problem)
         if s2 is None:
             return None
-        if isinstance(self.tau, Point):
-            return Point(float(i2(np.array(self.tau.value**2), s2)))
+        total = self.tau
+        if isinstance(total, Point):
+            return Point(float(i2(np.array(total.value**2), s2)))
         return Transformed(
-            self.tau,
+            total,
             lambda tau: i2(tau**2, s2),
             lambda percent: i2_inverse(percent, s2),
             lambda tau: 200 * tau * s2 / (tau**2 + s2) ** 2,
         )
+
+    def i2_by_level(self) -> dict[str, Marginal]:
+        """I² of each level in percent, where there are two: 100·tau_level²/(Στ² + s²)."""
+        s2 = typical_variance(self.problem)
+        axes = [self.quadrature.axes[name] for name in self.problem.spreads]
+        if s2 is None or len(axes) < 2 or any(axis.is_atoms for axis in axes):
+            return {}
+        first, second = axes
+        mass = self._spread_mass
+        if not self.problem.is_total_form:
+            return {
+                "study": level_i2(second, first, mass.T, s2),
+                "effect": level_i2(first, second, mass, s2),
+            }
+        return {
+            "study": share_of_i2(second, first, mass.T, s2),
+            "effect": share_of_i2(mirrored(second), first, mass.T[::-1], s2),
+        }
 
     def rho(self, base: Marginal) -> Marginal:
         """A quantity of the model's scale as a correlation."""
@@ -168,9 +263,12 @@ class Exact:
                 self.average_correlation_summary(self.head, prob, kind) if scale == "z" else median
             )
         found["I2"] = i2_marginal.summary(prob, kind) if i2_marginal else NOTHING
+        for level, marginal in self.i2_by_level().items():
+            found[f"I2_{level}"] = marginal.summary(prob, kind)
         return found
 
-    def _given_tau(self, row: Array) -> tuple[Array, Array]:
+    def _given_nodes(self, row: Array) -> tuple[Array, Array]:
+        """Mean and variance of rowᵀ(mu, beta) at each node."""
         q = self.quadrature
         assert q.mean is not None and q.covariance is not None
         return q.mean @ row, np.einsum("i,tij,j->t", row, q.covariance, row)
@@ -181,18 +279,17 @@ class Exact:
         return min(moments_of(self.problem, name) for name in names)
 
     def _counts(self, variance: Array, moments: float) -> NDArray[np.bool_]:
-        """Nodes of tau that count: by their mass, or in a heavy tail by their part of the sd."""
-        mass = self._tau_mass
-        counts = mass > LEAST_MASS
+        """Nodes that count: by their mass, or in a heavy tail by their part of the sd."""
+        mass = self._node_mass
+        counts = ~_lightest(mass)
         if moments > 2:
-            part = mass * variance
-            counts |= part > 1e-13 * part.sum()
+            counts |= ~_lightest(mass * variance)
         return np.asarray(counts)
 
     def _mixture(self, mean: Array, variance: Array, moments: float) -> Mixture | Point:
-        """The mixture of normals over the nodes of tau."""
+        """The mixture of normals over the nodes."""
         alive = self._counts(variance, moments)
-        mass, mean, sd = self._tau_mass[alive], mean[alive], np.sqrt(variance[alive])
+        mass, mean, sd = self._node_mass[alive], mean[alive], np.sqrt(variance[alive])
         if not np.any(sd > 0):
             return Point(float(mass @ mean / mass.sum()))
         return Mixture(Normals(mass, mean, sd), moments)
@@ -244,7 +341,7 @@ class _Panels:
 
     def cdf(self, x: Array) -> Array:
         if self.axis.is_point:
-            return np.where(x >= self.axis.centre, 1.0, 0.0)
+            return np.where(x >= self.axis.nodes[0], 1.0, 0.0)
         running, starts = self._running
         panel, place = self.axis.locate(x)
         row = np.arange(len(x))
@@ -259,6 +356,71 @@ class _Panels:
             values = function(self.axis.nodes[None, :], tau[block, None])
             result[block] = (self._share[block] * values).sum(axis=1)
         return result
+
+
+@dataclass(frozen=True)
+class _MeanFor:
+    """The mu at which the average correlation has a value, at each of many tau."""
+
+    tau: Array
+
+    @cached_property
+    def _panels(self) -> Axis | None:
+        """Where it is solved, to be interpolated, when there are more tau than that takes."""
+        first, last = np.arcsinh([self.tau.min(), self.tau.max()])
+        count = max(2, math.ceil((last - first) / 0.5))
+        if last - first < 1e-6 or FINE.order * count > len(self.tau):
+            return None
+        return Axis("sinh", 0.0, 1.0, np.linspace(first, last, count + 1))
+
+    @cached_property
+    def _basis(self) -> tuple[NDArray[np.intp], Array]:
+        assert self._panels is not None
+        panel, place = self._panels.locate(self.tau)
+        return panel, legendre(place, self._panels.order)
+
+    def __call__(self, rho: float) -> Array:
+        if self._panels is None:
+            return _mean_for(rho, self.tau)
+        panel, basis = self._basis
+        coefficients = self._panels.coefficients(_mean_for(rho, self._panels.nodes))
+        return np.asarray((coefficients[panel] * basis).sum(axis=1))
+
+
+def _lightest(mass: Array) -> NDArray[np.bool_]:
+    """The lightest nodes, that together cannot move a number that is printed to 1e-10."""
+    order = np.argsort(mass)
+    light = np.zeros(len(mass), bool)
+    light[order[np.cumsum(mass[order]) < LEAST_SHARE * mass.sum()]] = True
+    return light
+
+
+def _product(
+    total: Curve | Point, share: Curve | Point, part: Callable[[Array], Array]
+) -> Marginal:
+    """total·√part(share), one of the two a point; part is the share itself or 1 less it."""
+    if isinstance(share, Point):
+        root = math.sqrt(float(part(np.array(share.value))))
+        if isinstance(total, Point) or root == 0:
+            return Point(root * (total.value if isinstance(total, Point) else 0.0))
+        return Transformed(total, lambda x: root * x, lambda x: x / root, lambda x: root + 0 * x)
+    assert isinstance(total, Point)
+    tau = total.value
+    if tau == 0:
+        return Point(0.0)
+    rising = float(part(np.array(1.0))) == 1.0
+    base = share if rising else _turned(share)
+    return Transformed(
+        base,
+        lambda x: tau * np.sqrt(x),
+        lambda x: np.clip(x / tau, 0.0, 1.0) ** 2,
+        lambda x: tau / (2 * np.sqrt(np.maximum(x, 1e-300))),
+    )
+
+
+def _turned(share: Curve) -> Curve:
+    """The posterior of 1 − share."""
+    return Curve(mirrored(share.axis), share.values[::-1], share.moments)
 
 
 def _mean_for(rho: float, tau: Array) -> Array:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact import likelihood
-from metarho.engines.exact.panels import legendre
-from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.exact.axes import COMPONENT, components
+from metarho.engines.exact.likelihood import condition, gaussian_sums
+from metarho.engines.exact.panels import Axis, along, legendre
+from metarho.engines.exact.quadrature import Quadrature, variances_at
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import Hyperparameters
-from metarho.posterior.exact import Exact
-from metarho.posterior.marginals import Point
+from metarho.posterior.effects import Hyperparameters, draw_deviations
 from metarho.posterior.sampled import Sampled
 
 type Array = NDArray[np.float64]
+
+# Numbers held at once while draws take planes of the quadrature with them.
+_BLOCK = 4_000_000
 
 
 def independent_draws(
@@ -22,69 +26,125 @@ def independent_draws(
 ) -> dict[str, Array]:
     """``count`` independent draws of every parameter.
 
-    tau by its quantile function; the coefficients given tau from their normal law, or by the
-    quantile function of mu given tau, interpolated between nodes of tau.
+    Hard parameters one after the other, each by its quantile function given those before; the
+    coefficients given them from their normal law.
     """
-    tau_marginal = Exact(problem, quadrature).tau
-    if isinstance(tau_marginal, Point):
-        tau = np.full(count, tau_marginal.value)
+    hard = _draw_axes(quadrature, rng.uniform(size=(len(quadrature.axes), count)))
+    if "mu" in hard:
+        coefficients = hard["mu"][:, None]
     else:
-        tau = tau_marginal.quantile(rng.uniform(size=count))
-    if quadrature.mu is None:
-        priors = [problem.prior(name) for name in problem.coefficients]
-        given = likelihood.gaussian(problem.evidence, problem.design.matrix, priors, tau)
-        # Point priors leave zero rows in the covariance: a square root by eigenvalues bears them.
-        values, vectors = np.linalg.eigh(given.covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
-        noise = rng.standard_normal((count, len(priors)))
-        coefficients = given.mean + np.einsum("nij,nj->ni", root, noise)
-    elif quadrature.mu.is_point:
-        coefficients = np.full((count, 1), quadrature.mu.centre)
-    else:
-        coefficients = _mu_given_tau(quadrature, tau, rng.uniform(size=count))[:, None]
+        variances = variances_at(problem, {name: hard[name] for name in problem.spreads})
+        if not problem.spreads:
+            variances = (np.zeros(count), np.zeros(count))
+        sums = gaussian_sums(problem.evidence, problem.design.matrix, *variances)
+        slopes = [problem.prior(name) for name in problem.coefficients[1:]]
+        which = hard.get(COMPONENT, np.zeros(count))
+        noise = rng.standard_normal((count, 1 + len(slopes)))
+        coefficients = np.empty_like(noise)
+        for index, (_, part) in enumerate(components(problem.prior("mu"))):
+            given = condition(sums, [part, *slopes])
+            # Point priors leave zero rows in the covariance: a root by eigenvalues bears them.
+            values, vectors = np.linalg.eigh(given.covariance)
+            root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+            drawn = given.mean + np.einsum("nij,nj->ni", root, noise)
+            coefficients = np.where((which == index)[:, None], drawn, coefficients)
     found = {name: coefficients[:, i] for i, name in enumerate(problem.coefficients)}
-    if "tau" in problem.priors:
-        found["tau"] = tau
+    found |= {name: hard[name] for name in problem.spreads}
+    if problem.is_total_form:
+        found["tau_study"] = found["tau"] * np.sqrt(found["share"])
+        found["tau_effect"] = found["tau"] * np.sqrt(1 - found["share"])
     return found
 
 
-def _mu_given_tau(quadrature: Quadrature, tau: Array, share: Array) -> Array:
-    """The quantile of mu given tau at each share, by bisection in the interpolated density."""
-    mu, axis = quadrature.mu, quadrature.tau
-    assert mu is not None
-    in_u = quadrature.mass / mu.weights * mu.slope(mu.u)
-    if axis.is_point:
-        density = np.broadcast_to(in_u[0], (len(tau), in_u.shape[1]))
-    else:
-        per_tau = (in_u / axis.weights[:, None] * axis.slope(axis.u)[:, None]).T
-        coefficients = axis.coefficients(per_tau)
-        panel, place = axis.locate(tau)
-        density = np.einsum("mno,no->nm", coefficients[:, panel], legendre(place, axis.order))
-        density = np.maximum(density, 0.0)
-    running = mu.antiderivatives(density)
+def _draw_axes(quadrature: Quadrature, shares: Array) -> dict[str, Array]:
+    """Draws of the hard parameters, each by inversion given those before it.
+
+    ``shares`` (axes, draws) are uniform. The density is interpolated by its panels' polynomials in
+    the parameters drawn before, and those still to come are summed out.
+    """
+    axes = list(quadrature.axes.values())
+    # Densities in the coordinates: what the polynomials interpolate.
+    density = quadrature.mass
+    for dimension, axis in enumerate(axes):
+        if not axis.is_atoms:
+            density = density * along(axis.slope(axis.u) / axis.weights, dimension, density.ndim)
+    marginals = [density]
+    for axis in reversed(axes[1:]):
+        weights = np.ones(len(axis.nodes)) if axis.is_atoms else axis.weights / axis.slope(axis.u)
+        marginals.insert(0, marginals[0] @ weights)
+    count = shares.shape[1]
+    drawn = np.empty_like(shares)
+    nodes: list[NDArray[np.intp]] = []
+    factors: list[Array] = []
+    for dimension, axis in enumerate(axes):
+        panel = np.zeros(count, dtype=np.intp)
+        within = np.zeros(count)
+        size = len(axis.nodes) * math.prod(found.shape[1] for found in nodes)
+        for start in range(0, count, max(1, _BLOCK // size)):
+            block = slice(start, start + max(1, _BLOCK // size))
+            near = [found[block] for found in nodes], [factor[block] for factor in factors]
+            given = np.maximum(_interpolated(marginals[dimension], *near), 0.0)
+            given = np.broadcast_to(given, (len(shares[dimension, block]), given.shape[1]))
+            panel[block], within[block] = _invert(axis, given, shares[dimension, block])
+        if axis.is_atoms:
+            drawn[dimension] = axis.nodes[panel]
+            nodes.append(panel[:, None])
+            factors.append(np.ones((count, 1)))
+        else:
+            drawn[dimension] = axis.at(panel, within)
+            nodes.append(panel[:, None] * axis.order + np.arange(axis.order))
+            factors.append(axis.interpolation(within))
+    return dict(zip(quadrature.axes, drawn, strict=True))
+
+
+def _interpolated(density: Array, nodes: list[NDArray[np.intp]], factors: list[Array]) -> Array:
+    """A density (axes drawn before, next axis) at draws of the former: (draws, next axis)."""
+    if not nodes:
+        return density[None]
+    grids = [
+        found.reshape(len(found), *[1] * place, -1, *[1] * (len(nodes) - place - 1))
+        for place, found in enumerate(nodes)
+    ]
+    found = density[tuple(grids)]
+    for factor in factors:
+        found = np.einsum("ia...,ia->i...", found, factor)
+    return found
+
+
+def _invert(axis: Axis, density: Array, share: Array) -> tuple[NDArray[np.intp], Array]:
+    """Panel and place in it where each row's cdf reaches its share, by bisection; atoms: index."""
+    if axis.is_atoms:
+        reached = np.cumsum(density, axis=1)
+        index = (reached < share[:, None] * reached[:, -1:]).sum(axis=1)
+        return index.astype(np.intp), np.zeros(len(share))
+    running = axis.antiderivatives(density)
     starts = np.cumsum(running.sum(axis=2), axis=1)
-    starts = np.concatenate([np.zeros((len(tau), 1)), starts], axis=1)
+    starts = np.concatenate([np.zeros((len(density), 1)), starts], axis=1)
     target = share * starts[:, -1]
-    panel = np.clip((starts <= target[:, None]).sum(axis=1) - 1, 0, mu.panels - 1)
-    rows = np.arange(len(tau))
+    panel = np.clip((starts <= target[:, None]).sum(axis=1) - 1, 0, axis.panels - 1)
+    rows = np.arange(len(density))
     within, start = running[rows, panel], starts[rows, panel]
-    low, high = np.full(len(tau), -1.0), np.full(len(tau), 1.0)
+    low, high = np.full(len(density), -1.0), np.full(len(density), 1.0)
     for _ in range(50):
         middle = 0.5 * (low + high)
-        reached = start + np.einsum("ni,ni->n", within, legendre(middle, mu.order + 1))
+        reached = start + np.einsum("ni,ni->n", within, legendre(middle, axis.order + 1))
         low, high = (
             np.where(reached < target, middle, low),
             np.where(reached < target, high, middle),
         )
-    return mu.to_x(mu.breaks[panel] + 0.5 * (1 + high) * mu.widths[panel])
+    return panel, high
 
 
-def hyperparameters_of_draws(problem: Problem, parameters: dict[str, Array]) -> Hyperparameters:
-    """Independent draws as hyperparameters (common effect or one level of effects)."""
+def hyperparameters_of_draws(
+    problem: Problem, parameters: dict[str, Array], rng: np.random.Generator
+) -> Hyperparameters:
+    """Independent draws as hyperparameters; studies that keep a deviation get it drawn."""
     coefficients = np.stack([parameters[name] for name in problem.coefficients], axis=-1)
+    variances = problem.level_variances(parameters)
     zero = np.zeros(len(coefficients))
-    tau2 = parameters["tau"] ** 2 if "tau" in parameters else zero
-    return Hyperparameters(coefficients, zero, tau2, None)
+    study, effect = variances.get("study", zero), variances.get("effect", zero)
+    deviation = draw_deviations(problem, coefficients[:, 0], study, effect, rng)
+    return Hyperparameters(coefficients, study, effect, deviation)
 
 
 def hyperparameters_of_sample(sampled: Sampled) -> Hyperparameters:

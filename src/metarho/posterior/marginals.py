@@ -157,6 +157,25 @@ class Curve:
         return float(low), float(high)
 
 
+class Base(Protocol):
+    """What can be seen on another scale."""
+
+    def expect(self, function: Callable[[Array], Array]) -> float:
+        """The posterior mean of a function."""
+
+    def density(self, x: Array) -> Array:
+        """Density at x."""
+
+    def cdf(self, x: Array) -> Array:
+        """Probability of at most x."""
+
+    def quantile(self, p: Array) -> Array:
+        """The values below which the share p lies."""
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Where all but ``outside`` of the mass on either side lies."""
+
+
 @dataclass(frozen=True)
 class Transformed:
     """A curve seen on another scale: an increasing ``forward`` with ``inverse`` and ``slope``.
@@ -164,10 +183,18 @@ class Transformed:
     Quantiles are transformed, means and sds integrated.
     """
 
-    base: Curve
+    base: Base
     forward: Callable[[Array], Array]
     inverse: Callable[[Array], Array]
     slope: Callable[[Array], Array]
+
+    def expect(self, function: Callable[[Array], Array]) -> float:
+        """The posterior mean of a function on the new scale."""
+        return self.base.expect(lambda x: function(self.forward(x)))
+
+    def quantile(self, p: Array) -> Array:
+        """The values below which the share p lies."""
+        return self.forward(self.base.quantile(p))
 
     def summary(self, prob: float, kind: Kind) -> Summary:
         """Mean, sd, median and interval on the new scale."""

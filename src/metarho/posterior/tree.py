@@ -37,13 +37,13 @@ def tree_of(fit: Fit) -> xr.DataTree:
     """
     problem = fit.problem
     # Separate streams, so that one group's draws do not depend on another's number.
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(fit.seed).spawn(4)]
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(fit.seed).spawn(5)]
     if isinstance(fit.result, Quadrature):
         shape = (fit.sampler.chains, fit.sampler.draws)
         flat = independent_draws(problem, fit.result, shape[0] * shape[1], streams[0])
-        given = hyperparameters_of_draws(problem, flat)
+        given = hyperparameters_of_draws(problem, flat, streams[4])
         parameters = {name: values.reshape(shape) for name, values in flat.items()}
-        named = parameters
+        named = {name: parameters[name] for name in problem.priors}
     else:
         from metarho.posterior.sampled import Sampled
 
@@ -107,16 +107,19 @@ def tree_of(fit: Fit) -> xr.DataTree:
 def quadrature_dataset(result: Quadrature) -> xr.Dataset:
     """Nodes and weights: enough to rebuild every density."""
     data: dict[str, object] = {}
-    dims = ["tau_node"]
-    data |= _axis_variables("tau", result.tau)
-    if result.mu is not None:
-        dims.append("mu_node")
-        data |= _axis_variables("mu", result.mu)
+    for name, axis in result.axes.items():
+        data |= _axis_variables(name, axis)
+    dims = [f"{name}_node" for name in result.axes]
     data["mass"] = (dims, result.mass)
     if result.mean is not None and result.covariance is not None:
-        data["mean"] = (("tau_node", "coefficient"), result.mean)
-        data["covariance"] = (("tau_node", "coefficient", "coefficient_2"), result.covariance)
-    attrs: dict[str, object] = {"quad_err": result.quad_err}
+        shape = [len(axis.nodes) for axis in result.axes.values()]
+        p = result.mean.shape[-1]
+        data["mean"] = ((*dims, "coefficient"), result.mean.reshape(*shape, p))
+        data["covariance"] = (
+            (*dims, "coefficient", "coefficient_2"),
+            result.covariance.reshape(*shape, p, p),
+        )
+    attrs: dict[str, object] = {"quad_err": result.quad_err, "axes": json.dumps(list(result.axes))}
     if result.log_evidence is not None:
         attrs["log_evidence"] = result.log_evidence
     return xr.Dataset(data, attrs=attrs)
@@ -125,15 +128,19 @@ def quadrature_dataset(result: Quadrature) -> xr.Dataset:
 def quadrature_from(dataset: xr.Dataset) -> Quadrature:
     """The quadrature that ``quadrature_dataset`` wrote. Raises ValueError when it is damaged."""
     mass = dataset["mass"].to_numpy()
-    conjugate = "mu_breaks" not in dataset
-    if abs(float(mass.sum()) - 1) > 1e-9 or conjugate != ("mean" in dataset):
+    axes = {name: _axis_from(name, dataset) for name in json.loads(dataset.attrs["axes"])}
+    conjugate = "mu" not in axes
+    shape = tuple(len(axis.nodes) for axis in axes.values())
+    whole = abs(float(mass.sum()) - 1) < 1e-9 and mass.shape == shape
+    if not whole or conjugate != ("mean" in dataset):
         raise ValueError("its nodes do not make a posterior")
+    mean = dataset["mean"].to_numpy() if conjugate else None
+    covariance = dataset["covariance"].to_numpy() if conjugate else None
     return Quadrature(
-        _axis_from("tau", dataset),
-        _axis_from("mu", dataset) if "mu_breaks" in dataset else None,
+        axes,
         mass,
-        dataset["mean"].to_numpy() if "mean" in dataset else None,
-        dataset["covariance"].to_numpy() if "covariance" in dataset else None,
+        None if mean is None else mean.reshape(-1, mean.shape[-1]),
+        None if covariance is None else covariance.reshape(-1, *covariance.shape[-2:]),
         float(dataset.attrs["log_evidence"]) if "log_evidence" in dataset.attrs else None,
         float(dataset.attrs["quad_err"]),
     )
@@ -204,7 +211,8 @@ def _dataset(problem: Problem, parameters: Mapping[str, Array], theta: Array) ->
 
 def _prior(problem: Problem, count: int, rng: np.random.Generator) -> xr.Dataset:
     drawn = {
-        name: draw_prior(applied.prior, rng, count) for name, applied in problem.priors.items()
+        name: draw_prior(applied.prior, rng, count, problem.evidence.v)
+        for name, applied in problem.priors.items()
     }
     proper = {name: values for name, values in drawn.items() if values is not None}
     shape = (1, count)
@@ -215,7 +223,9 @@ def _log_prior(
     problem: Problem, parameters: Mapping[str, Array], shape: tuple[int, int]
 ) -> xr.Dataset:
     def density(prior: Prior, values: Array) -> Array:
-        return np.zeros(shape) if prior.is_point else log_density(prior, values.reshape(shape))
+        if prior.is_point:
+            return np.zeros(shape)
+        return log_density(prior, values.reshape(shape), problem.evidence.v)
 
     values = {
         name: density(applied.prior, parameters[name]) for name, applied in problem.priors.items()

@@ -13,11 +13,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.formulas import columns_of
-from metarho.spec.priors import Prior
+from metarho.spec.priors import Prior, on_scale
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
-PARAMETERS = ("mu", "beta", "beta[TERM]", "tau", "tau_study", "tau_effect", "share")
-_PARAMETER = re.compile(r"mu|beta(\[.+\])?|tau(_\w+)?|share|nu|omega|weight|pet|peese|alpha")
+PARAMETERS = ("mu", "beta", "beta[TERM]", "tau", "tau2", "tau_study", "tau_effect", "share")
+_PARAMETER = re.compile(r"mu|beta(\[.+\])?|tau2?|tau_\w+|share|nu|omega|weight|pet|peese|alpha")
 
 # What is left for a nested model's own level sds when a prior set speaks of the total: nothing
 # is known about the split, so every share of the variance is as likely as any other.
@@ -119,20 +119,28 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
     for name, prior in priors.items():
         parameter_name(name)
         lower, upper = prior.support
+        if prior.on == "r" and name != "mu":
+            raise ValueError(f"{name}: only a prior of mu can be on r, not {prior}")
+        if prior.on == "tau2" and not name.startswith("tau"):
+            raise ValueError(f"{name}: only a prior of heterogeneity can be on tau2, not {prior}")
+        if prior.is_reference and name != "tau":
+            raise ValueError(f"{name}: {prior} is a prior for tau only")
         if name.startswith("tau") and prior.proper and lower < 0:
             raise ValueError(
-                f"{name}: {prior} has mass below 0, a standard deviation has none; "
+                f"{name}: {prior} has mass below 0, heterogeneity has none; "
                 "use HalfNormal, HalfStudentT, HalfCauchy or another family on 0 and above"
             )
         if name == "share" and (lower < 0 or upper > 1 or not prior.proper):
             raise ValueError(f"share: {prior} must lie in 0 to 1; use Beta(alpha=..., beta=...)")
+    try:
+        _on_tau(priors)
+    except InputError as error:
+        raise ValueError(error.message) from None
     return dict(priors)
 
 
 def parameter_name(name: str) -> str:
     """A name that is a parameter of the grammar. Raises ValueError (pydantic's) otherwise."""
-    if name == "tau2":
-        raise ValueError("a prior on tau2 is not available yet; state it on tau")
     if not _PARAMETER.fullmatch(name):
         raise ValueError(f"no parameter {name!r}; {did_you_mean(name, PARAMETERS)}")
     return name
@@ -171,10 +179,14 @@ def resolve_priors(
 
     ``coefficients`` maps each slope's design column to its term. A slope takes the most
     special entry: ``beta[column]``, ``beta[term]``, ``beta``. ``tau`` in a set reaches every
-    model with heterogeneity: in a nested one it is the total sd, split by ``share``.
+    model with heterogeneity: in a nested one it is the total sd, split by ``share``. ``tau2``
+    is ``tau`` with a prior on its square.
 
-    Raises InputError when a parameter has no prior, or total and level sds are both given.
+    Raises InputError when a parameter has no prior, total and level sds are both given, or a
+    reference prior would meet more than one level.
     """
+    prior_set = _on_tau(prior_set)
+    model = model.model_copy(update={"priors": _on_tau(model.priors)})
     sds = list(model.level_sds.values())
     total = "tau" in prior_set and len(sds) > 1
     clash = sorted(name for name in prior_set if name in sds and name != "tau")
@@ -199,14 +211,32 @@ def resolve_priors(
     else:
         for name in sds:
             applied[name] = _applied([name], model, prior_set)
+    for name, entry in applied.items():
+        if entry.prior.is_reference and (name != "tau" or model.levels != ("effect",)):
+            raise InputError(
+                f"{name}: {entry.prior} is defined for tau in models with random: effect "
+                f"(here random: {model.random}); use a family with numbers of its own"
+            )
     return applied
+
+
+def _on_tau(priors: Mapping[str, Prior]) -> dict[str, Prior]:
+    """The priors with ``tau2`` said as ``tau``. Raises InputError when both are there."""
+    if "tau2" not in priors:
+        return dict(priors)
+    if "tau" in priors:
+        raise InputError("tau and tau2 cannot both have a prior; they are one parameter")
+    return {
+        "tau" if name == "tau2" else name: on_scale(prior, "tau2") if name == "tau2" else prior
+        for name, prior in priors.items()
+    }
 
 
 def names_reached(model: Model, coefficients: Mapping[str, str]) -> set[str]:
     """The names under which a prior set can speak to a model."""
     names = {"mu", *model.level_sds.values()}
     if model.levels:
-        names.add("tau")
+        names |= {"tau", "tau2"}
     if len(model.levels) > 1:
         names.add("share")
     if coefficients:

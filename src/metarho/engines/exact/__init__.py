@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from metarho.engines.exact.axes import is_conjugate
-from metarho.engines.exact.priors import at_lower_end
+from metarho.engines.exact.axes import has_own_axis, is_conjugate
+from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
 from metarho.engines.exact.quadrature import Quadrature, integrate
 from metarho.engines.problem import Problem
 
@@ -50,12 +50,25 @@ def covers(problem: Problem) -> str | None:
         return "the exact engine has no interval rows with moderators; engine: nuts"
     if slopes and not is_conjugate(problem):
         return (
-            "with moderators the exact engine needs Normal or Flat priors on mu and beta; "
+            "with moderators the exact engine needs Normal or Flat priors on mu and beta (a "
+            "NormalMixture on mu); "
             "engine: nuts"
         )
     for name, applied in problem.priors.items():
-        if not applied.prior.is_point and at_lower_end(applied.prior) < SMALLEST_GAMMA_SHAPE:
-            return f"{name}: {applied.prior} piles its mass onto 0; use alpha >= 0.1"
+        prior = applied.prior
+        if prior.is_point:
+            continue
+        if is_out_of_reach(prior):
+            return (
+                f"{name}: {prior} keeps so little of its prior that no computer can tell it from 0"
+            )
+        if at_lower_end(prior) < SMALLEST_GAMMA_SHAPE:
+            return f"{name}: {prior} piles its mass onto its lower end; use alpha >= 0.1"
+        if at_upper_end(prior) < 1 and not has_own_axis(prior):
+            return (
+                f"{name}: the exact engine has no prior that is infinite at its upper end, as "
+                f"{prior} is; use beta >= 1"
+            )
     return None
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from metarho.engines.exact.moments import moments_of, moments_of_spread, needed
 from metarho.engines.exact.panels import GROWTH, Axis, Reach
-from metarho.engines.exact.priors import DENSITIES, at_lower_end
+from metarho.engines.exact.priors import at_lower_end, landmarks
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.priors import Prior
+
+CLOSED = ("Normal", "Flat", "DiracDelta")
+COMPONENT = "component"
 
 # Ends of an axis without ends: squares of what lies within are still numbers.
 FARTHEST = 1e140
@@ -31,14 +35,41 @@ class Hard:
 
 
 def is_conjugate(problem: Problem) -> bool:
-    """Whether the coefficients of the mean can be integrated out in closed form."""
-    families = {problem.prior(name).family for name in problem.coefficients}
-    return not problem.evidence.is_interval.any() and families <= {"Normal", "Flat", "DiracDelta"}
+    """Whether the coefficients of the mean can be integrated out in closed form.
+
+    A mixture of normals on mu is: it adds an axis of atoms, one a component.
+    """
+    slopes = [problem.prior(name) for name in problem.coefficients if name != "mu"]
+    mu = problem.prior("mu")
+    closed = all(prior.family in CLOSED and not prior.on for prior in slopes)
+    closed &= mu.family in {*CLOSED, "NormalMixture"} and not mu.on
+    return closed and not problem.evidence.is_interval.any()
+
+
+def components(prior: Prior) -> list[tuple[float, Prior]]:
+    """The parts of a prior that is a mixture of normals, with their weights; of others itself."""
+    if prior.family != "NormalMixture":
+        return [(1.0, prior)]
+    lists = dict(prior.lists)
+    total = sum(lists["w"])
+    return [
+        (w / total, Prior("Normal", (("mu", mu), ("sigma", sigma))))
+        for w, mu, sigma in zip(lists["w"], lists["mu"], lists["sigma"], strict=True)
+    ]
+
+
+def has_own_axis(prior: Prior) -> bool:
+    """Whether a prior lives on a bounded stretch and may be infinite at both of its ends."""
+    return prior.family in ("Beta", "StretchedBeta") and not prior.on
 
 
 def hard_parameters(problem: Problem) -> list[Hard]:
-    """The hard parameters in order: heterogeneity, then mu where it is not conjugate."""
+    """The hard parameters in order: heterogeneity, then mu where it is not conjugate.
+
+    A mixture of normals on mu has its components there, as atoms that are numbered.
+    """
     centre, se, extent = _spread(problem.evidence)
+    v = problem.evidence.v
     found = []
     for name in problem.spreads:
         prior = problem.prior(name)
@@ -47,22 +78,27 @@ def hard_parameters(problem: Problem) -> list[Hard]:
         if prior.is_point:
             axis, reach = Axis.atoms(prior.values["c"]), Reach(0.0, 0.0)
         elif name == "share":
-            axis, reach = _axis(prior, support, 0.0, 1.0, support, 0)
+            axis, reach = _axis(prior, landmarks(prior, v), support, 0.0, 1.0, support, 0)
         else:
-            scale = min([se, *(mark for mark in _landmarks(prior) if mark > 0)])
+            marks = landmarks(prior, v)
+            scale = min([se, *(mark for mark in marks if mark > 0)])
             data = support[0], min(support[1], 10 * extent)
             moments = needed(moments_of_spread(problem, name))
-            axis, reach = _axis(prior, support, support[0], scale, data, moments)
+            axis, reach = _axis(prior, marks, support, support[0], scale, data, moments)
         found.append(Hard(name, prior, axis, reach))
-    if not is_conjugate(problem):
-        prior = problem.prior("mu")
+    prior = problem.prior("mu")
+    if is_conjugate(problem) and prior.family == "NormalMixture":
+        parts = range(len(components(prior)))
+        found.append(Hard(COMPONENT, prior, Axis.atoms(*map(float, parts)), Reach(0.0, 0.0)))
+    elif not is_conjugate(problem):
         lower, upper = prior.support
         if prior.is_point:
             axis, reach = Axis.atoms(prior.values["c"]), Reach(0.0, 0.0)
         else:
             data = max(lower, centre - extent), min(upper, centre + extent)
             moments = needed(moments_of(problem, "mu"))
-            axis, reach = _axis(prior, prior.support, centre, se, data, moments)
+            marks = landmarks(prior, v)
+            axis, reach = _axis(prior, marks, prior.support, centre, se, data, moments)
         found.append(Hard("mu", prior, axis, reach))
     return found
 
@@ -82,12 +118,9 @@ def _spread(evidence: Evidence) -> tuple[float, float, float]:
     return centre, float(1 / np.sqrt(w.sum())), extent
 
 
-def _landmarks(prior: Prior) -> list[float]:
-    return [float(mark) for mark in DENSITIES[prior.family].landmarks(prior.values)]
-
-
 def _axis(
     prior: Prior,
+    points: Sequence[float],
     support: tuple[float, float],
     centre: float,
     scale: float,
@@ -96,9 +129,9 @@ def _axis(
 ) -> tuple[Axis, Reach]:
     """The first, coarse panels: over the data and the prior's landmarks, to be grown."""
     bottom, top = max(support[0], -FARTHEST), min(support[1], FARTHEST)
-    marks = [mark for mark in _landmarks(prior) if bottom <= mark <= top]
+    marks = [mark for mark in points if bottom <= mark <= top]
     low, high = min([data[0], *marks]), max([data[1], *marks])
-    if prior.family == "Beta":
+    if has_own_axis(prior):
         axis, reach = _share_axis(prior, bottom, top)
         start, end = reach.lower, reach.upper
     elif not at_lower_end(prior).is_integer():

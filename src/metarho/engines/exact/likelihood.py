@@ -30,7 +30,6 @@ _RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(10)
 # The trapezoidal rule for a study's deviation: in steps of this many sds of what it integrates,
 # its error is exp(−(2π/0.8)²/2), 4e-14; and it ends where a normal law has less than that left.
 _STEP, _SDS = 0.8, 8.5
-_AROUND = np.arange(-11, 12) * _STEP
 
 
 @dataclass(frozen=True)
@@ -235,8 +234,10 @@ def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: A
         step = _STEP * 2.0 ** (halvings / 2)
         margin = _SDS * 2.0 ** (octave + 1)
         span = float(mu.max() - mu.min()) + 2 * margin
-        if not span < step * len(_AROUND) * len(mu):
-            result[here] = _tied_around(evidence, mu, own[here], tau2_effect[here])
+        # In units of the spread itself, around each mu: the step is at most 0.8.
+        eps = np.arange(-_SDS, _SDS, step / 2.0 ** (octave + 1) if step > 0 else _STEP)
+        if not span < step * len(eps) * len(mu):
+            result[here] = _tied_around(evidence, mu, own[here], tau2_effect[here], eps)
             continue
         u = float(mu.min()) - margin + np.arange(math.ceil(span / step) + 1) * step
         effects, place = np.unique(tau2_effect[here], return_inverse=True)
@@ -254,14 +255,16 @@ def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: A
     return result
 
 
-def _tied_around(evidence: Evidence, mu: Array, own: Array, tau2_effect: Array) -> Array:
+def _tied_around(
+    evidence: Evidence, mu: Array, own: Array, tau2_effect: Array, eps: Array
+) -> Array:
     """The same with nodes around each mu, for a spread that is small against an effect's."""
     result = np.empty((len(own), len(mu)))
-    log_weight = -0.5 * (_AROUND**2 + _LOG_2PI) + math.log(_STEP)
-    length = max(1, _BLOCK // (len(_AROUND) * len(mu)))
+    log_weight = -0.5 * (eps**2 + _LOG_2PI) + math.log(eps[1] - eps[0])
+    length = max(1, _BLOCK // (len(eps) * len(mu)))
     for start in range(0, len(own), length):
         block = slice(start, start + length)
-        u = mu[:, None] + own[block, None, None] * _AROUND
+        u = mu[:, None] + own[block, None, None] * eps
         total = _log_rows(evidence, u, tau2_effect[block, None, None]) + log_weight
         result[block] = logsumexp(total, axis=2)
     return result

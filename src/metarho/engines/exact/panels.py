@@ -49,9 +49,9 @@ class Rule:
 # beyond 1e-10 at 18 and 1e-14 at 24. exp(-46) is 1e-20: it cannot be seen in double precision.
 FINE = Rule(16, 18, 24, 1e-5, 46.0)
 # Three axes: errors of 1e-6 are asked there, not 1e-8, and a node more in each costs a plane.
-LEAN = Rule(10, 12, 14, 1e-4, 34.0)
+LEAN = Rule(10, 11, 13, 1e-4, 34.0)
 # Hardly any nodes while the ends are being cut off.
-COARSE_ORDER, COARSE_ROUNDS = 3, 3
+COARSE_ORDER, COARSE_ROUNDS = 2, 3
 # While panels are coarse, a peak between nodes may be missed by this much and still be found.
 CAUTIOUS = 120.0
 MOST_ROUNDS = 400
@@ -179,10 +179,22 @@ class Axis:
 
     def locate(self, x: Array) -> tuple[NDArray[np.intp], Array]:
         """Panel and place within it (-1 to 1) of each value; values outside sit at the ends."""
-        u = np.clip(self.to_u(x), self.breaks[0], self.breaks[-1])
+        return self.locate_u(self.to_u(x))
+
+    def locate_u(self, u: Array) -> tuple[NDArray[np.intp], Array]:
+        """The same of values of the coordinate."""
+        u = np.clip(u, self.breaks[0], self.breaks[-1])
         panel = np.clip(np.searchsorted(self.breaks, u, side="right") - 1, 0, self.panels - 1)
         place = 2 * (u - self.breaks[panel]) / self.widths[panel] - 1
         return panel, np.clip(place, -1.0, 1.0)
+
+    def at(self, panel: NDArray[np.intp], place: Array) -> Array:
+        """The parameter at a place (-1 to 1) within a panel."""
+        return self.to_x(self.breaks[panel] + 0.5 * (1 + place) * self.widths[panel])
+
+    def interpolation(self, place: Array) -> Array:
+        """Weights of a panel's nodes for the value of its polynomial at a place: (..., order)."""
+        return np.asarray(legendre(place, self.order) @ _to_legendre(self.order))
 
     def coefficients(self, values: Array) -> Array:
         """Legendre coefficients by panel: (..., nodes) → (..., panels, order)."""
@@ -229,7 +241,7 @@ def refine(
     ``log_density(axes)`` gives the log density at the tensor of the axes' nodes. A panel is
     halved while the highest Legendre coefficients of the density over it, summed over the
     other axes, exceed a share of the total mass. Atoms stay. The first panels show where the mass
-    lies; what is found is cut anew. Returns axes of ``rule.cut``.
+    lies; what is found is cut anew. Returns axes of ``rule.order``.
     """
     for round_number in range(MOST_ROUNDS):
         coarse = round_number < COARSE_ROUNDS
@@ -255,15 +267,13 @@ def refine(
                 new.append(axis)
                 continue
             highest = np.moveaxis(values, dimension, 0).reshape(len(axis.u), -1).max(axis=1)
-            alive, beyond = _alive(axis, highest, floor, reach.moments)
-            if coarse:
-                # Where nodes are few, the peak may lie across the border of the best panel.
-                beyond = (True, True)
+            counted = _counted(axis, highest, floor, reach.moments)
+            alive = _alive(counted)
             split = np.zeros(axis.panels, bool)
             if not coarse:
                 split = _unresolved(axis, np.moveaxis(mass, dimension, 0), rule.tolerance * total)
                 split &= alive
-            new.append(_recut(axis, split, alive, beyond, reach))
+            new.append(_recut(axis, split, alive, None if coarse else counted, reach))
         if not coarse and all(
             np.array_equal(old.breaks, cut.breaks) for old, cut in zip(axes, new, strict=True)
         ):
@@ -276,7 +286,7 @@ def refine(
             ]
             new, reaches = [axis for axis, _ in pairs], [reach for _, reach in pairs]
         axes = new
-    return [axis.with_order(rule.cut) for axis in axes]
+    return [axis.with_order(rule.order) for axis in axes]
 
 
 def _cut_anew(axis: Axis, reach: Reach, nodes: Array, share: Array) -> tuple[Axis, Reach]:
@@ -305,26 +315,26 @@ def _marginal(mass: Array, dimension: int) -> Array:
     return np.asarray(mass.sum(axis=others))
 
 
-def _alive(
-    axis: Axis, highest: Array, floor: float, moments: int
-) -> tuple[NDArray[np.bool_], tuple[bool, bool]]:
-    """Which panels count: those that reach the floor, with the weight of the moments, and between.
+def _counted(axis: Axis, highest: Array, floor: float, moments: int) -> NDArray[np.bool_]:
+    """Which nodes (panels, order) reach the floor, with the weight of the moments.
 
-    And whether what lies beyond the first and the last of them may count too. Far out x grows like
-    exp(|u|), so |x|**moments adds moments·|u| to the log density.
+    Far out x grows like exp(|u|), so |x|**moments adds moments·|u| to the log density.
     """
     far = np.zeros(len(axis.u))
     if axis.kind == "sinh":
         far = np.abs(axis.u)
     elif axis.kind == "log":
         far = np.maximum(axis.u, 0.0)
-    counted = (highest + moments * far).reshape(axis.panels, -1) >= floor
+    return np.asarray((highest + moments * far).reshape(axis.panels, -1) >= floor)
+
+
+def _alive(counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which panels count: those that have a node that does, and those between."""
     inside = np.flatnonzero(counted.any(axis=1))
-    first, last = inside[0], inside[-1]
-    alive = np.zeros(axis.panels, bool)
+    alive = np.zeros(len(counted), bool)
     # A gap between two peaks is kept, so that panels stay next to each other.
-    alive[first : last + 1] = True
-    return alive, (bool(counted[first, 0]), bool(counted[last, -1]))
+    alive[inside[0] : inside[-1] + 1] = True
+    return alive
 
 
 def _unresolved(axis: Axis, mass: Array, most: float) -> NDArray[np.bool_]:
@@ -341,21 +351,34 @@ def _recut(
     axis: Axis,
     split: NDArray[np.bool_],
     alive: NDArray[np.bool_],
-    beyond: tuple[bool, bool],
+    counted: NDArray[np.bool_] | None,
     reach: Reach,
 ) -> Axis:
-    """Halve panels; drop dead ends but, where it may count, the next; grow where there is none."""
+    """Halve panels, drop dead ends, grow where the density at an end counts.
+
+    ``counted`` is None while nodes are few: then the peak may lie across the border of the best
+    panel, whose neighbour stays.
+    """
     first, last = np.flatnonzero(alive)[[0, -1]]
-    start, end = max(first - beyond[0], 0), min(last + beyond[1], axis.panels - 1)
+    below = counted is None or bool(counted[first, 0])
+    above = counted is None or bool(counted[last, -1])
+    start, end = max(first - below, 0), min(last + above, axis.panels - 1)
     breaks = [axis.breaks[start]]
     for panel in range(start, end + 1):
         if split[panel]:
             breaks.append(0.5 * (axis.breaks[panel] + axis.breaks[panel + 1]))
         breaks.append(axis.breaks[panel + 1])
-    if alive[0] and beyond[0] and axis.breaks[0] > reach.lower:
+    if below and start == first and axis.breaks[0] > reach.lower:
         breaks.insert(0, max(reach.lower, axis.breaks[0] - GROWTH))
-    if alive[-1] and beyond[1] and axis.breaks[-1] < reach.upper:
+    if above and end == last and axis.breaks[-1] < reach.upper:
         breaks.append(min(reach.upper, axis.breaks[-1] + GROWTH))
+    if counted is not None:
+        # An end panel half of which is dead loses that half.
+        u, half = axis.u.reshape(counted.shape), axis.order // 2
+        if not counted[last, half:].any():
+            breaks = [*(x for x in breaks if x < u[last, half]), float(u[last, half])]
+        if not counted[first, :half].any():
+            breaks = [float(u[first, half - 1]), *(x for x in breaks if x > u[first, half - 1])]
     return replace(axis, breaks=np.array(breaks))
 
 

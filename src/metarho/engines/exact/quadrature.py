@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact import likelihood
-from metarho.engines.exact.axes import Hard, hard_parameters, is_conjugate
+from metarho.engines.exact.axes import (
+    COMPONENT,
+    Hard,
+    components,
+    hard_parameters,
+    is_conjugate,
+)
 from metarho.engines.exact.panels import FINE, LEAN, Axis, along, refine
 from metarho.engines.exact.priors import log_density
 from metarho.engines.problem import Problem
@@ -73,7 +79,7 @@ def integrate(problem: Problem) -> Quadrature:
 
     def log_mass(axes: Sequence[Axis]) -> Array:
         named = {h.name: axis for h, axis in zip(hard, axes, strict=True)}
-        log_prior = _log_prior(hard, axes)
+        log_prior = _log_prior(problem, hard, axes)
         if conjugate:
             return log_prior + _conditional(problem, named).log_marginal.reshape(log_prior.shape)
         return log_prior + _table(problem, named).reshape(log_prior.shape)
@@ -117,11 +123,22 @@ def variances_at(problem: Problem, values: Mapping[str, Array]) -> tuple[Array, 
 
 def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Conditional:
     """The coefficients given each node of the axes, and what the data say of the node."""
-    values = flat_values(axes)
+    values = flat_values({name: axis for name, axis in axes.items() if name != COMPONENT})
     sums = likelihood.gaussian_sums(
         problem.evidence, problem.design.matrix, *variances_at(problem, values)
     )
-    return likelihood.condition(sums, [problem.prior(name) for name in problem.coefficients])
+    slopes = [problem.prior(name) for name in problem.coefficients[1:]]
+    parts = [
+        likelihood.condition(sums, [part, *slopes]) for _, part in components(problem.prior("mu"))
+    ]
+    # The component is the last axis: its nodes follow each other.
+    return likelihood.Conditional(
+        np.stack([part.log_marginal for part in parts], axis=1).ravel(),
+        np.stack([part.mean for part in parts], axis=1).reshape(-1, 1 + len(slopes)),
+        np.stack([part.covariance for part in parts], axis=1).reshape(
+            -1, 1 + len(slopes), 1 + len(slopes)
+        ),
+    )
 
 
 def _table(problem: Problem, axes: Mapping[str, Axis]) -> Array:
@@ -132,12 +149,17 @@ def _table(problem: Problem, axes: Mapping[str, Axis]) -> Array:
     )
 
 
-def _log_prior(hard: Sequence[Hard], axes: Sequence[Axis]) -> Array:
+def _log_prior(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis]) -> Array:
     """Sum of the hard parameters' log priors at the tensor of the nodes."""
     total = np.zeros([len(axis.nodes) for axis in axes])
     for dimension, (h, axis) in enumerate(zip(hard, axes, strict=True)):
-        if not axis.is_atoms:
-            total = total + along(log_density(h.prior, axis.nodes), dimension, total.ndim)
+        if h.name == COMPONENT:
+            values = np.log([weight for weight, _ in components(h.prior)])
+        elif axis.is_atoms:
+            continue
+        else:
+            values = log_density(h.prior, axis.nodes, problem.evidence.v)
+        total = total + along(values, dimension, total.ndim)
     return total
 
 

@@ -14,6 +14,26 @@ from metarho.spec.analysis import Sampler
 
 NAME = "nuts"
 
+PRIORS = frozenset(
+    {
+        "Normal",
+        "StudentT",
+        "Cauchy",
+        "Uniform",
+        "Flat",
+        "HalfNormal",
+        "HalfStudentT",
+        "HalfCauchy",
+        "Exponential",
+        "Gamma",
+        "InverseGamma",
+        "LogNormal",
+        "Beta",
+        "DiracDelta",
+    }
+)
+"""The families it has. They stand here by name, so that asking does not import PyMC."""
+
 _LEVELS = ((), ("effect",), ("study",), ("study", "effect"))
 
 
@@ -34,6 +54,11 @@ def covers(problem: Problem) -> str | None:
     for used, part in uses:
         if used:
             return f"the nuts engine does not sample {part} yet"
+    for name, applied in problem.priors.items():
+        if applied.prior.family not in PRIORS:
+            return f"{name}: the nuts engine has no {applied.prior.family} prior yet"
+        if applied.prior.on:
+            return f"{name}: the nuts engine has no prior on {applied.prior.on} yet"
     if all(applied.prior.is_point for applied in problem.priors.values()):
         return "nothing is left to sample: every prior is a point; engine: exact"
     return None

@@ -24,7 +24,7 @@ DISTRIBUTIONS: Mapping[str, Callable[..., Any]] = {
     "LogNormal": pm.LogNormal,
     "Beta": pm.Beta,
 }
-"""Every family of spec but DiracDelta, which enters as data."""
+"""Every family of ``nuts.PRIORS`` but DiracDelta, which enters as data."""
 
 
 def add_prior(parameter: str, variable: str, prior: Prior) -> Any:

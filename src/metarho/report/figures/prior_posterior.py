@@ -14,7 +14,6 @@ from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point
 from metarho.posterior.prior_draws import draw_prior
 from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, bare, canvas
-from metarho.spec.priors import Prior
 
 type Array = NDArray[np.float64]
 
@@ -84,21 +83,17 @@ def _prior_density(fit: Fit, parameter: str, x: Array) -> Array | None:
     single = parameter if parameter in problem.priors else sds[0] if len(sds) == 1 else None
     if single is not None:
         prior = problem.prior(single)
-        return None if prior.is_point or not prior.proper else _density(prior, x)
+        if prior.is_point or not prior.proper:
+            return None
+        return np.exp(log_density(prior, x, problem.evidence.v))
     from metarho.posterior.sampled import Sample
 
     # The prior of a total has no formula: drawn from its parts, with a fixed stream.
     rng = np.random.default_rng(0)
-    parts = [draw_prior(problem.prior(sd), rng, 40_000) for sd in sds]
+    v = problem.evidence.v
+    parts = [draw_prior(problem.prior(sd), rng, 40_000, v) for sd in sds]
     total = np.sqrt(np.sum([part**2 for part in parts if part is not None], axis=0))
     return Sample(total[None, :]).density(x)
-
-
-def _density(prior: Prior, x: Array) -> Array:
-    lower, upper = prior.support
-    inside = (x >= lower) & (x <= upper)
-    with np.errstate(all="ignore"):
-        return np.where(inside, np.exp(log_density(prior, np.where(inside, x, lower + 1e-9))), 0.0)
 
 
 def _span(fits: Sequence[Fit], parameter: str) -> tuple[float, float]:
