@@ -109,6 +109,11 @@ class Sampled:
         shape = self.coefficients.shape[:2]
         return np.asarray(sum(self.level_variances.values(), np.zeros(shape)))
 
+    @cached_property
+    def tau(self) -> Sample:
+        """The total sd of true effects, the root of Στ²."""
+        return Sample(np.sqrt(self.total_variance))
+
     @property
     def head(self) -> Array:
         """The row of the headline: the average over the evidence."""

@@ -70,10 +70,7 @@ def _posterior(fit: Fit, parameter: str) -> Marginal:
     if parameter == "mu" or len(fit.problem.model.levels) == 1:
         name = "mu" if parameter == "mu" else next(iter(fit.problem.model.level_sds.values()))
         return fit.posterior.parameters[name]
-    from metarho.posterior.sampled import Sample, Sampled
-
-    assert isinstance(fit.posterior, Sampled)
-    return Sample(np.sqrt(fit.posterior.total_variance))
+    return fit.posterior.tau
 
 
 def _prior_density(fit: Fit, parameter: str, x: Array) -> Array | None:
