@@ -46,14 +46,13 @@ from metarho.posterior.mixtures import (
     NoisyPanels,
     Normals,
     invert,
+    lightest,
 )
 
 type Array = NDArray[np.float64]
 type Function = Callable[[Array, Array], Array]
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
-# What nodes that do not count hold together.
-LEAST_SHARE = 1e-14
 # Trapezoidal rule over a standard normal.
 _STEP = 0.5
 
@@ -281,9 +280,9 @@ class Exact:
     def _counts(self, variance: Array, moments: float) -> NDArray[np.bool_]:
         """Nodes that count: by their mass, or in a heavy tail by their part of the sd."""
         mass = self._node_mass
-        counts = ~_lightest(mass)
+        counts = ~lightest(mass)
         if moments > 2:
-            counts |= ~_lightest(mass * variance)
+            counts |= ~lightest(mass * variance)
         return np.asarray(counts)
 
     def _mixture(self, mean: Array, variance: Array, moments: float) -> Mixture | Point:
@@ -385,14 +384,6 @@ class _MeanFor:
         panel, basis = self._basis
         coefficients = self._panels.coefficients(_mean_for(rho, self._panels.nodes))
         return np.asarray((coefficients[panel] * basis).sum(axis=1))
-
-
-def _lightest(mass: Array) -> NDArray[np.bool_]:
-    """The lightest nodes, that together cannot move a number that is printed to 1e-10."""
-    order = np.argsort(mass)
-    light = np.zeros(len(mass), bool)
-    light[order[np.cumsum(mass[order]) < LEAST_SHARE * mass.sum()]] = True
-    return light
 
 
 def _product(

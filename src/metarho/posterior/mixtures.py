@@ -24,6 +24,8 @@ type Array = NDArray[np.float64]
 
 # Nodes with less mass than this cannot move a number that is printed to 1e-10.
 LEAST_MASS = 1e-17
+# What masses that do not count hold together.
+LEAST_SHARE = 1e-13
 _SQRT_2PI = math.sqrt(2 * math.pi)
 _BLOCK = 2_000_000
 # Beyond 9 sds a normal law has less mass than double precision shows.
@@ -112,7 +114,7 @@ class NoisyPanels:
     @cached_property
     def _wide(self) -> Normals:
         """All nodes of panels under wide noise, as one mixture of normals."""
-        wide = np.repeat(self._is_wide, self.axis.order, axis=1) & (self.joint > LEAST_MASS)
+        wide = np.repeat(self._is_wide, self.axis.order, axis=1) & ~lightest(self.joint)
         component, node = np.nonzero(wide)
         return Normals(self.joint[wide], self.axis.nodes[node], self.noise[component])
 
@@ -141,7 +143,7 @@ class NoisyPanels:
 
     def tanh_moments(self) -> tuple[float, float]:
         """Mean and sd of tanh of the mixture."""
-        alive = self.joint > LEAST_MASS
+        alive = ~lightest(self.joint)
         where = np.nonzero(alive)
         return _tanh_moments(self.joint[alive], self.axis.nodes[where[1]], self.noise[where[0]])
 
@@ -230,7 +232,7 @@ class Mixture:
         centre, scale = self._centre
         ends = np.array([np.min(mean - 10 * sd), np.max(mean + 10 * sd)])
         low, high = np.arcsinh((ends - centre) / scale)
-        u = np.linspace(float(low), float(high), 65)
+        u = np.linspace(float(low), float(high), 33)
         return u, self.cdf(centre + scale * np.sinh(u))
 
     def quantile(self, p: Array) -> Array:
@@ -309,6 +311,15 @@ class Correlation:
         """Quantiles."""
         low, high = self.base.range(outside)
         return math.tanh(low), math.tanh(high)
+
+
+def lightest(mass: Array) -> NDArray[np.bool_]:
+    """The lightest masses, which together cannot move a number that is printed to 1e-10."""
+    flat = mass.ravel()
+    order = np.argsort(flat)
+    light = np.zeros(len(flat), bool)
+    light[order[np.cumsum(flat[order]) < LEAST_SHARE * flat.sum()]] = True
+    return light.reshape(mass.shape)
 
 
 def invert(cdf: Callable[[float], float], share: float, low: float, high: float) -> float:
