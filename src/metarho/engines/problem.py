@@ -80,7 +80,7 @@ class Problem:
         """The prior of a parameter."""
         return self.priors[parameter].prior
 
-    @property
+    @cached_property
     def coefficients(self) -> tuple[str, ...]:
         """The parameters of the mean: mu, then the slopes."""
         return tuple(name for name in self.priors if name == "mu" or name.startswith("beta["))
@@ -90,7 +90,7 @@ class Problem:
         """Whether a nested model's heterogeneity is a total sd split by a share."""
         return "share" in self.priors
 
-    @property
+    @cached_property
     def spreads(self) -> tuple[str, ...]:
         """The parameters of heterogeneity: level sds, or a total sd and its share."""
         return tuple(name for name in self.priors if name.startswith("tau") or name == "share")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from metarho.engines.exact import shared as shared_panels
 from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
-from metarho.engines.exact.quadrature import Quadrature, integrate
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.exact.quadrature import integrate as integrate_alone
 from metarho.engines.problem import Problem
 
 __all__ = [
@@ -79,11 +81,27 @@ def hard_dimensions(problem: Problem) -> tuple[str, ...]:
 
 
 def structure(problem: Problem) -> tuple[object, ...]:
-    """What problems must share to share the sums over studies."""
-    return (NAME, problem.measure, problem.evidence.rows, problem.design.names, problem.intervals)
+    """What problems must share to share the sums over studies: all but their priors."""
+    model = problem.model
+    return (
+        NAME,
+        problem.measure,
+        problem.evidence.rows,
+        problem.intervals,
+        problem.design.names,
+        tuple(problem.priors),
+        (model.likelihood, model.random, model.effects, model.scale, str(model.selection)),
+    )
 
 
 def fit_many(problems: Iterable[Problem]) -> Iterator[Quadrature]:
-    """Solve problems of one structure, in order."""
-    for problem in problems:
-        yield integrate(problem)
+    """Solve problems of one structure, in order; the sums over their rows are computed once."""
+    everyone = [(problem, shared_panels.is_shareable(problem)) for problem in problems]
+    found = shared_panels.solve([problem for problem, shareable in everyone if shareable])
+    for problem, shareable in everyone:
+        yield (next(found) if shareable else None) or integrate_alone(problem)
+
+
+def integrate(problem: Problem) -> Quadrature:
+    """Solve one problem."""
+    return next(fit_many([problem]))

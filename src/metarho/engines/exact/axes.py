@@ -103,6 +103,11 @@ def hard_parameters(problem: Problem) -> list[Hard]:
     return found
 
 
+def typical_error(evidence: Evidence) -> float:
+    """The harmonic mean of the sampling variances, as a standard error."""
+    return float(1 / np.sqrt(np.mean(1 / evidence.v)))
+
+
 def _spread(evidence: Evidence) -> tuple[float, float, float]:
     """A centre, the standard error around it at tau = 0, and the range of the evidence."""
     low = np.where(evidence.is_interval, evidence.lower, evidence.y)

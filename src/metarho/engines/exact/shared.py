@@ -1,0 +1,165 @@
+"""Many priors on one body of evidence: sums over studies are computed once, on one set of panels.
+
+Where tau is the only hard parameter, the evidence alone lays out panels from 0 to far beyond it.
+The sums there do not depend on any prior, so that a prior costs one pass over the nodes. A prior
+that these panels do not resolve (narrower than a panel, cut at an edge, or with a tail beyond their
+end) is told by its error, and has panels of its own cut (``quadrature.integrate``). Whether it is
+does not depend on the other priors asked at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.engines.exact import likelihood
+from metarho.engines.exact.axes import is_conjugate, typical_error
+from metarho.engines.exact.moments import moments_of_spread, needed
+from metarho.engines.exact.panels import FINE, Axis
+from metarho.engines.exact.priors import at_lower_end, log_density
+from metarho.engines.exact.quadrature import Quadrature, variances_at
+from metarho.engines.problem import Problem
+from metarho.spec.priors import Prior
+
+type Array = NDArray[np.float64]
+
+# Borders in u = asinh(tau/s), with s the typical standard error, to tau = 20,000 s. They double up
+# to 1, for priors that vanish at 0 (InverseGamma) or are as narrow as s/100.
+BREAKS = np.array(
+    [0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.25, 3, 3.75, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, 10.6]
+)
+# Beyond this error (in log evidence, and in posterior sds) a prior gets panels of its own.
+TOLERANCE = 1e-10
+# What the last panel may hold, with the weight of the moments that exist.
+LEFT_OVER = 1e-17
+# Panels with less than this are not kept.
+LEAST_MASS = 1e-25
+# Problems at once: a few megabytes of nodes.
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One rule on the shared panels: the axis, and the sums over the rows at its nodes."""
+
+    axis: Axis
+    sums: likelihood.Sums
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """A block of problems at the nodes of one rule.
+
+    ``log_total`` (B), ``mass`` (B, N), means and sds of tau and of the coefficients (B, 1 + p).
+    """
+
+    log_total: Array
+    mass: Array
+    means: Array
+    sds: Array
+
+
+def is_shareable(problem: Problem) -> bool:
+    """Whether tau is the only hard parameter, and begins at 0 like a polynomial."""
+    if not is_conjugate(problem) or len(problem.spreads) != 1:
+        return False
+    prior = problem.prior(problem.spreads[0])
+    closed = problem.prior("mu").family != "NormalMixture"
+    return (
+        closed
+        and not prior.is_point
+        and max(prior.support[0], 0.0) == 0.0
+        and at_lower_end(prior).is_integer()
+    )
+
+
+def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
+    """The quadratures of problems that share evidence; None where the panels do not do."""
+    if not problems:
+        return
+    sides = [_side(problems[0], order) for order in (FINE.check, FINE.order)]
+    priors: dict[Prior, list[Array]] = {}
+    givens: dict[tuple[Prior, ...], list[likelihood.Conditional]] = {}
+    spread, names = problems[0].spreads[0], problems[0].coefficients
+    v = problems[0].evidence.v
+    axis = sides[-1].axis
+    for start in range(0, len(problems), BLOCK):
+        block = problems[start : start + BLOCK]
+        tau = [problem.prior(spread) for problem in block]
+        own = [tuple(problem.prior(name) for name in names) for problem in block]
+        for prior in {*tau} - priors.keys():
+            priors[prior] = [log_density(prior, side.axis.nodes, v) for side in sides]
+        for coefficients in {*own} - givens.keys():
+            givens[coefficients] = [likelihood.condition(side.sums, coefficients) for side in sides]
+        check, fine = (
+            _solve_block(
+                side.axis,
+                [priors[p][i] for p in tau],
+                [givens[coefficients][i] for coefficients in own],
+            )
+            for i, side in enumerate(sides)
+        )
+        error = _error(check, fine)
+        moments = np.array([needed(moments_of_spread(problem, spread)) for problem in block])
+        # By panel, with the weight of the moments that exist.
+        weighted = fine.mass * np.maximum(axis.nodes / axis.scale, 1.0) ** moments[:, None]
+        held = weighted.reshape(len(block), axis.panels, -1).sum(axis=2)
+        resolved = (error <= TOLERANCE) & (held[:, -1] <= LEFT_OVER * held.sum(axis=1))
+        for index, problem in enumerate(block):
+            last = int(np.flatnonzero(held[index] > LEAST_MASS)[-1]) + 1
+            kept = slice(0, last * axis.order)
+            mass = fine.mass[index, kept]
+            given = givens[own[index]][-1]
+            proper = all(applied.prior.proper for applied in problem.priors.values())
+            yield (
+                Quadrature(
+                    {spread: replace(axis, breaks=axis.breaks[: last + 1])},
+                    mass / mass.sum(),
+                    given.mean[kept],
+                    given.covariance[kept],
+                    float(fine.log_total[index]) if proper else None,
+                    float(error[index]),
+                )
+                if resolved[index]
+                else None
+            )
+
+
+def _side(problem: Problem, order: int) -> _Side:
+    axis = Axis("sinh", 0.0, typical_error(problem.evidence), BREAKS, order)
+    variances = variances_at(problem, {problem.spreads[0]: axis.nodes})
+    sums = likelihood.gaussian_sums(problem.evidence, problem.design.matrix, *variances)
+    return _Side(axis, sums)
+
+
+def _solve_block(
+    axis: Axis, log_priors: Sequence[Array], given: Sequence[likelihood.Conditional]
+) -> _Solved:
+    log_mass = np.stack(log_priors) + np.stack([g.log_marginal for g in given])
+    peak = log_mass.max(axis=1, keepdims=True)
+    mass = np.exp(log_mass - peak) * axis.weights
+    total = mass.sum(axis=1, keepdims=True)
+    mass = mass / total
+    # Row by row, so that a problem's numbers do not depend on how many are solved with it.
+    mean = (mass * axis.nodes).sum(axis=1)
+    means = [mean]
+    sds = [np.sqrt((mass * (axis.nodes - mean[:, None]) ** 2).sum(axis=1))]
+    for j in range(given[0].mean.shape[1]):
+        at = np.stack([g.mean[:, j] for g in given])
+        spread = np.stack([g.covariance[:, j, j] for g in given])
+        mean = (mass * at).sum(axis=1)
+        means.append(mean)
+        sds.append(np.sqrt((mass * (spread + (at - mean[:, None]) ** 2)).sum(axis=1)))
+    log_total = peak[:, 0] + np.log(total[:, 0])
+    return _Solved(log_total, mass, np.stack(means, axis=1), np.stack(sds, axis=1))
+
+
+def _error(check: _Solved, fine: _Solved) -> Array:
+    """The largest difference of the two rules: in log evidence, and in posterior sds (B)."""
+    # A parameter without spread is a point, and has no error.
+    unit = np.where(fine.sds > 0, fine.sds, np.inf)
+    apart = np.maximum(np.abs(check.means - fine.means), np.abs(check.sds - fine.sds))
+    return np.maximum(np.abs(check.log_total - fine.log_total), (apart / unit).max(axis=1))
