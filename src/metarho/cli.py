@@ -96,6 +96,9 @@ def fit(
     ] = False,
     intervals: Annotated[Intervals, typer.Option(help="Rows that printed no r.")] = "use",
     where: Annotated[str | None, typer.Option(help="Rows to keep: 'year > 2010'.")] = None,
+    rho_within: Annotated[
+        float, typer.Option(help="Correlation of sampling errors within a sample.")
+    ] = 0.0,
     seed: Annotated[
         int, typer.Option(help="Seed of the sampled engine.", min=0, max=2**63 - 1)
     ] = 20261122,
@@ -116,6 +119,7 @@ def fit(
         columns=_columns(columns),
         where=where,
         intervals=intervals,
+        rho_within=rho_within,
     )
     result = fit_model(
         load_model(model, mods=mods),

@@ -361,3 +361,9 @@ def test_a_fault_in_a_general_interval_row_is_named(tmp_path: Path, row: str, sa
 def test_a_blank_general_effect_is_out_with_its_reason(tmp_path: Path) -> None:
     studies = load(tmp_path, f"{GEN_HEADER}\nexact,1,.25,,\nexact,,,,\n", GEN, "GEN")
     assert studies.rows[1].reason == "y and v blank"
+
+
+@pytest.mark.parametrize("rho", [-0.1, 1.0, float("nan")])
+def test_a_correlation_of_errors_outside_0_to_1_is_refused(rho: float) -> None:
+    with pytest.raises(InputError, match="rho_within is a number from 0 to below 1"):
+        load_studies("internet-alliance", rho_within=rho)

@@ -23,6 +23,7 @@ from metarho.engines import exact
 from metarho.engines.exact.likelihood import log_likelihood_table
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
+from metarho.posterior.effects import Hyperparameters, draw_effects, study_log_likelihood
 from metarho.posterior.exact import Exact
 from metarho.posterior.joint import independent_draws
 
@@ -43,13 +44,13 @@ ROWS = [
 X = [0.0, 1.0, 0.5, -1.0, 0.3, 2.0, 0.7]
 
 
-def _nested(folder: Path) -> Studies:
+def _nested(folder: Path, rho_within: float = 0.0) -> Studies:
     path = folder / "nested.csv"
     lines = ["study,effect,yi,vi,x"]
     lines += [f"{s},{e},{y},{v},{x}" for (s, e, y, v), x in zip(ROWS, X, strict=True)]
     path.write_text("\n".join(lines), encoding="utf-8")
     columns = {name: name for name in ("study", "effect", "yi", "vi")}
-    return load_studies(path, measure="GEN", columns=columns)
+    return load_studies(path, measure="GEN", columns=columns, rho_within=rho_within)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Dense:
 
     def at(self, tau2_study: float, tau2_effect: float) -> tuple[float, Array, Array]:
         """Log density of y; mean and variance of the coefficients given y."""
-        noise = np.diag(self.v + tau2_effect) + tau2_study * self.together
+        noise = self.v + tau2_effect * np.eye(len(self.y)) + tau2_study * self.together
         cov = noise + self.x @ self.prior_cov @ self.x.T
         residual = self.y - self.x @ self.prior_mean
         log_density = stats.multivariate_normal.logpdf(residual, np.zeros(len(residual)), cov)
@@ -75,16 +76,19 @@ class Dense:
         return float(log_density), mean, variance
 
 
-def _dense(slopes: bool, mu: float = 0.0, sigma: float = 0.5) -> Dense:
+def _dense(slopes: bool, rho_within: float = 0.0) -> Dense:
     study = np.array([row[0] for row in ROWS])
+    together = (study[:, None] == study).astype(float)
+    sd = np.sqrt([row[3] for row in ROWS])
+    correlation = np.where(np.eye(len(ROWS)) == 1, 1.0, rho_within * together)
     columns = [np.ones(len(ROWS)), np.array(X)] if slopes else [np.ones(len(ROWS))]
-    sds = [sigma, 0.25] if slopes else [sigma]
+    sds = [0.5, 0.25] if slopes else [0.5]
     return Dense(
         np.array([row[2] for row in ROWS]),
-        np.array([row[3] for row in ROWS]),
-        (study[:, None] == study).astype(float),
+        correlation * np.outer(sd, sd),
+        together,
         np.column_stack(columns),
-        np.array([mu, 0.0])[: len(sds)],
+        np.zeros(len(sds)),
         np.diag(np.square(sds)),
     )
 
@@ -109,11 +113,11 @@ def _two_dimensions(function: Callable[[float, float], Array], cuts: Sequence[fl
 CUTS = (0.0, 0.1, 0.4, 1.0, 2.2)
 
 
-@pytest.mark.parametrize("slopes", [False, True])
+@pytest.mark.parametrize(("slopes", "rho_within"), [(False, 0.0), (True, 0.0), (True, 0.6)])
 def test_three_levels_agree_with_dense_covariances_and_adaptive_integration(
-    slopes: bool, tmp_path: Path
+    slopes: bool, rho_within: float, tmp_path: Path
 ) -> None:
-    dense = _dense(slopes)
+    dense = _dense(slopes, rho_within)
     study_prior, effect_prior = _half_normal(0.25), _half_normal(0.15)
 
     def integrand(a: float, b: float) -> Array:
@@ -122,7 +126,8 @@ def test_three_levels_agree_with_dense_covariances_and_adaptive_integration(
         return mass * np.concatenate([[1, a, a * a, b, b * b], mean, variance + mean**2])
 
     truth = _two_dimensions(integrand, CUTS)
-    encoded = problem(_nested(tmp_path), "three-level", "~ x" if slopes else None)
+    studies = _nested(tmp_path, rho_within)
+    encoded = problem(studies, "three-level", "~ x" if slopes else None)
     posterior = _solved(encoded)
     assert posterior.quadrature.log_evidence == pytest.approx(math.log(truth[0]), abs=TOLERANCE)
     found = {n: m.summary(0.95, "eti") for n, m in posterior.parameters.items()}
@@ -172,6 +177,50 @@ def test_a_total_and_its_share_agree_with_adaptive_integration(share: str, tmp_p
     assert found["tau_study"].mean == pytest.approx(moments[3], abs=TOLERANCE * sd)
     assert found["mu"].mean == pytest.approx(moments[4], abs=TOLERANCE * sd)
     assert found["mu"].sd == pytest.approx(math.sqrt(moments[5] - moments[4] ** 2), rel=TOLERANCE)
+
+
+def test_correlated_errors_of_one_level_agree_with_adaptive_integration(tmp_path: Path) -> None:
+    dense = _dense(False, 0.6)
+    prior = _half_normal(0.25)
+
+    def integrand(b: float) -> Array:
+        log_p, mean, variance = dense.at(0.0, b**2)
+        return math.exp(log_p) * prior(b) * np.array([1, b, mean[0], variance[0] + mean[0] ** 2])
+
+    truth = np.asarray(quad_vec(integrand, 0, 2.2, points=CUTS[1:-1], epsrel=1e-12)[0])
+    encoded = problem(_nested(tmp_path, 0.6))
+    posterior = _solved(encoded)
+    assert posterior.quadrature.log_evidence == pytest.approx(math.log(truth[0]), abs=TOLERANCE)
+    found = posterior.parameters["mu"].summary(0.95, "eti")
+    assert found.mean == pytest.approx(truth[2] / truth[0], abs=TOLERANCE)
+    assert posterior.i2() is None
+    common = _solved(problem(_nested(tmp_path, 0.6), "common-effect"))
+    assert common.quadrature.log_evidence == pytest.approx(dense.at(0.0, 0.0)[0], abs=1e-10)
+
+
+def test_true_effects_under_correlated_errors_have_their_conditional_law(tmp_path: Path) -> None:
+    encoded = problem(_nested(tmp_path, 0.6), "three-level")
+    dense, count = _dense(False, 0.6), 40_000
+    given = Hyperparameters(
+        np.full((count, 1), 0.2), np.full(count, 0.1**2), np.full(count, 0.15**2), None
+    )
+    theta = draw_effects(encoded, given, np.random.default_rng(3))
+    prior = 0.1**2 * dense.together + 0.15**2 * np.eye(len(dense.y))
+    gain = prior @ np.linalg.inv(prior + dense.v)
+    mean = 0.2 + gain @ (dense.y - 0.2)
+    covariance = prior - gain @ prior
+    sd = np.sqrt(np.diag(covariance))
+    # 7 means, 28 entries of a covariance: 4.5 standard errors of independent draws.
+    assert np.abs((theta.mean(axis=0) - mean) / sd).max() < 4.5 / math.sqrt(count)
+    seen = np.cov(theta.T) / np.outer(sd, sd)
+    assert np.abs(seen - covariance / np.outer(sd, sd)).max() < 4.5 * math.sqrt(2 / count)
+    first = Hyperparameters(
+        given.coefficients[:1], given.tau2_study[:1], given.tau2_effect[:1], None
+    )
+    by_study = study_log_likelihood(encoded, first)
+    noise = dense.v + prior
+    whole = stats.multivariate_normal.logpdf(dense.y, np.full(len(dense.y), 0.2), noise)
+    assert by_study.sum() == pytest.approx(whole, abs=1e-10)
 
 
 def test_one_level_between_studies_agrees_with_adaptive_integration(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def _studies(analysis: Analysis, document: Document, here: Path) -> dict[str, St
             columns=spec.columns,
             where=spec.where,
             intervals="use" if use else "drop",
+            rho_within=spec.rho_within,
         )
         found = {"use" if use else "drop": first}
         if use and "drop" in spec.intervals:

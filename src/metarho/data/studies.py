@@ -59,6 +59,7 @@ class Studies:
     measure: Measure
     intervals: Intervals
     rows: tuple[Row, ...]
+    rho_within: float = 0.0
 
     @property
     def scale(self) -> str:
@@ -98,12 +99,14 @@ def load_studies(
     columns: Columns | Mapping[str, str] | None = None,
     where: str | None = None,
     intervals: Intervals = "use",
+    rho_within: float = 0.0,
 ) -> Studies:
     """Read and audit a table.
 
     ``source`` is the name of a shipped data set or a path (.csv, .tsv, .parquet, .xlsx).
     ``columns`` maps roles to the file's columns; a shipped set brings its own mapping. Unmapped
-    ``study``: every row is its own study; unmapped ``effect``: its own effect.
+    ``study``: every row is its own study; unmapped ``effect``: its own effect. ``rho_within``, from
+    0 to below 1, is the correlation of the sampling errors of effects from one sample.
 
     Raises InputError with file, row, value and what is allowed.
     """
@@ -111,6 +114,8 @@ def load_studies(
         raise InputError(f"no measure {measure!r}; {did_you_mean(str(measure), SCALE)}")
     if intervals not in ("use", "drop"):
         raise InputError(f"intervals is 'use' or 'drop', not {intervals!r}")
+    if not 0 <= rho_within < 1:
+        raise InputError(f"rho_within is a number from 0 to below 1, not {rho_within!r}")
     table, own = _table(source)
     roles = _roles(columns, own)
     _check_roles(roles, measure, table)
@@ -128,7 +133,7 @@ def load_studies(
     if not any(row.included for row in rows):
         why = "; ".join(sorted({row.reason for row in rows}))
         raise InputError(f"no row is left: {why}", place=table.source)
-    return Studies(table, measure, intervals, rows)
+    return Studies(table, measure, intervals, rows, rho_within)
 
 
 def _table(source: str | Path) -> tuple[Table, Columns | None]:

@@ -20,11 +20,20 @@ type Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Correlated:
+    """Rows of one study whose sampling errors correlate: which (m), and their covariance (m, m)."""
+
+    rows: NDArray[np.intp]
+    covariance: Array
+
+
+@dataclass(frozen=True)
 class Evidence:
     """The rows used, as arrays of length k on the model's scale, sorted by study and effect.
 
     ``y`` is NaN in interval rows, ``lower`` and ``upper`` are NaN in exact ones; ``v`` is the
     sampling variance (nominal, in interval rows). ``study`` numbers the studies 0, 1, ….
+    ``correlated`` lists the groups of rows whose sampling errors are not independent.
     """
 
     rows: tuple[Row, ...]
@@ -34,6 +43,7 @@ class Evidence:
     upper: Array
     study: NDArray[np.intp]
     study_names: tuple[str, ...]
+    correlated: tuple[Correlated, ...] = ()
 
     @property
     def k(self) -> int:
@@ -53,6 +63,8 @@ class Evidence:
     def only(self, rows: NDArray[np.bool_]) -> Evidence:
         """The evidence of some rows; studies are numbered anew."""
         found, study = np.unique(self.study[rows], return_inverse=True)
+        place = np.cumsum(rows) - 1
+        groups = [(group, rows[group.rows]) for group in self.correlated]
         return Evidence(
             tuple(row for row, kept in zip(self.rows, rows, strict=True) if kept),
             self.y[rows],
@@ -61,6 +73,11 @@ class Evidence:
             self.upper[rows],
             study,
             tuple(self.study_names[index] for index in found),
+            tuple(
+                Correlated(place[group.rows[kept]], group.covariance[np.ix_(kept, kept)])
+                for group, kept in groups
+                if kept.sum() > 1
+            ),
         )
 
 
@@ -128,6 +145,7 @@ def encode(
         _array([row.upper for row in rows]),
         np.array([number[row.study] for row in rows], dtype=np.intp),
         names,
+        _correlated(rows, studies.rho_within),
     )
     design = encode_studies(model.mods, model.reference, studies, all_rows or studies)
     priors = resolve_priors(model, design.coefficients, prior_set or {})
@@ -148,6 +166,11 @@ def misplaced(problem: Problem) -> str | None:
             return (
                 f"{name}: {applied.prior} is for correlations on Fisher's z (measure ZCOR); with "
                 f"{problem.measure} {why}: give the prior without 'on r'"
+            )
+        if applied.prior.is_reference and problem.evidence.correlated:
+            return (
+                f"{name}: {applied.prior} is defined for independent sampling errors, and those of "
+                "one sample correlate here (rho_within); use another prior"
             )
         if applied.prior.family == "UniformI2" and problem.evidence.k < 2:
             return f"{name}: UniformI2() needs at least 2 rows, and there is {problem.evidence.k}"
@@ -185,6 +208,23 @@ def improper(problem: Problem) -> str | None:
                 "give a proper prior"
             )
     return None
+
+
+def _correlated(rows: tuple[Row, ...], rho: float) -> tuple[Correlated, ...]:
+    """Rows of one sample of one study: their errors correlate at rho."""
+    if rho == 0:
+        return ()
+    samples: dict[tuple[str, str], list[int]] = {}
+    for index, row in enumerate(rows):
+        samples.setdefault((row.study, row.sample), []).append(index)
+    found = []
+    for members in samples.values():
+        if len(members) > 1:
+            sd = np.sqrt(_array([rows[index].vi for index in members]))
+            correlation = np.where(np.eye(len(members)) == 1, 1.0, rho)
+            covariance = correlation * np.outer(sd, sd)
+            found.append(Correlated(np.array(members, dtype=np.intp), covariance))
+    return tuple(found)
 
 
 def _array(values: list[float | None]) -> Array:

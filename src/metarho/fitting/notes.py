@@ -22,6 +22,11 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             f"{intervals} of {evidence.k} rows printed no r and count as intervals, assuming that "
             "the form of a report depends on r only through the interval it prints"
         )
+    if evidence.correlated:
+        tied = sum(len(group.rows) for group in evidence.correlated)
+        notes.append(
+            f"sampling errors of {tied} rows correlate within {len(evidence.correlated)} samples"
+        )
     far = design.far_from_zero()
     if far:
         notes.append(

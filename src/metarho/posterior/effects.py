@@ -16,7 +16,7 @@ from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
 from metarho.engines.exact.likelihood import log_interval
 from metarho.engines.nuts.layout import lay_out
-from metarho.engines.problem import Problem
+from metarho.engines.problem import Evidence, Problem
 
 type Array = NDArray[np.float64]
 
@@ -69,7 +69,52 @@ def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Genera
     centre = mean + u[:, evidence.study]
     shrink = tau2_effect / d
     noise = rng.standard_normal(mean.shape)
-    return np.asarray(centre + shrink * (y - centre) + np.sqrt(shrink * evidence.v) * noise)
+    theta = centre + shrink * (y - centre) + np.sqrt(shrink * evidence.v) * noise
+    for study in {int(evidence.study[group.rows[0]]) for group in evidence.correlated}:
+        inside = np.flatnonzero(evidence.study == study)
+        theta[:, inside] = _draw_correlated(problem, inside, mean[:, inside], given, rng)
+    return np.asarray(theta)
+
+
+def draw_errors(evidence: Evidence, count: int, rng: np.random.Generator) -> Array:
+    """Sampling errors of the rows, (count, k)."""
+    errors = np.sqrt(evidence.v) * rng.standard_normal((count, evidence.k))
+    for group in evidence.correlated:
+        root = np.linalg.cholesky(group.covariance)
+        errors[:, group.rows] = rng.standard_normal((count, len(group.rows))) @ root.T
+    return errors
+
+
+def _draw_correlated(
+    problem: Problem,
+    rows: NDArray[np.intp],
+    mean: Array,
+    given: Hyperparameters,
+    rng: np.random.Generator,
+) -> Array:
+    """Theta of one study's rows, (N, rows), where sampling errors correlate.
+
+    A draw of theta and y from the model is moved by the regression of theta on y to the y seen:
+    theta + T(T + C)⁻¹(y_seen − y), with T the covariance of theta and C that of the errors.
+    """
+    evidence = problem.evidence.only(np.isin(np.arange(problem.evidence.k), rows))
+    count, k = mean.shape
+    study, effect = given.tau2_study[:, None], given.tau2_effect[:, None]
+    theta = mean + np.sqrt(study) * rng.standard_normal((count, 1))
+    theta = theta + np.sqrt(effect) * rng.standard_normal((count, k))
+    errors = draw_errors(evidence, count, rng)
+    t = study[:, :, None] + effect[:, :, None] * np.eye(k)
+    total = t + covariance_of_errors(evidence)
+    gap = evidence.y - theta - errors
+    return np.asarray(theta + (t @ np.linalg.solve(total, gap[:, :, None]))[:, :, 0])
+
+
+def covariance_of_errors(evidence: Evidence) -> Array:
+    """The sampling covariance of all rows (k, k): for few rows."""
+    covariance = np.diag(evidence.v)
+    for group in evidence.correlated:
+        covariance[np.ix_(group.rows, group.rows)] = group.covariance
+    return covariance
 
 
 def draw_deviations(
@@ -169,7 +214,16 @@ def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
     sd = np.sqrt(evidence.v + given.tau2_effect[:, None])
     for study in range(len(evidence.study_names)):
         rows = np.flatnonzero(evidence.study == study)
-        if not np.any(given.tau2_study > 0):
+        correlated = any(evidence.study[group.rows[0]] == study for group in evidence.correlated)
+        if correlated:
+            inside = evidence.only(evidence.study == study)
+            t = given.tau2_effect[:, None, None] * np.eye(len(rows))
+            total = t + given.tau2_study[:, None, None] + covariance_of_errors(inside)
+            gap = evidence.y[rows] - mean[:, rows]
+            square = (gap * np.linalg.solve(total, gap[:, :, None])[:, :, 0]).sum(axis=1)
+            log_det = np.linalg.slogdet(total)[1]
+            result[:, study] = -0.5 * (square + log_det + len(rows) * _LOG_2PI)
+        elif not np.any(given.tau2_study > 0):
             result[:, study] = _rows(problem, rows, mean[:, rows], sd[:, rows]).sum(axis=1)
         elif len(rows) == 1:
             total = np.sqrt(sd[:, rows] ** 2 + given.tau2_study[:, None])

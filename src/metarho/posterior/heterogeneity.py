@@ -13,9 +13,11 @@ type Array = NDArray[np.float64]
 def typical_variance(problem: Problem) -> float | None:
     """s² = (k − p) / tr(P) with P = W − WX(XᵀWX)⁻¹XᵀW and W = diag(1/v).
 
-    Interval rows count with their nominal v. None for k <= p. Slopes that no row informs do not
-    count (metafor drops them as redundant).
+    Interval rows count with their nominal v. None for k <= p, and where sampling errors correlate.
+    Slopes that no row informs do not count (metafor drops them as redundant).
     """
+    if problem.evidence.correlated:
+        return None
     informed = np.any(problem.design.matrix != 0, axis=0)
     x = problem.design.matrix[:, informed]
     w = 1 / problem.evidence.v

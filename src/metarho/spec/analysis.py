@@ -50,6 +50,8 @@ class StudiesSpec(Frozen):
     columns: Columns | None = None
     where: str | None = None
     intervals: tuple[Intervals, ...] = ("use",)
+    # 0: nothing is known of how estimates from the same people correlate. Said in every report.
+    rho_within: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @field_validator("intervals", mode="before")
     @classmethod

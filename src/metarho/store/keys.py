@@ -42,6 +42,10 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         },
         "priors": {name: str(applied.prior) for name, applied in problem.priors.items()},
         "measure": problem.measure,
+        "correlated": [
+            [group.rows.tolist(), group.covariance.tolist()]
+            for group in problem.evidence.correlated
+        ],
         "intervals": problem.intervals,
         "rows": [
             [row.study, row.sample, row.effect, row.ni, row.yi, row.vi, row.lower, row.upper]

@@ -47,6 +47,12 @@ def covers(problem: Problem) -> str | None:
     for used, part in uses:
         if used:
             return f"the exact engine does not integrate {part} yet; engine: nuts"
+    interval = problem.evidence.is_interval
+    if any(interval[group.rows].any() for group in problem.evidence.correlated):
+        return (
+            "the exact engine has no interval rows in samples of several rows whose errors "
+            "correlate (rho_within); drop the intervals, or leave rho_within at 0"
+        )
     slopes = len(problem.coefficients) > 1
     if slopes and problem.evidence.is_interval.any():
         return "the exact engine has no interval rows with moderators; engine: nuts"

@@ -75,11 +75,13 @@ def gaussian_sums(evidence: Evidence, matrix: Array, tau2_study: Array, tau2_eff
     rows = ~evidence.is_interval
     x, v = matrix[rows], evidence.v[rows]
     origin = _estimate(x, evidence.y[rows], v)
-    columns = np.column_stack([x, evidence.y[rows] - x @ origin])
+    columns = np.column_stack([np.ones(len(v)), x, evidence.y[rows] - x @ origin])
+    columns, v = _turned(evidence, columns, v)
+    one, columns = columns[:, 0], columns[:, 1:]
     if not np.any(tau2_study > 0):
         found = _independent(columns, v, tau2_effect)
     else:
-        found = _nested(columns, v, evidence.study[rows], tau2_study, tau2_effect)
+        found = _nested(columns, one, v, evidence.study[rows], tau2_study, tau2_effect)
     constant, products = found
     return Sums(
         origin,
@@ -94,6 +96,21 @@ def _estimate(x: Array, y: Array, v: Array) -> Array:
     """The least-squares estimate at weights 1/v (the shortest one, where rows do not suffice)."""
     root = 1 / np.sqrt(v)
     return np.asarray(np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0])
+
+
+def _turned(evidence: Evidence, columns: Array, v: Array) -> tuple[Array, Array]:
+    """Rows with correlated errors turned into their covariance's own directions.
+
+    There errors are independent with the eigenvalues for variances, and adding tau2_effect keeps
+    them so; a column of ones, what a study's deviation adds to, turns with the others.
+    """
+    place = np.cumsum(~evidence.is_interval) - 1
+    columns, v = columns.copy(), v.copy()
+    for group in evidence.correlated:
+        inside = place[group.rows]
+        v[inside], directions = np.linalg.eigh(group.covariance)
+        columns[inside] = directions.T @ columns[inside]
+    return columns, v
 
 
 def _independent(columns: Array, v: Array, tau2_effect: Array) -> tuple[Array, Array]:
@@ -111,9 +128,14 @@ def _independent(columns: Array, v: Array, tau2_effect: Array) -> tuple[Array, A
 
 
 def _nested(
-    columns: Array, v: Array, study: NDArray[np.intp], tau2_study: Array, tau2_effect: Array
+    columns: Array,
+    one: Array,
+    v: Array,
+    study: NDArray[np.intp],
+    tau2_study: Array,
+    tau2_effect: Array,
 ) -> tuple[Array, Array]:
-    """The same with a deviation of each study. Rows are sorted by study."""
+    """The same with a deviation of each study, which ``one`` carries. Rows are sorted by study."""
     nodes, (k, c) = len(tau2_effect), columns.shape
     constant, products = np.empty(nodes), np.empty((nodes, c, c))
     if k == 0:
@@ -124,9 +146,10 @@ def _nested(
     for start in range(0, nodes, step):
         block = slice(start, start + step)
         w = 1 / (v + tau2_effect[block, None])
-        total = np.add.reduceat(w, first, axis=1)
-        mean = np.add.reduceat(w[:, :, None] * columns, first, axis=1) / total[:, :, None]
-        within = columns - mean[:, place]
+        total = np.add.reduceat(w * one**2, first, axis=1)
+        weighted = (w * one)[:, :, None] * columns
+        mean = np.add.reduceat(weighted, first, axis=1) / total[:, :, None]
+        within = columns - one[:, None] * mean[:, place]
         between = 1 / (tau2_study[block, None] + 1 / total)
         products[block] = (w[:, :, None] * within).transpose(0, 2, 1) @ within
         products[block] += (between[:, :, None] * mean).transpose(0, 2, 1) @ mean

@@ -51,6 +51,7 @@ def covers(problem: Problem) -> str | None:
             f"random: {model.random} (none, effect, study and study/effect work)",
         ),
     ]
+    uses.append((bool(problem.evidence.correlated), "rho_within (correlated sampling errors)"))
     for used, part in uses:
         if used:
             return f"the nuts engine does not sample {part} yet"
