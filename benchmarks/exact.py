@@ -14,7 +14,6 @@ Times are medians of several runs in one process.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -139,4 +138,4 @@ def _line(what: str, value: float, unit: float, megabytes: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

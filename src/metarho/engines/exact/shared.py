@@ -37,16 +37,10 @@ TOLERANCE = 1e-10
 LEFT_OVER = 1e-17
 # Panels with less than this are not kept.
 LEAST_MASS = 1e-25
+# With more rows the likelihood of tau is narrower than a panel.
+MOST_ROWS = 3000
 # Problems at once: a few megabytes of nodes.
 BLOCK = 256
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One rule on the shared panels: the axis, and the sums over the rows at its nodes."""
-
-    axis: Axis
-    sums: likelihood.Sums
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class _Solved:
 
 def is_shareable(problem: Problem) -> bool:
     """Whether tau is the only hard parameter, and begins at 0 like a polynomial."""
-    if not is_conjugate(problem) or len(problem.spreads) != 1:
+    if len(problem.spreads) != 1 or problem.evidence.k > MOST_ROWS or not is_conjugate(problem):
         return False
     prior = problem.prior(problem.spreads[0])
     closed = problem.prior("mu").family != "NormalMixture"
@@ -80,28 +74,28 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
     """The quadratures of problems that share evidence; None where the panels do not do."""
     if not problems:
         return
-    sides = [_side(problems[0], order) for order in (FINE.check, FINE.order)]
-    priors: dict[Prior, list[Array]] = {}
-    givens: dict[tuple[Prior, ...], list[likelihood.Conditional]] = {}
+    check_axis, axis = (_axis(problems[0], order) for order in (FINE.check, FINE.order))
+    nodes = np.concatenate([check_axis.nodes, axis.nodes])
     spread, names = problems[0].spreads[0], problems[0].coefficients
-    v = problems[0].evidence.v
-    axis = sides[-1].axis
+    evidence = problems[0].evidence
+    sums = likelihood.gaussian_sums(
+        evidence, problems[0].design.matrix, *variances_at(problems[0], {spread: nodes})
+    )
+    priors: dict[Prior, Array] = {}
+    givens: dict[tuple[Prior, ...], likelihood.Conditional] = {}
+    cut = len(check_axis.nodes)
     for start in range(0, len(problems), BLOCK):
         block = problems[start : start + BLOCK]
         tau = [problem.prior(spread) for problem in block]
         own = [tuple(problem.prior(name) for name in names) for problem in block]
         for prior in {*tau} - priors.keys():
-            priors[prior] = [log_density(prior, side.axis.nodes, v) for side in sides]
+            priors[prior] = log_density(prior, nodes, evidence.v)
         for coefficients in {*own} - givens.keys():
-            givens[coefficients] = [likelihood.condition(side.sums, coefficients) for side in sides]
-        check, fine = (
-            _solve_block(
-                side.axis,
-                [priors[p][i] for p in tau],
-                [givens[coefficients][i] for coefficients in own],
-            )
-            for i, side in enumerate(sides)
-        )
+            givens[coefficients] = likelihood.condition(sums, coefficients)
+        log_priors = [priors[prior] for prior in tau]
+        given = [givens[coefficients] for coefficients in own]
+        check = _solve_block(check_axis, log_priors, given, slice(0, cut))
+        fine = _solve_block(axis, log_priors, given, slice(cut, None))
         error = _error(check, fine)
         moments = np.array([needed(moments_of_spread(problem, spread)) for problem in block])
         # By panel, with the weight of the moments that exist.
@@ -112,14 +106,13 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
             last = int(np.flatnonzero(held[index] > LEAST_MASS)[-1]) + 1
             kept = slice(0, last * axis.order)
             mass = fine.mass[index, kept]
-            given = givens[own[index]][-1]
             proper = all(applied.prior.proper for applied in problem.priors.values())
             yield (
                 Quadrature(
                     {spread: replace(axis, breaks=axis.breaks[: last + 1])},
                     mass / mass.sum(),
-                    given.mean[kept],
-                    given.covariance[kept],
+                    given[index].mean[cut:][kept],
+                    given[index].covariance[cut:][kept],
                     float(fine.log_total[index]) if proper else None,
                     float(error[index]),
                 )
@@ -128,17 +121,19 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
             )
 
 
-def _side(problem: Problem, order: int) -> _Side:
-    axis = Axis("sinh", 0.0, typical_error(problem.evidence), BREAKS, order)
-    variances = variances_at(problem, {problem.spreads[0]: axis.nodes})
-    sums = likelihood.gaussian_sums(problem.evidence, problem.design.matrix, *variances)
-    return _Side(axis, sums)
+def _axis(problem: Problem, order: int) -> Axis:
+    return Axis("sinh", 0.0, typical_error(problem.evidence), BREAKS, order)
 
 
 def _solve_block(
-    axis: Axis, log_priors: Sequence[Array], given: Sequence[likelihood.Conditional]
+    axis: Axis,
+    log_priors: Sequence[Array],
+    given: Sequence[likelihood.Conditional],
+    nodes: slice,
 ) -> _Solved:
-    log_mass = np.stack(log_priors) + np.stack([g.log_marginal for g in given])
+    """The problems at the nodes of one axis, a slice of those at which the rest is given."""
+    log_mass = np.stack([log_prior[nodes] for log_prior in log_priors])
+    log_mass += np.stack([g.log_marginal[nodes] for g in given])
     peak = log_mass.max(axis=1, keepdims=True)
     mass = np.exp(log_mass - peak) * axis.weights
     total = mass.sum(axis=1, keepdims=True)
@@ -148,8 +143,8 @@ def _solve_block(
     means = [mean]
     sds = [np.sqrt((mass * (axis.nodes - mean[:, None]) ** 2).sum(axis=1))]
     for j in range(given[0].mean.shape[1]):
-        at = np.stack([g.mean[:, j] for g in given])
-        spread = np.stack([g.covariance[:, j, j] for g in given])
+        at = np.stack([g.mean[nodes, j] for g in given])
+        spread = np.stack([g.covariance[nodes, j, j] for g in given])
         mean = (mass * at).sum(axis=1)
         means.append(mean)
         sds.append(np.sqrt((mass * (spread + (at - mean[:, None]) ** 2)).sum(axis=1)))
