@@ -143,6 +143,57 @@ def reference(name: str) -> dict[str, Any]:
     return loaded
 
 
+# The codes of the pinned references.
+TAU_CODES = {
+    "hn0.5": "HalfNormal(sigma={0:.10g})",
+    "hc0.3": "HalfCauchy(beta={0:.10g})",
+    "hc0.5": "HalfCauchy(beta={0:.10g})",
+    "hn1": "HalfNormal(sigma={0:.10g})",
+    "exp2": "Exponential(lam={0:.10g})",
+    "ht4_0.5": "HalfStudentT(nu=4, sigma={0:.10g})",
+    "invgamma1_0.15": "InverseGamma(alpha=1, beta={0:.10g})",
+    "uniform": "Flat()",
+    "lomax": "Lomax(alpha=6, scale={0:.10g})",
+    "sqrt": "SquareRoot()",
+    "Jeffreys": "Jeffreys()",
+    "shrinkage": "UniformShrinkage()",
+    "I2": "UniformI2()",
+    "DuMouchel": "DuMouchel()",
+    "conventional": "Conventional()",
+}
+TAU_SCALES = {
+    "hn0.5": 0.5,
+    "hc0.3": 0.3,
+    "hc0.5": 0.5,
+    "hn1": 1.0,
+    "ht4_0.5": 0.5,
+    "invgamma1_0.15": 0.15,
+    "lomax": 0.5,
+}
+
+
+def _tau_prior(code: str, unit: float) -> str:
+    name = code.removeprefix("tau:")
+    scale = 2 / unit if name == "exp2" else TAU_SCALES.get(name, 1.0) * unit
+    return TAU_CODES[name].format(scale)
+
+
+def eight_schools() -> Studies:
+    """Effects and standard errors of eight schools."""
+    columns = {"yi": "effect", "sei": "stderr"}
+    return load_studies(REFERENCES / "eightschools.csv", measure="GEN", columns=columns)
+
+
+def reference_problem(name: str, setting: str) -> Problem:
+    """The problem of a pinned setting, ``tau:<code>|mu:<code>``, on its data set."""
+    unit = 50.0 if name == "eightschools" else 1.0
+    tau, mu = setting.split("|")
+    sigma = {"mu:n0_1": 1.0, "mu:n0_0.5": 0.5}.get(mu, 0.0) * unit
+    mu_prior = "Flat()" if mu == "mu:flat" else f"Normal(mu=0, sigma={sigma})"
+    studies = eight_schools() if name == "eightschools" else molloy()
+    return problem(studies, mu=mu_prior, tau=_tau_prior(tau, unit))
+
+
 @dataclass(frozen=True)
 class Case:
     """A named problem on the shipped evidence."""

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases import REFERENCES, molloy, problem, reference
-from metarho.data.studies import Studies, load_studies
+from cases import reference, reference_problem
 from metarho.engines import exact
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
@@ -20,58 +19,12 @@ from metarho.posterior.marginals import Kind, Summary
 # The oracle's own accuracy (its README); quantiles in posterior sds.
 EVIDENCE, MOMENTS, QUANTILES = 1e-9, 1e-8, 1e-7
 
-TAU = {
-    "hn0.5": "HalfNormal(sigma={0:.10g})",
-    "hc0.3": "HalfCauchy(beta={0:.10g})",
-    "hc0.5": "HalfCauchy(beta={0:.10g})",
-    "hn1": "HalfNormal(sigma={0:.10g})",
-    "exp2": "Exponential(lam={0:.10g})",
-    "ht4_0.5": "HalfStudentT(nu=4, sigma={0:.10g})",
-    "invgamma1_0.15": "InverseGamma(alpha=1, beta={0:.10g})",
-    "uniform": "Flat()",
-    "lomax": "Lomax(alpha=6, scale={0:.10g})",
-    "sqrt": "SquareRoot()",
-    "Jeffreys": "Jeffreys()",
-    "shrinkage": "UniformShrinkage()",
-    "I2": "UniformI2()",
-    "DuMouchel": "DuMouchel()",
-    "conventional": "Conventional()",
-}
-SCALES = {
-    "hn0.5": 0.5,
-    "hc0.3": 0.3,
-    "hc0.5": 0.5,
-    "hn1": 1.0,
-    "ht4_0.5": 0.5,
-    "invgamma1_0.15": 0.15,
-    "lomax": 0.5,
-}
 SETS = ("molloy2014_ZCOR", "eightschools")
 SETTINGS = [(name, setting) for name in SETS for setting in reference(f"oracle_{name}")["settings"]]
 
 
-def _prior(code: str, unit: float) -> str:
-    name = code.removeprefix("tau:")
-    scale = 2 / unit if name == "exp2" else SCALES.get(name, 1.0) * unit
-    return TAU[name].format(scale)
-
-
-def _studies(name: str) -> Studies:
-    if name == "eightschools":
-        return load_studies(
-            REFERENCES / "eightschools.csv",
-            measure="GEN",
-            columns={"yi": "effect", "sei": "stderr"},
-        )
-    return molloy()
-
-
 def _solved(name: str, setting: str) -> tuple[Problem, Quadrature]:
-    unit = 50.0 if name == "eightschools" else 1.0
-    tau, mu = setting.split("|")
-    sigma = {"mu:n0_1": 1.0, "mu:n0_0.5": 0.5}.get(mu, 0.0) * unit
-    mu_prior = "Flat()" if mu == "mu:flat" else f"Normal(mu=0, sigma={sigma})"
-    encoded = problem(_studies(name), mu=mu_prior, tau=_prior(tau, unit))
+    encoded = reference_problem(name, setting)
     return encoded, exact.integrate(encoded)
 
 
