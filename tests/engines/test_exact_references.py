@@ -1,6 +1,6 @@
 """The exact engine against bayesmeta 3.4's published answers, within bayesmeta's own error.
 
-What agrees: everything about tau and log marginal likelihoods. What does not: mu and theta_new, which
+What agrees: everything about tau and the log evidence. What does not: mu and theta_new, which
 bayesmeta takes from a grid of normal components; they differ in the 4th digit. SciPy decides.
 """
 
