@@ -97,7 +97,7 @@ class Fit:
 
     @cached_property
     def derived(self) -> Mapping[str, Summary]:
-        """rho_median and rho_mean on r, I² in percent, at the headline row."""
+        """rho_median and rho_mean on r at the headline row, I² in percent, H²."""
         return self.posterior.derived(self.interval.prob, self._kind)
 
     @cached_property
