@@ -58,4 +58,4 @@ def h2(tau2: Array, s2: float) -> Array:
 
 def h2_inverse(ratio: Array, s2: float) -> Array:
     """The tau at which H² has a value."""
-    return np.sqrt(s2 * np.maximum(np.asarray(ratio, dtype=float) - 1, 0.0))
+    return np.asarray(np.sqrt(s2 * np.maximum(np.asarray(ratio, dtype=float) - 1, 0.0)))
