@@ -44,7 +44,7 @@ def test_json_is_one_object_with_the_promised_keys(
     }  # fmt: skip
     assert found["interval"] == {"prob": 0.95, "kind": "eti"}
     assert set(found["parameters"]) == {"mu", "tau"}
-    assert set(found["derived"]) == {"rho_median", "rho_mean", "I2"}
+    assert set(found["derived"]) == {"rho_median", "rho_mean", "I2", "H2"}
     assert set(found["new_study"]) == {"theta", "rho"}
     assert set(found["parameters"]["mu"]) == {"mean", "sd", "median", "lower", "upper"}
     assert found["agreement"] is None and found["diagnostics"] is None

@@ -12,6 +12,7 @@ import numpy as np
 from metarho.batch.plan import Plan
 from metarho.data.studies import Studies
 from metarho.posterior.fit import Fit
+from metarho.posterior.heterogeneity import scale_of_derived
 from metarho.posterior.marginals import Summary
 from metarho.predict.new_studies import Prediction
 
@@ -58,7 +59,7 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
         for name, summary in fit.parameters.items():
             add(name, "share" if name == "share" else scale, summary)
         for name, summary in fit.derived.items():
-            add(name, "percent" if name.startswith("I2") else "r", summary)
+            add(name, scale_of_derived(name), summary)
         add("theta_new", scale, fit.new_study["theta"])
         add("rho_new", "r", fit.new_study["rho"])
         for threshold, probability in threshold_probabilities(plan, fit):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -156,6 +156,21 @@ def encode(
     if reason:
         raise InputError(reason)
     return problem
+
+
+def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
+    """The problem on the rows that are not named; what encoding learned (levels, knots) stays."""
+    kept = ~rows
+    design = problem.design
+    cells = {
+        name: tuple(cell for cell, stays in zip(column, kept, strict=True) if stays)
+        for name, column in design.cells.items()
+    }
+    return replace(
+        problem,
+        evidence=problem.evidence.only(kept),
+        design=replace(design, cells=cells, matrix=design.matrix[kept]),
+    )
 
 
 def misplaced(problem: Problem) -> str | None:

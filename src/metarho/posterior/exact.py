@@ -20,7 +20,7 @@ from metarho.engines.exact.panels import FINE, Axis, legendre
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.posterior.average import average_correlation, average_correlation_slope
-from metarho.posterior.heterogeneity import i2, i2_inverse, typical_variance
+from metarho.posterior.heterogeneity import h2, h2_inverse, i2, i2_inverse, typical_variance
 from metarho.posterior.levels import (
     Surface,
     level_i2,
@@ -226,6 +226,22 @@ class Exact:
             lambda tau: 200 * tau * s2 / (tau**2 + s2) ** 2,
         )
 
+    def h2(self) -> Marginal | None:
+        """H², the variance between estimates over that of sampling alone; None where I² is."""
+        s2 = typical_variance(self.problem)
+        if s2 is None:
+            return None
+        total = self.tau
+        if isinstance(total, Point):
+            return Point(float(h2(np.array(total.value**2), s2)))
+        return Transformed(
+            total,
+            lambda tau: h2(tau**2, s2),
+            lambda ratio: h2_inverse(ratio, s2),
+            lambda tau: 2 * tau / s2,
+            moments_of_heterogeneity(self.problem) / 2,
+        )
+
     def i2_by_level(self) -> dict[str, Marginal]:
         """I² of each level in percent, where there are two: 100·tau_level²/(Στ² + s²)."""
         s2 = typical_variance(self.problem)
@@ -251,9 +267,8 @@ class Exact:
         return Correlation(base) if isinstance(base, Mixture) else as_correlation(base)
 
     def derived(self, prob: float, kind: Kind) -> dict[str, Summary]:
-        """rho_median, rho_mean and I² at the headline row."""
+        """rho_median and rho_mean at the headline row, I² and H²."""
         scale = self.problem.scale
-        i2_marginal = self.i2()
         found = {"rho_median": NOTHING, "rho_mean": NOTHING}
         if scale != "yi":
             median = self.rho(self.mean_of(self.head)).summary(prob, kind)
@@ -261,7 +276,8 @@ class Exact:
             found["rho_mean"] = (
                 self.average_correlation_summary(self.head, prob, kind) if scale == "z" else median
             )
-        found["I2"] = i2_marginal.summary(prob, kind) if i2_marginal else NOTHING
+        for name, found_marginal in (("I2", self.i2()), ("H2", self.h2())):
+            found[name] = found_marginal.summary(prob, kind) if found_marginal else NOTHING
         for level, marginal in self.i2_by_level().items():
             found[f"I2_{level}"] = marginal.summary(prob, kind)
         return found

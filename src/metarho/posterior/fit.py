@@ -15,6 +15,7 @@ from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import log_jacobian
 from metarho.posterior.exact import Exact
+from metarho.posterior.leave_out import LeaveOut, leave_out
 from metarho.posterior.marginals import NOTHING, Kind, Marginal, Summary
 from metarho.spec.analysis import Interval, Sampler
 
@@ -97,7 +98,7 @@ class Fit:
 
     @cached_property
     def derived(self) -> Mapping[str, Summary]:
-        """rho_median and rho_mean on r, I² in percent, at the headline row."""
+        """rho_median and rho_mean on r at the headline row, I² in percent, H²."""
         return self.posterior.derived(self.interval.prob, self._kind)
 
     @cached_property
@@ -126,6 +127,13 @@ class Fit:
         from metarho.posterior.sampled import diagnostics
 
         return diagnostics(self.problem, self.result)
+
+    @cached_property
+    def leave_out(self) -> LeaveOut | None:
+        """How each study and effect is predicted by the others; None where sampled."""
+        if not isinstance(self.result, Quadrature):
+            return None
+        return leave_out(self.problem, self.result)
 
     @cached_property
     def tree(self) -> xr.DataTree:

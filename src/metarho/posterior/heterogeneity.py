@@ -1,4 +1,4 @@
-"""I²: heterogeneity as a share of the variance between estimates (Higgins & Thompson 2002)."""
+"""I² and H²: heterogeneity against sampling variance (Higgins & Thompson 2002)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from metarho.engines.problem import Problem
 
 type Array = NDArray[np.float64]
+
+
+def scale_of_derived(name: str) -> str:
+    """The scale of a derived quantity, as tables print it."""
+    return {"I": "percent", "H": "ratio"}.get(name[0], "r")
 
 
 def typical_variance(problem: Problem) -> float | None:
@@ -46,3 +51,13 @@ def i2_inverse(percent: Array, s2: float) -> Array:
     share = np.clip(np.asarray(percent, dtype=float) / 100, 0.0, 1.0)
     with np.errstate(divide="ignore"):
         return np.sqrt(s2 * share / (1 - share))
+
+
+def h2(tau2: Array, s2: float) -> Array:
+    """H² = (Στ² + s²)/s² = 1/(1 − I²) at a total heterogeneity variance."""
+    return np.asarray(1 + tau2 / s2)
+
+
+def h2_inverse(ratio: Array, s2: float) -> Array:
+    """The tau at which H² has a value."""
+    return np.asarray(np.sqrt(s2 * np.maximum(np.asarray(ratio, dtype=float) - 1, 0.0)))

@@ -180,13 +180,14 @@ class Base(Protocol):
 class Transformed:
     """A curve seen on another scale: an increasing ``forward`` with ``inverse`` and ``slope``.
 
-    Quantiles are transformed, means and sds integrated.
+    Quantiles are transformed, means and sds integrated. ``moments`` below this order exist.
     """
 
     base: Base
     forward: Callable[[Array], Array]
     inverse: Callable[[Array], Array]
     slope: Callable[[Array], Array]
+    moments: float = math.inf
 
     def expect(self, function: Callable[[Array], Array]) -> float:
         """The posterior mean of a function on the new scale."""
@@ -198,8 +199,10 @@ class Transformed:
 
     def summary(self, prob: float, kind: Kind) -> Summary:
         """Mean, sd, median and interval on the new scale."""
-        mean = self.base.expect(self.forward)
-        sd = math.sqrt(max(0.0, self.base.expect(lambda x: (self.forward(x) - mean) ** 2)))
+        mean = self.base.expect(self.forward) if self.moments > 1 else None
+        sd = None
+        if mean is not None and self.moments > 2:
+            sd = math.sqrt(max(0.0, self.base.expect(lambda x: (self.forward(x) - mean) ** 2)))
         median, lower, upper = median_and_interval(
             lambda p: self.forward(self.base.quantile(p)), prob, kind
         )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
+from metarho.engines.exact.moments import moments_of_heterogeneity
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.posterior.average import average_correlation
-from metarho.posterior.heterogeneity import i2, typical_variance
+from metarho.posterior.heterogeneity import h2, i2, typical_variance
 from metarho.posterior.marginals import NOTHING, Kind, Marginal, Point, Summary
 
 type Array = NDArray[np.float64]
@@ -142,9 +143,9 @@ class Sampled:
         return base
 
     def derived(self, prob: float, kind: Kind) -> dict[str, Summary]:
-        """rho_median, rho_mean, I² (and by level, where there are several)."""
+        """rho_median, rho_mean, I² (and by level, where there are several), H²."""
         scale = self.problem.scale
-        found = {"rho_median": NOTHING, "rho_mean": NOTHING, "I2": NOTHING}
+        found = {"rho_median": NOTHING, "rho_mean": NOTHING, "I2": NOTHING, "H2": NOTHING}
         if scale != "yi":
             median = self.rho(self.mean_of(self.head)).summary(prob, kind)
             found["rho_median"] = median
@@ -154,11 +155,19 @@ class Sampled:
         s2 = typical_variance(self.problem)
         if s2 is not None:
             found["I2"] = Sample(i2(self.total_variance, s2)).summary(prob, kind)
+            found["H2"] = self._h2(s2, prob, kind)
             if len(self.level_variances) > 1:
                 for level, variance in self.level_variances.items():
                     share = 100 * variance / (self.total_variance + s2)
                     found[f"I2_{level}"] = Sample(share).summary(prob, kind)
         return found
+
+    def _h2(self, s2: float, prob: float, kind: Kind) -> Summary:
+        """H², without a mean or sd that the posterior lacks, whatever its draws average to."""
+        found = Sample(h2(self.total_variance, s2)).summary(prob, kind)
+        moments = moments_of_heterogeneity(self.problem) / 2
+        mean = found.mean if moments > 1 else None
+        return replace(found, mean=mean, sd=found.sd if moments > 2 else None)
 
 
 def diagnostics(problem: Problem, draws: Draws) -> dict[str, object]:

@@ -124,7 +124,11 @@ def quadrature_dataset(result: Quadrature) -> xr.Dataset:
             (*dims, "coefficient", "coefficient_2"),
             result.covariance.reshape(*shape, p, p),
         )
-    attrs: dict[str, object] = {"quad_err": result.quad_err, "axes": json.dumps(list(result.axes))}
+    attrs: dict[str, object] = {
+        "quad_err": result.quad_err,
+        "axes": json.dumps(list(result.axes)),
+        "log_integral": result.log_integral,
+    }
     if result.log_evidence is not None:
         attrs["log_evidence"] = result.log_evidence
     return xr.Dataset(data, attrs=attrs)
@@ -146,7 +150,8 @@ def quadrature_from(dataset: xr.Dataset) -> Quadrature:
         mass,
         None if mean is None else mean.reshape(-1, mean.shape[-1]),
         None if covariance is None else covariance.reshape(-1, *covariance.shape[-2:]),
-        float(dataset.attrs["log_evidence"]) if "log_evidence" in dataset.attrs else None,
+        float(dataset.attrs["log_integral"]),
+        "log_evidence" in dataset.attrs,
         float(dataset.attrs["quad_err"]),
     )
 

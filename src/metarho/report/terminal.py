@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metarho.posterior.fit import Fit
+from metarho.posterior.heterogeneity import scale_of_derived
 from metarho.posterior.marginals import Summary
 
 if TYPE_CHECKING:
@@ -56,10 +57,7 @@ def block(fit: Fit) -> None:
     for name in ("mean", "sd", "median", percent, "scale"):
         table.add_column(name, justify="right")
     rows = [(name, summary, fit.problem.scale) for name, summary in fit.parameters.items()]
-    rows += [
-        (name, summary, "percent" if name.startswith("I2") else "r")
-        for name, summary in fit.derived.items()
-    ]
+    rows += [(name, summary, scale_of_derived(name)) for name, summary in fit.derived.items()]
     rows += [
         ("theta_new", fit.new_study["theta"], fit.problem.scale),
         ("rho_new", fit.new_study["rho"], "r"),

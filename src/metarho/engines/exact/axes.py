@@ -83,7 +83,8 @@ def hard_parameters(problem: Problem) -> list[Hard]:
             marks = landmarks(prior, v)
             scale = min([se, *(mark for mark in marks if mark > 0)])
             data = support[0], min(support[1], 10 * extent)
-            moments = needed(moments_of_spread(problem, name))
+            # H² has tau² in it: its sd takes the fourth moment.
+            moments = needed(moments_of_spread(problem, name), most=4)
             axis, reach = _axis(prior, marks, support, support[0], scale, data, moments)
         found.append(Hard(name, prior, axis, reach))
     prior = problem.prior("mu")

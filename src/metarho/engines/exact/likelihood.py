@@ -65,8 +65,17 @@ class Conditional:
     covariance: Array
 
 
-def gaussian_sums(evidence: Evidence, matrix: Array, tau2_study: Array, tau2_effect: Array) -> Sums:
+def gaussian_sums(
+    evidence: Evidence,
+    matrix: Array,
+    tau2_study: Array,
+    tau2_effect: Array,
+    origin: Array | None = None,
+) -> Sums:
     """Sums over the exact rows at N pairs of variances, intervals left out.
+
+    Sums with one ``origin`` (the rows' own estimate unless given) over rows of different studies
+    add up.
 
     Within study j, with weights w = 1/(v + tau2_effect), S = Σ w and weighted means x̄, ȳ, rows
     have covariance W⁻¹ + tau2_study·11ᵀ, so that
@@ -76,7 +85,8 @@ def gaussian_sums(evidence: Evidence, matrix: Array, tau2_study: Array, tau2_eff
     """
     rows = ~evidence.is_interval
     x, v = matrix[rows], evidence.v[rows]
-    origin = _estimate(x, evidence.y[rows], v)
+    if origin is None:
+        origin = estimate(x, evidence.y[rows], v)
     columns = np.column_stack([np.ones(len(v)), x, evidence.y[rows] - x @ origin])
     columns, v = _turned(evidence, columns, v)
     one, columns = columns[:, 0], columns[:, 1:]
@@ -94,7 +104,38 @@ def gaussian_sums(evidence: Evidence, matrix: Array, tau2_study: Array, tau2_eff
     )
 
 
-def _estimate(x: Array, y: Array, v: Array) -> Array:
+def sums_by_part(
+    evidence: Evidence, matrix: Array, tau2_study: Array, tau2_effect: Array, origin: Array
+) -> Sums:
+    """The sums of each part of exact rows that is independent of the others, stacked in front.
+
+    Parts are studies where studies deviate, else rows: ``constant`` (parts, N), and so on.
+    """
+    if np.any(tau2_study > 0):
+        parts = [
+            gaussian_sums(evidence.only(rows), matrix[rows], tau2_study, tau2_effect, origin)
+            for rows in (evidence.study == study for study in range(len(evidence.study_names)))
+        ]
+        return Sums(
+            origin,
+            np.stack([part.constant for part in parts]),
+            np.stack([part.square for part in parts]),
+            np.stack([part.right for part in parts]),
+            np.stack([part.precision for part in parts]),
+        )
+    w = 1 / (evidence.v[:, None] + tau2_effect)
+    y = evidence.y - matrix @ origin
+    cross = matrix[:, :, None] * matrix[:, None, :]
+    return Sums(
+        origin,
+        0.5 * (np.log(w) - _LOG_2PI),
+        w * y[:, None] ** 2,
+        w[:, :, None] * (matrix * y[:, None])[:, None],
+        w[:, :, None, None] * cross[:, None],
+    )
+
+
+def estimate(x: Array, y: Array, v: Array) -> Array:
     """The least-squares estimate at weights 1/v (the shortest one, where rows do not suffice)."""
     root = 1 / np.sqrt(v)
     return np.asarray(np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0])

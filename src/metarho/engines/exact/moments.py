@@ -45,9 +45,9 @@ def moments_of(problem: Problem, coefficient: str) -> float:
     return min(together, tail - 1) if _bounded(problem)[0] == 0 else together
 
 
-def needed(moments: float) -> int:
-    """How many of the first two moments exist, and so must be integrated to their tails."""
-    return 2 if moments > 2 else 1 if moments > 1 else 0
+def needed(moments: float, most: int = 2) -> int:
+    """How many of the first ``most`` moments exist, and so must be integrated to their tails."""
+    return max(count for count in range(most + 1) if count == 0 or moments > count)
 
 
 def _tail(problem: Problem, name: str) -> float:

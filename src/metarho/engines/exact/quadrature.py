@@ -18,9 +18,9 @@ from metarho.engines.exact.axes import (
     hard_parameters,
     is_conjugate,
 )
-from metarho.engines.exact.panels import FINE, LEAN, Axis, along, refine
+from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, along, refine
 from metarho.engines.exact.priors import log_density
-from metarho.engines.problem import Problem
+from metarho.engines.problem import Evidence, Problem
 
 type Array = NDArray[np.float64]
 
@@ -32,17 +32,24 @@ class Quadrature:
     ``axes`` has the hard parameters by name, mu last where it is one; ``mass`` the posterior mass
     at the tensor of their nodes, summing to 1. Where the mean is conjugate, ``mean`` (J, p) and
     ``covariance`` (J, p, p) are those of the coefficients at each of the J nodes, in the order of
-    ``mass.ravel()``. ``log_evidence`` is on the scale of the model's effect size, None with an
-    improper prior. ``quad_err`` is the largest difference to the same panels with fewer nodes:
-    absolute for the log evidence, in posterior sd for means and sds.
+    ``mass.ravel()``. ``log_integral`` is the log of the integral of prior times likelihood, on the
+    scale of the model's effect size, with improper priors as their formulas say. ``quad_err`` is
+    the largest difference to the same panels with fewer nodes: absolute for the log integral, in
+    posterior sd for means and sds.
     """
 
     axes: Mapping[str, Axis]
     mass: Array
     mean: Array | None
     covariance: Array | None
-    log_evidence: float | None
+    log_integral: float
+    proper: bool
     quad_err: float
+
+    @property
+    def log_evidence(self) -> float | None:
+        """Log marginal likelihood; None with an improper prior, whose constant is arbitrary."""
+        return self.log_integral if self.proper else None
 
     @property
     def mu(self) -> Axis | None:
@@ -79,20 +86,18 @@ def integrate(problem: Problem) -> Quadrature:
 
     def log_mass(axes: Sequence[Axis]) -> Array:
         named = {h.name: axis for h, axis in zip(hard, axes, strict=True)}
-        log_prior = _log_prior(problem, hard, axes)
-        if conjugate:
-            return log_prior + _conditional(problem, named).log_marginal.reshape(log_prior.shape)
-        return log_prior + _table(problem, named).reshape(log_prior.shape)
+        log_prior = log_prior_at(problem, hard, axes)
+        return log_prior + log_likelihood_at(problem, named).reshape(log_prior.shape)
 
     reaches = [h.reach for h in hard]
-    rule = FINE if sum(not h.axis.is_atoms for h in hard) < 3 else LEAN
+    rule = rule_for([h.axis for h in hard])
     axes = refine(log_mass, [h.axis for h in hard], reaches, rule)
     results = []
     for order in (rule.check, rule.order):
         at = [axis.with_order(order) for axis in axes]
         named = {h.name: axis for h, axis in zip(hard, at, strict=True)}
         log_total, mass = _normalise(log_mass(at), at)
-        found = Quadrature(named, mass, None, None, None, 0.0)
+        found = Quadrature(named, mass, None, None, log_total, True, 0.0)
         given = _conditional(problem, named) if conjugate else None
         results.append((log_total, _moments(problem, found, given), found, given))
     (log_check, moments_check, *_), (log_total, moments, found, given) = results
@@ -102,9 +107,15 @@ def integrate(problem: Problem) -> Quadrature:
         found.mass,
         None if given is None else given.mean,
         None if given is None else given.covariance,
-        log_total if proper else None,
+        log_total,
+        proper,
         _difference(log_check, moments_check, log_total, moments),
     )
+
+
+def rule_for(axes: Sequence[Axis]) -> Rule:
+    """How finely axes together are resolved."""
+    return FINE if sum(not axis.is_atoms for axis in axes) < 3 else LEAN
 
 
 def flat_values(axes: Mapping[str, Axis]) -> dict[str, Array]:
@@ -121,12 +132,34 @@ def variances_at(problem: Problem, values: Mapping[str, Array]) -> tuple[Array, 
     return variances.get("study", zero), variances.get("effect", zero)
 
 
+def log_likelihood_at(problem: Problem, axes: Mapping[str, Axis]) -> Array:
+    """Log p(all rows | nodes) at the tensor of the axes' nodes, raveled.
+
+    A conjugate mean is integrated out; else mu is the last axis.
+    """
+    if "mu" not in axes:
+        return _conditional(problem, axes).log_marginal
+    return table_at(problem, problem.evidence, axes).ravel()
+
+
+def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> Array:
+    """Log p(rows | nodes) of some of a problem's rows, mu the last axis: (N, M)."""
+    values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
+    variances = variances_at(problem, values)
+    return likelihood.log_likelihood_table(evidence, axes["mu"].nodes, *variances)
+
+
 def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Conditional:
     """The coefficients given each node of the axes, and what the data say of the node."""
     values = flat_values({name: axis for name, axis in axes.items() if name != COMPONENT})
     sums = likelihood.gaussian_sums(
         problem.evidence, problem.design.matrix, *variances_at(problem, values)
     )
+    return conditional_on(problem, sums)
+
+
+def conditional_on(problem: Problem, sums: likelihood.Sums) -> likelihood.Conditional:
+    """The coefficients given sums at N nodes, under each component of the prior of mu in turn."""
     slopes = [problem.prior(name) for name in problem.coefficients[1:]]
     parts = [
         likelihood.condition(sums, [part, *slopes]) for _, part in components(problem.prior("mu"))
@@ -141,15 +174,7 @@ def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Condi
     )
 
 
-def _table(problem: Problem, axes: Mapping[str, Axis]) -> Array:
-    """The log likelihood at the nodes of the axes, mu the last of them."""
-    values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
-    return likelihood.log_likelihood_table(
-        problem.evidence, axes["mu"].nodes, *variances_at(problem, values)
-    )
-
-
-def _log_prior(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis]) -> Array:
+def log_prior_at(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis]) -> Array:
     """Sum of the hard parameters' log priors at the tensor of the nodes."""
     total = np.zeros([len(axis.nodes) for axis in axes])
     for dimension, (h, axis) in enumerate(zip(hard, axes, strict=True)):
