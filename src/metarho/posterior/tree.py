@@ -14,7 +14,7 @@ from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import draw_effects, log_jacobian, study_log_likelihood
+from metarho.posterior.effects import draw_effects, log_jacobian, replicate, study_log_likelihood
 from metarho.posterior.joint import (
     hyperparameters_of_draws,
     hyperparameters_of_sample,
@@ -54,7 +54,7 @@ def tree_of(fit: Fit) -> xr.DataTree:
         parameters = dict(posterior.all_parameters)
         shape = posterior.coefficients.shape[:2]
     theta = draw_effects(problem, given, streams[1])
-    replicated = theta + np.sqrt(problem.evidence.v) * streams[2].standard_normal(theta.shape)
+    replicated = replicate(problem, theta, streams[2])
     k = problem.evidence.k
     groups: dict[str, xr.Dataset] = {
         "/posterior": _dataset(problem, parameters, theta.reshape(*shape, k)),

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact import likelihood
+from metarho.engines.exact import exact_r, likelihood
 from metarho.engines.exact.axes import (
     COMPONENT,
     Hard,
@@ -144,9 +144,11 @@ def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Condi
 def _table(problem: Problem, axes: Mapping[str, Axis]) -> Array:
     """The log likelihood at the nodes of the axes, mu the last of them."""
     values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
-    return likelihood.log_likelihood_table(
-        problem.evidence, axes["mu"].nodes, *variances_at(problem, values)
-    )
+    mu = axes["mu"].nodes
+    tau2_study, tau2_effect = variances_at(problem, values)
+    if problem.model.likelihood == "exact-r":
+        return exact_r.log_likelihood_table(problem.evidence, mu, tau2_effect)
+    return likelihood.log_likelihood_table(problem.evidence, mu, tau2_study, tau2_effect)
 
 
 def _log_prior(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis]) -> Array:
