@@ -114,7 +114,6 @@ def test_the_average_correlation_of_new_studies_is_the_mean_of_rho_mean() -> Non
 
 
 REFUSED = [
-    ({"likelihood": "exact-r"}, "likelihood: exact-r"),
     ({"effects": "student-t"}, "effects: student-t"),
     ({"selection": "pet"}, "selection"),
     ({"random": "study/effect + rater"}, "random: study/effect + rater"),

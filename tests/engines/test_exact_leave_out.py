@@ -129,7 +129,8 @@ def test_a_study_that_outweighs_all_others_leaves_their_digits_alone(
 
 def test_without_an_outlier_the_posterior_is_integrated_anew(tmp_path: Path) -> None:
     studies = written(tmp_path, OUTLIER)
-    found = _assert_as_refitted(problem(studies, tau="HalfNormal(sigma=1)"))
+    # A fractional power at 0 has panels of its own, cut where the whole posterior lives.
+    found = _assert_as_refitted(problem(studies, tau="Gamma(alpha=1.5, beta=2)"))
     assert [out.refitted for out in found[:5]] == [False, False, False, False, True]
 
 

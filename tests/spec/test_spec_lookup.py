@@ -78,5 +78,6 @@ def test_a_misspelt_name_lists_what_the_workspace_and_the_package_have(own: Path
     with pytest.raises(InputError) as caught:
         find("three-lvel", "models", own)
     message = str(caught.value)
-    assert message.startswith("there is no model 'three-lvel'; allowed: common-effect, mine, ")
+    assert message.startswith("there is no model 'three-lvel'; allowed: common-effect, ")
+    assert ", mine, random-effects, " in message
     assert message.endswith("did you mean 'three-level'?")

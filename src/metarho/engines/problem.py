@@ -56,6 +56,11 @@ class Evidence:
         return np.isnan(self.y)
 
     @cached_property
+    def sizes(self) -> Array:
+        """People a row; NaN where the table has none."""
+        return _array([row.ni for row in self.rows])
+
+    @cached_property
     def effect_names(self) -> tuple[str, ...]:
         """``study: effect``, one a row, without repeats."""
         return tuple(f"{row.study}: {row.effect}" for row in self.rows)
@@ -111,6 +116,17 @@ class Problem:
     def spreads(self) -> tuple[str, ...]:
         """The parameters of heterogeneity: level sds, or a total sd and its share."""
         return tuple(name for name in self.priors if name.startswith("tau") or name == "share")
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """The parameters of the law of effects and of selection: nu, omega."""
+        return self.model.shapes
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether numbers are normal given mean and heterogeneity, and not selected."""
+        model = self.model
+        return (model.likelihood, model.effects, model.selection) == ("normal", "normal", "none")
 
     def level_variances(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Level -> tau² there, at values of the parameters of heterogeneity."""

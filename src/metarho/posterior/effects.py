@@ -7,16 +7,18 @@ y lies within its ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
+from metarho.engines.exact import law_of_r
 from metarho.engines.exact.likelihood import log_interval
 from metarho.engines.nuts.layout import lay_out
 from metarho.engines.problem import Evidence, Problem
+from metarho.posterior import exact_r_effects
 
 type Array = NDArray[np.float64]
 
@@ -36,10 +38,15 @@ class Hyperparameters:
     tau2_effect: Array
     deviation: Array | None
     """(N, mixed studies) in units of the study sd; None where no study keeps one."""
+    shapes: Mapping[str, Array] = field(default_factory=dict)
+    """Parameter of the law of effects or of selection -> (N)."""
 
 
 def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
     """Theta of every row given each draw of the hyperparameters: (N, k)."""
+    if problem.model.likelihood == "exact-r":
+        mean, tau = given.coefficients[:, 0], np.sqrt(given.tau2_effect)
+        return exact_r_effects.draw(problem.evidence, mean, tau, rng)
     evidence, layout = problem.evidence, lay_out(problem)
     mean = given.coefficients @ problem.design.matrix.T
     tau2_study, tau2_effect = given.tau2_study[:, None], given.tau2_effect[:, None]
@@ -209,6 +216,10 @@ def log_jacobian(problem: Problem) -> Array:
 def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
     """Log p(all rows of a study | hyperparameters), true effects integrated out: (N, studies)."""
     evidence = problem.evidence
+    if not problem.is_gaussian:
+        # Of two levels all: given the hyperparameters, the rows of a study are independent.
+        by_study = evidence.study[:, None] == np.arange(len(evidence.study_names))
+        return np.asarray(_row_log_likelihood(problem, given) @ by_study)
     mean = given.coefficients @ problem.design.matrix.T
     result = np.empty((len(mean), len(evidence.study_names)))
     sd = np.sqrt(evidence.v + given.tau2_effect[:, None])
@@ -239,6 +250,19 @@ def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
             at_nodes = _rows(problem, rows, shifted, sd[:, None, rows]).sum(axis=2)
             result[:, study] = logsumexp(at_nodes + _LOG_WEIGHTS, axis=1)
     return result
+
+
+def _row_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
+    """Log p(row | hyperparameters) of every row where rows or effects are not normal: (N, k)."""
+    mean, tau = given.coefficients[:, 0], np.sqrt(given.tau2_effect)
+    return exact_r_effects.log_likelihood(problem.evidence, mean, tau)
+
+
+def replicate(problem: Problem, theta: Array, rng: np.random.Generator) -> Array:
+    """What rows with the true effects theta (N, k) would print, on the model's scale."""
+    if problem.model.likelihood == "exact-r":
+        return law_of_r.sample(theta, problem.evidence.sizes, rng)
+    return theta + draw_errors(problem.evidence, len(theta), rng)
 
 
 def _rows(problem: Problem, rows: NDArray[np.intp], mean: Array, sd: Array) -> Array:

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from metarho.engines.exact.exact_r import theta_atoms
 from metarho.engines.exact.moments import (
     moments_of,
     moments_of_heterogeneity,
+    moments_of_shape,
     moments_of_spread,
 )
 from metarho.engines.exact.panels import FINE, Axis, legendre
@@ -71,7 +73,7 @@ class Exact:
         found: dict[str, Marginal] = {
             name: self.mean_of(eye[index]) for index, name in enumerate(self.problem.coefficients)
         }
-        found |= {name: self._hard(name) for name in self.problem.spreads}
+        found |= {name: self._hard(name) for name in (*self.problem.spreads, *self.problem.shapes)}
         if self.problem.is_total_form:
             found |= self._level_sds
         return found
@@ -82,7 +84,8 @@ class Exact:
         if axis.is_point:
             return Point(float(axis.nodes[0]))
         density = self.quadrature.marginal_mass(name) / axis.weights
-        return Curve(axis, density, moments_of_spread(self.problem, name))
+        moments = moments_of_shape if name in self.problem.shapes else moments_of_spread
+        return Curve(axis, density, moments(self.problem, name))
 
     @cached_property
     def tau(self) -> Curve | Point | Surface | Transformed:
@@ -181,6 +184,13 @@ class Exact:
             return self.mean_of(row)
         alive = self._counts(noise, moments)
         return Mixture(NoisyPanels(q.mu, q.joint[alive], np.sqrt(noise[alive])), moments)
+
+    def theta_atoms(self, n: float) -> tuple[Array, Array]:
+        """Theta of a new study as atoms with masses, for averages of the exact law of n people."""
+        q = self.quadrature
+        assert q.mu is not None
+        alive = self._counts(np.zeros(len(self._node_mass)), 0)
+        return theta_atoms(q.joint[alive], q.mu.nodes, np.sqrt(self._variance[alive]), n)
 
     def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
         """rho_mean at a row: the mean correlation over the distribution of true effects.

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from metarho.engines.exact.axes import COMPONENT, components
 from metarho.engines.exact.likelihood import condition, gaussian_sums
-from metarho.engines.exact.panels import Axis, along, legendre
+from metarho.engines.exact.panels import along
 from metarho.engines.exact.quadrature import Quadrature, variances_at
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import Hyperparameters, draw_deviations
+from metarho.posterior.inversion import invert_rows
 from metarho.posterior.sampled import Sampled
 
 type Array = NDArray[np.float64]
@@ -49,7 +50,7 @@ def independent_draws(
             drawn = given.mean + np.einsum("nij,nj->ni", root, noise)
             coefficients = np.where((which == index)[:, None], drawn, coefficients)
     found = {name: coefficients[:, i] for i, name in enumerate(problem.coefficients)}
-    found |= {name: hard[name] for name in problem.spreads}
+    found |= {name: hard[name] for name in (*problem.spreads, *problem.shapes)}
     if problem.is_total_form:
         found["tau_study"] = found["tau"] * np.sqrt(found["share"])
         found["tau_effect"] = found["tau"] * np.sqrt(1 - found["share"])
@@ -85,7 +86,7 @@ def _draw_axes(quadrature: Quadrature, shares: Array) -> dict[str, Array]:
             near = [found[block] for found in nodes], [factor[block] for factor in factors]
             given = np.maximum(_interpolated(marginals[dimension], *near), 0.0)
             given = np.broadcast_to(given, (len(shares[dimension, block]), given.shape[1]))
-            panel[block], within[block] = _invert(axis, given, shares[dimension, block])
+            panel[block], within[block] = invert_rows(axis, given, shares[dimension, block])
         if axis.is_atoms:
             drawn[dimension] = axis.nodes[panel]
             nodes.append(panel[:, None])
@@ -111,30 +112,6 @@ def _interpolated(density: Array, nodes: list[NDArray[np.intp]], factors: list[A
     return found
 
 
-def _invert(axis: Axis, density: Array, share: Array) -> tuple[NDArray[np.intp], Array]:
-    """Panel and place in it where each row's cdf reaches its share, by bisection; atoms: index."""
-    if axis.is_atoms:
-        reached = np.cumsum(density, axis=1)
-        index = (reached < share[:, None] * reached[:, -1:]).sum(axis=1)
-        return index.astype(np.intp), np.zeros(len(share))
-    running = axis.antiderivatives(density)
-    starts = np.cumsum(running.sum(axis=2), axis=1)
-    starts = np.concatenate([np.zeros((len(density), 1)), starts], axis=1)
-    target = share * starts[:, -1]
-    panel = np.clip((starts <= target[:, None]).sum(axis=1) - 1, 0, axis.panels - 1)
-    rows = np.arange(len(density))
-    within, start = running[rows, panel], starts[rows, panel]
-    low, high = np.full(len(density), -1.0), np.full(len(density), 1.0)
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        reached = start + np.einsum("ni,ni->n", within, legendre(middle, axis.order + 1))
-        low, high = (
-            np.where(reached < target, middle, low),
-            np.where(reached < target, high, middle),
-        )
-    return panel, high
-
-
 def hyperparameters_of_draws(
     problem: Problem, parameters: dict[str, Array], rng: np.random.Generator
 ) -> Hyperparameters:
@@ -144,7 +121,8 @@ def hyperparameters_of_draws(
     zero = np.zeros(len(coefficients))
     study, effect = variances.get("study", zero), variances.get("effect", zero)
     deviation = draw_deviations(problem, coefficients[:, 0], study, effect, rng)
-    return Hyperparameters(coefficients, study, effect, deviation)
+    shapes = {name: parameters[name] for name in problem.shapes}
+    return Hyperparameters(coefficients, study, effect, deviation, shapes)
 
 
 def hyperparameters_of_sample(sampled: Sampled) -> Hyperparameters:

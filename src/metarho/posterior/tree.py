@@ -14,12 +14,7 @@ from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import (
-    draw_effects,
-    draw_errors,
-    log_jacobian,
-    study_log_likelihood,
-)
+from metarho.posterior.effects import draw_effects, log_jacobian, replicate, study_log_likelihood
 from metarho.posterior.joint import (
     hyperparameters_of_draws,
     hyperparameters_of_sample,
@@ -59,7 +54,7 @@ def tree_of(fit: Fit) -> xr.DataTree:
         parameters = dict(posterior.all_parameters)
         shape = posterior.coefficients.shape[:2]
     theta = draw_effects(problem, given, streams[1])
-    replicated = theta + draw_errors(problem.evidence, len(theta), streams[2])
+    replicated = replicate(problem, theta, streams[2])
     k = problem.evidence.k
     groups: dict[str, xr.Dataset] = {
         "/posterior": _dataset(problem, parameters, theta.reshape(*shape, k)),

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Summary
+from metarho.posterior.observed_r import observed_z
 from metarho.spec.analysis import Profile
 
 QUANTITIES = ("mean", "true", "observed")
@@ -36,7 +38,8 @@ def predict(fit: Fit, profile: Profile, thresholds: Sequence[float]) -> list[Pre
     """The predictions of a fit for a profile.
 
     ``observed`` needs the profile's ``ni`` (GEN: ``sei``) and is left out without it, and with
-    measure COR, whose sampling variance depends on the true correlation.
+    measure COR, whose sampling variance depends on the true correlation. Under likelihood exact-r
+    the observed r follows its exact law.
     """
     row = fit.problem.design.encode(profile.moderators)
     posterior = fit.posterior
@@ -45,7 +48,11 @@ def predict(fit: Fit, profile: Profile, thresholds: Sequence[float]) -> list[Pre
         _prediction(fit, profile, "true", posterior.theta_new(row), thresholds),
     ]
     variance = _sampling_variance(fit, profile)
-    if variance is not None:
+    if fit.problem.model.likelihood == "exact-r":
+        if profile.ni is not None and isinstance(fit.posterior, Exact):
+            z = observed_z(fit.posterior, profile.ni)
+            found.append(_prediction(fit, profile, "observed", z, thresholds))
+    elif variance is not None:
         observed = posterior.theta_new(row, variance)
         found.append(_prediction(fit, profile, "observed", observed, thresholds))
     return found

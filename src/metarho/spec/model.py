@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +17,15 @@ from metarho.spec.formulas import columns_of
 from metarho.spec.priors import Prior, on_scale
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
-PARAMETERS = ("mu", "beta", "beta[TERM]", "tau", "tau2", "tau_study", "tau_effect", "share")
+PARAMETERS = (
+    *("mu", "beta", "beta[TERM]", "tau", "tau2", "tau_study", "tau_effect", "share"),
+    *("nu", "omega"),
+)
+# What each parameter of a shape is, for the message about a prior that does not fit it.
+SHAPES = {
+    "nu": "degrees of freedom are greater than 0",
+    "omega": "a weight is greater than 0",
+}
 _PARAMETER = re.compile(r"mu|beta(\[.+\])?|tau2?|tau_\w+|share|nu|omega|weight|pet|peese|alpha")
 
 # What is left for a nested model's own level sds when a prior set speaks of the total: nothing
@@ -32,9 +41,30 @@ type Priors = Annotated[
 
 
 class Step(Frozen):
-    """One-sided p-value cutpoints at which the chance of being reported changes."""
+    """One-sided p-value cutpoints at which the chance of being reported changes.
+
+    Results with p up to the first cutpoint have weight 1. ``weights`` are those of the bands after
+    it, relative to it; without them the weight is the parameter omega.
+    """
 
     cutpoints: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
+    weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
+
+    @field_validator("cutpoints")
+    @classmethod
+    def _cutpoints_increase(cls, cutpoints: tuple[float, ...]) -> tuple[float, ...]:
+        if any(second <= first for first, second in pairwise(cutpoints)):
+            raise ValueError(f"cutpoints increase; {shown(list(cutpoints))} do not")
+        return cutpoints
+
+    @model_validator(mode="after")
+    def _one_weight_a_cutpoint(self) -> Step:
+        if self.weights is not None and len(self.weights) != len(self.cutpoints):
+            raise ValueError(
+                f"{len(self.weights)} weights for {len(self.cutpoints)} cutpoints; give one for "
+                "each band after the first, which has weight 1"
+            )
+        return self
 
 
 class StepSelection(Frozen):
@@ -102,6 +132,16 @@ class Model(Frozen):
             return {"effect": "tau"}
         return {level: f"tau_{level}" for level in self.levels}
 
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """The parameters of the law of effects and of selection: nu, omega."""
+        step = self.selection.step if isinstance(self.selection, StepSelection) else None
+        has = {
+            "nu": self.effects == "student-t",
+            "omega": step is not None and step.weights is None,
+        }
+        return tuple(name for name, present in has.items() if present)
+
 
 @dataclass(frozen=True)
 class AppliedPrior:
@@ -132,6 +172,8 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
             )
         if name == "share" and (lower < 0 or upper > 1 or not prior.proper):
             raise ValueError(f"share: {prior} must lie in 0 to 1; use Beta(alpha=..., beta=...)")
+        if name in SHAPES and (not prior.proper or lower < 0 or upper <= 0):
+            raise ValueError(f"{name}: {prior} does not fit: {SHAPES[name]}, its prior proper")
     try:
         _on_tau(priors)
     except InputError as error:
@@ -211,6 +253,8 @@ def resolve_priors(
     else:
         for name in sds:
             applied[name] = _applied([name], model, prior_set)
+    for name in model.shapes:
+        applied[name] = _applied([name], model, prior_set)
     for name, entry in applied.items():
         if entry.prior.is_reference and (name != "tau" or model.levels != ("effect",)):
             raise InputError(
@@ -234,7 +278,7 @@ def _on_tau(priors: Mapping[str, Prior]) -> dict[str, Prior]:
 
 def names_reached(model: Model, coefficients: Mapping[str, str]) -> set[str]:
     """The names under which a prior set can speak to a model."""
-    names = {"mu", *model.level_sds.values()}
+    names = {"mu", *model.level_sds.values(), *model.shapes}
     if model.levels:
         names |= {"tau", "tau2"}
     if len(model.levels) > 1:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from metarho.engines.exact import shared as shared_panels
 from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
@@ -35,7 +37,6 @@ def covers(problem: Problem) -> str | None:
     model = problem.model
     uses = [
         (model.custom is not None, f"custom model {model.custom}"),
-        (model.likelihood != "normal", f"likelihood: {model.likelihood}"),
         (model.scale.replace(" ", "") != "~1", f"scale: {model.scale}"),
         (model.effects != "normal", f"effects: {model.effects}"),
         (model.selection != "none", "selection"),
@@ -53,6 +54,9 @@ def covers(problem: Problem) -> str | None:
             "the exact engine has no interval rows in samples of several rows whose errors "
             "correlate (rho_within); drop the intervals, or leave rho_within at 0"
         )
+    refusal = _refused_part(problem)
+    if refusal:
+        return refusal
     slopes = len(problem.coefficients) > 1
     if slopes and problem.evidence.is_interval.any():
         return "the exact engine has no interval rows with moderators; engine: nuts"
@@ -80,9 +84,48 @@ def covers(problem: Problem) -> str | None:
     return None
 
 
+def _refused_part(problem: Problem) -> str | None:
+    """Why a part other than normal rows and effects does not go with the rest; None when it does.
+
+    Such parts are solved in models of two levels, one at a time.
+    """
+    model = problem.model
+    parts = {
+        "likelihood: exact-r": model.likelihood == "exact-r",
+        "rho_within": bool(problem.evidence.correlated) and model.likelihood != "normal",
+    }
+    used = [part for part, present in parts.items() if present]
+    if not used:
+        return None
+    part = used[0]
+    if len(used) > 1:
+        return f"the exact engine does not join {part} with {used[1]} yet"
+    if len(problem.coefficients) > 1:
+        return f"the exact engine has no moderators (mods: {model.mods}) with {part} yet"
+    if model.levels not in ((), ("effect",)):
+        return (
+            f"the exact engine has no random: {model.random} with {part} yet; random: effect and "
+            "none work"
+        )
+    if model.likelihood == "exact-r":
+        return _refused_exact_r(problem)
+    return None
+
+
+def _refused_exact_r(problem: Problem) -> str | None:
+    if problem.measure != "ZCOR":
+        return (
+            f"likelihood: exact-r is the law of a sample correlation on Fisher's z; measure "
+            f"{problem.measure} has no place in it: use measure ZCOR"
+        )
+    if np.isnan(problem.evidence.sizes).any():
+        return "likelihood: exact-r needs ni, the number of people, in every row"
+    return None
+
+
 def hard_dimensions(problem: Problem) -> tuple[str, ...]:
     """What is integrated numerically; everything else is closed form."""
-    hard = list(problem.spreads) if is_conjugate(problem) else [*problem.spreads, "mu"]
+    hard = [*problem.spreads, *problem.shapes, *([] if is_conjugate(problem) else ["mu"])]
     return tuple(name for name in hard if not problem.prior(name).is_point)
 
 

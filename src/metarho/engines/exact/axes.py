@@ -8,7 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from metarho.engines.exact.moments import moments_of, moments_of_spread, needed
+from metarho.engines.exact.moments import (
+    moments_of,
+    moments_of_shape,
+    moments_of_spread,
+    needed,
+)
 from metarho.engines.exact.panels import GROWTH, Axis, Reach
 from metarho.engines.exact.priors import at_lower_end, landmarks
 from metarho.engines.problem import Evidence, Problem
@@ -42,7 +47,7 @@ def is_conjugate(problem: Problem) -> bool:
     slopes = [problem.prior(name) for name in problem.coefficients if name != "mu"]
     mu = problem.prior("mu")
     closed = all(prior.family in CLOSED and not prior.on for prior in slopes)
-    closed &= mu.family in {*CLOSED, "NormalMixture"} and not mu.on
+    closed &= problem.is_gaussian and mu.family in {*CLOSED, "NormalMixture"} and not mu.on
     return closed and not problem.evidence.is_interval.any()
 
 
@@ -64,7 +69,7 @@ def has_own_axis(prior: Prior) -> bool:
 
 
 def hard_parameters(problem: Problem) -> list[Hard]:
-    """The hard parameters in order: heterogeneity, then mu where it is not conjugate.
+    """The hard parameters in order: heterogeneity, shapes, then mu where it is not conjugate.
 
     A mixture of normals on mu has its components there, as atoms that are numbered.
     """
@@ -87,6 +92,7 @@ def hard_parameters(problem: Problem) -> list[Hard]:
             moments = needed(moments_of_spread(problem, name), most=4)
             axis, reach = _axis(prior, marks, support, support[0], scale, data, moments)
         found.append(Hard(name, prior, axis, reach))
+    found += [_shape(problem, name) for name in problem.shapes]
     prior = problem.prior("mu")
     if is_conjugate(problem) and prior.family == "NormalMixture":
         parts = range(len(components(prior)))
@@ -107,6 +113,20 @@ def hard_parameters(problem: Problem) -> list[Hard]:
 def typical_error(evidence: Evidence) -> float:
     """The harmonic mean of the sampling variances, as a standard error."""
     return float(1 / np.sqrt(np.mean(1 / evidence.v)))
+
+
+def _shape(problem: Problem, name: str) -> Hard:
+    """The axis of nu or omega: begun where the prior lives, for the data bound neither."""
+    prior = problem.prior(name)
+    if prior.is_point:
+        return Hard(name, prior, Axis.atoms(prior.values["c"]), Reach(0.0, 0.0))
+    marks = landmarks(prior, problem.evidence.v)
+    lower, upper = prior.support
+    data = lower, min(upper, lower + 1)
+    scale = min([1.0, *(mark - lower for mark in marks if mark > lower)])
+    moments = needed(moments_of_shape(problem, name))
+    axis, reach = _axis(prior, marks, prior.support, lower, scale, data, moments)
+    return Hard(name, prior, axis, reach)
 
 
 def _spread(evidence: Evidence) -> tuple[float, float, float]:

@@ -91,10 +91,14 @@ class LeftOut:
 
 
 def studies_out(problem: Problem, whole: Quadrature) -> Iterator[LeftOut]:
-    """Every study left out with all its rows, in order; with the predictive law of its rows."""
+    """Every study left out with all its rows, in order; with the predictive law of its rows.
+
+    Rows that follow the exact law of r have none: given a node theirs is not normal.
+    """
     study = problem.evidence.study
     subsets = [study == index for index in range(len(problem.evidence.study_names))]
-    return left_out(problem, whole, subsets, predictive=True)
+    normal = problem.model.likelihood == "normal"
+    return left_out(problem, whole, subsets, predictive=normal)
 
 
 def effects_out(problem: Problem, whole: Quadrature, rows: NDArray[np.intp]) -> Iterator[LeftOut]:
@@ -231,7 +235,7 @@ def _conjugate_tables(
     values = flat_values({name: axis for name, axis in axes.items() if name != COMPONENT})
     tau2_study, tau2_effect = variances_at(problem, values)
     origin = estimate(matrix, evidence.y, evidence.v)
-    nested = bool(np.any(tau2_study > 0))
+    by_study = bool(np.any(tau2_study > 0)) or bool(evidence.correlated)
     p = matrix.shape[1]
     blocks = []
     parts = max(evidence.k, len(subsets))
@@ -240,7 +244,7 @@ def _conjugate_tables(
         block = slice(start, start + step)
         at = tau2_study[block], tau2_effect[block]
         by_part = sums_by_part(evidence, matrix, *at, origin)
-        part = evidence.study if nested else np.arange(evidence.k)
+        part = evidence.study if by_study else np.arange(evidence.k)
         rest = _sums_of_rest(problem, by_part, part, subsets, at)
         flat = Sums(
             origin,

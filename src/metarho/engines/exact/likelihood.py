@@ -109,9 +109,10 @@ def sums_by_part(
 ) -> Sums:
     """The sums of each part of exact rows that is independent of the others, stacked in front.
 
-    Parts are studies where studies deviate, else rows: ``constant`` (parts, N), and so on.
+    Parts are studies where studies deviate or errors correlate, else rows: ``constant`` (parts, N),
+    and so on.
     """
-    if np.any(tau2_study > 0):
+    if np.any(tau2_study > 0) or evidence.correlated:
         parts = [
             gaussian_sums(evidence.only(rows), matrix[rows], tau2_study, tau2_effect, origin)
             for rows in (evidence.study == study for study in range(len(evidence.study_names)))

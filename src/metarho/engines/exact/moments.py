@@ -23,6 +23,14 @@ def moments_of_spread(problem: Problem, name: str) -> float:
     return _tail(problem, name) - flat - 1
 
 
+def moments_of_shape(problem: Problem, name: str) -> float:
+    """Moments of nu or omega below this order exist: those of the prior.
+
+    A large nu leaves the likelihood as it is.
+    """
+    return tail_index(problem.prior(name)) - 1
+
+
 def moments_of_heterogeneity(problem: Problem) -> float:
     """Moments of the total sd below this order exist."""
     return min((moments_of_spread(problem, name) for name in problem.spreads), default=math.inf)

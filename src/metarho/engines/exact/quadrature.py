@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact import likelihood
+from metarho.engines.exact import exact_r, likelihood
 from metarho.engines.exact.axes import (
     COMPONENT,
     Hard,
@@ -145,8 +145,11 @@ def log_likelihood_at(problem: Problem, axes: Mapping[str, Axis]) -> Array:
 def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> Array:
     """Log p(rows | nodes) of some of a problem's rows, mu the last axis: (N, M)."""
     values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
-    variances = variances_at(problem, values)
-    return likelihood.log_likelihood_table(evidence, axes["mu"].nodes, *variances)
+    mu = axes["mu"].nodes
+    tau2_study, tau2_effect = variances_at(problem, values)
+    if problem.model.likelihood == "exact-r":
+        return exact_r.log_likelihood_table(evidence, mu, tau2_effect)
+    return likelihood.log_likelihood_table(evidence, mu, tau2_study, tau2_effect)
 
 
 def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Conditional:

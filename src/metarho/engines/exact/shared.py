@@ -97,7 +97,10 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
         check = _solve_block(check_axis, log_priors, given, slice(0, cut))
         fine = _solve_block(axis, log_priors, given, slice(cut, None))
         error = _error(check, fine)
-        moments = np.array([needed(moments_of_spread(problem, spread)) for problem in block])
+        # As for panels of their own: H² has tau² in it.
+        moments = np.array(
+            [needed(moments_of_spread(problem, spread), most=4) for problem in block]
+        )
         # By panel, with the weight of the moments that exist.
         weighted = fine.mass * np.maximum(axis.nodes / axis.scale, 1.0) ** moments[:, None]
         held = weighted.reshape(len(block), axis.panels, -1).sum(axis=2)
@@ -113,7 +116,8 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
                     mass / mass.sum(),
                     given[index].mean[cut:][kept],
                     given[index].covariance[cut:][kept],
-                    float(fine.log_total[index]) if proper else None,
+                    float(fine.log_total[index]),
+                    proper,
                     float(error[index]),
                 )
                 if resolved[index]
