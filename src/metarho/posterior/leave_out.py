@@ -133,14 +133,14 @@ def _crps(law: Predictive, row: int, observed: float, scale: str) -> float:
     high = float((mean + _SDS * sd)[heavy].max())
     if scale == "z":
         low, high = max(low, -_FARTHEST_Z), min(high, _FARTHEST_Z)
-    axis = Axis("sinh", observed, math.exp(float(law.mass @ np.log(sd))), np.zeros(1), _ORDER)
-    start, end = axis.to_u(np.array([min(low, observed), max(high, observed)]))
-    breaks = np.concatenate([-_cuts(-float(start))[:0:-1], _cuts(float(end))])
+    unit = math.exp(float(law.mass @ np.log(sd)))
+    below = _cuts(math.asinh(max(observed - low, 0.0) / unit))
+    breaks = np.concatenate([-below[:0:-1], _cuts(math.asinh(max(high - observed, 0.0) / unit))])
     total = 0.0
     for _ in range(_ROUNDS):
-        axis = replace(axis, breaks=breaks)
-        below = law.cdf(0, axis.nodes)
-        in_u = np.where(axis.u > 0, 1 - below, below) ** 2 * axis.slope(axis.u)
+        axis = Axis("sinh", observed, unit, breaks, _ORDER)
+        share = law.cdf(0, axis.nodes)
+        in_u = np.where(axis.u > 0, 1 - share, share) ** 2 * axis.slope(axis.u)
         if scale == "z":
             in_u = in_u / np.cosh(axis.nodes) ** 2
         terms = axis.coefficients(in_u) * axis.widths[:, None]
