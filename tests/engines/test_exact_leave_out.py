@@ -104,6 +104,7 @@ HALF_CAUCHY = "HalfCauchy(beta=0.3)"
         ("random-effects", {}),
         ("random-effects", {"mu": "Flat()", "tau": "Jeffreys()"}),
         ("random-effects", {"mu": "Flat()", "tau": "Conventional()"}),
+        ("random-effects", {"mu": "Flat()", "tau": "OverallJeffreys()"}),
         ("random-effects", {"tau": "DuMouchel()"}),
         ("random-effects", {"mu": MIXTURE}),
         ("random-effects", {"mu": "Cauchy(alpha=0.1, beta=0.2)", "tau": HALF_CAUCHY}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import arviz
@@ -21,6 +22,7 @@ from metarho.posterior.effects import Hyperparameters, draw_effects, study_log_l
 from metarho.posterior.fit import Fit, as_dict
 from metarho.posterior.marginals import Curve
 from metarho.posterior.prior_draws import SAMPLERS, draw_prior
+from metarho.posterior.tree import quadrature_dataset, quadrature_from
 from metarho.spec.analysis import Sampler
 from metarho.spec.priors import FAMILIES, parse_prior
 from metarho.store.save import save_fit
@@ -240,3 +242,15 @@ def test_chains_and_draws_of_an_exact_tree_are_the_sampler_s() -> None:
     (found,) = fit_many([encoded], settings)
     sizes = found.tree["posterior"].sizes
     assert (sizes["chain"], sizes["draw"]) == (2, 150)
+
+
+@pytest.mark.parametrize("tau", ["HalfNormal(sigma=0.2)", "Jeffreys()"])
+def test_a_quadrature_that_was_written_is_the_same_when_read(tau: str) -> None:
+    (found,) = fit_many([problem(molloy(), tau=tau)], Settings())
+    whole = found.result
+    assert isinstance(whole, Quadrature)
+    again = quadrature_from(quadrature_dataset(whole))
+    assert again.log_integral == whole.log_integral
+    assert again.log_evidence == whole.log_evidence
+    assert (again.log_evidence is None) is (tau == "Jeffreys()")
+    assert replace(found, result=again).leave_out == found.leave_out

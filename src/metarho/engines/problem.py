@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Evidence:
         place = np.cumsum(rows) - 1
         groups = [(group, rows[group.rows]) for group in self.correlated]
         return Evidence(
-            tuple(row for row, kept in zip(self.rows, rows, strict=True) if kept),
+            tuple(compress(self.rows, rows.tolist())),
             self.y[rows],
             self.v[rows],
             self.lower[rows],
@@ -178,10 +179,7 @@ def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
     """The problem on the rows that are not named; what encoding learned (levels, knots) stays."""
     kept = ~rows
     design = problem.design
-    cells = {
-        name: tuple(cell for cell, stays in zip(column, kept, strict=True) if stays)
-        for name, column in design.cells.items()
-    }
+    cells = {name: tuple(compress(column, kept.tolist())) for name, column in design.cells.items()}
     return replace(
         problem,
         evidence=problem.evidence.only(kept),

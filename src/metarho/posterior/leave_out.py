@@ -125,21 +125,22 @@ def _crps(law: Predictive, row: int, observed: float, scale: str) -> float:
     On panels that begin at what was observed, where the integrand jumps, and are halved while it
     is not resolved on them.
     """
-    kept = ~_lightest(law.mass, _DROPPED)
+    kept = law.mass > _DROPPED / len(law.mass)
     law = Predictive(law.mass[kept], law.mean[row : row + 1, kept], law.sd[row : row + 1, kept])
     mean, sd = law.mean[0], law.sd[0]
-    low = -_end(_SDS * sd - mean, law.mass)
-    high = _end(_SDS * sd + mean, law.mass)
+    heavy = law.mass > _HIDDEN / len(law.mass)
+    low = float((mean - _SDS * sd)[heavy].min())
+    high = float((mean + _SDS * sd)[heavy].max())
     if scale == "z":
         low, high = max(low, -_FARTHEST_Z), min(high, _FARTHEST_Z)
-    axis = Axis("sinh", observed, math.exp(float(law.mass @ np.log(sd))), np.zeros(1), _ORDER)
-    start, end = axis.to_u(np.array([min(low, observed), max(high, observed)]))
-    breaks = np.concatenate([-_cuts(-float(start))[:0:-1], _cuts(float(end))])
+    unit = math.exp(float(law.mass @ np.log(sd)))
+    below = _cuts(math.asinh(max(observed - low, 0.0) / unit))
+    breaks = np.concatenate([-below[:0:-1], _cuts(math.asinh(max(high - observed, 0.0) / unit))])
     total = 0.0
     for _ in range(_ROUNDS):
-        axis = replace(axis, breaks=breaks)
-        below = law.cdf(0, axis.nodes)
-        in_u = np.where(axis.u > 0, 1 - below, below) ** 2 * axis.slope(axis.u)
+        axis = Axis("sinh", observed, unit, breaks, _ORDER)
+        share = law.cdf(0, axis.nodes)
+        in_u = np.where(axis.u > 0, 1 - share, share) ** 2 * axis.slope(axis.u)
         if scale == "z":
             in_u = in_u / np.cosh(axis.nodes) ** 2
         terms = axis.coefficients(in_u) * axis.widths[:, None]
@@ -151,24 +152,10 @@ def _crps(law: Predictive, row: int, observed: float, scale: str) -> float:
     return total
 
 
-def _lightest(mass: Array, share: float) -> NDArray[np.bool_]:
-    """The lightest nodes, which hold a share together."""
-    order = np.argsort(mass)
-    light = np.zeros(len(mass), bool)
-    light[order[np.cumsum(mass[order]) < share]] = True
-    return light
-
-
-def _end(reach: Array, mass: Array) -> float:
-    """How far nodes reach, all but a share of them that a square hides."""
-    order = np.argsort(reach)
-    beyond = np.cumsum(mass[order][::-1])[::-1]
-    return float(reach[order[beyond > _HIDDEN]].max())
-
-
 def _cuts(end: float) -> Array:
     """Breaks from 0 to an end."""
-    return np.linspace(0.0, end, 1 + math.ceil(end / _WIDTH))
+    count = math.ceil(end / _WIDTH)
+    return np.asarray(np.arange(count + 1) * (end / max(count, 1)))
 
 
 def _total(scores: Sequence[Score]) -> float | None:

@@ -49,7 +49,7 @@ type Rows = NDArray[np.bool_]
 # Beyond this error the whole posterior's panels do not do for a left-out one.
 LARGEST_ERROR = 1e-9
 # Nodes that hold less than this together are left out of a predictive law.
-LEAST_SHARE = 1e-13
+LEAST_SHARE = 1e-11
 # Gauss nodes of mu are as many as leave this of a normal law, and must agree with it to that.
 _SMALL, _MOST_GAUSS_NODES, LEAST_DIFFERENCE = 1e-12, 20, 1e-10
 # Numbers held at once while going through nodes in blocks.
@@ -159,6 +159,8 @@ def _reweighted(
     size = len(chosen) if is_conjugate(problem) else 1
     variances = variances_at(problem, whole.values)
     shape = [len(axis.nodes) for axis in fine]
+    # A refit would be no better than the whole posterior is.
+    largest = max(LARGEST_ERROR, whole.quad_err)
     for start in range(0, len(chosen), size):
         part = slice(start, start + size)
         subsets = [rows for rows, _ in chosen[part]]
@@ -176,7 +178,7 @@ def _reweighted(
             numbers = np.flatnonzero(rows)
             law = None
             # Not `>`: an error that is not a number counts.
-            if refit := not error[index] <= LARGEST_ERROR:
+            if refit := not error[index] <= largest:
                 anew = integrate(rest)
                 log_density = float(log_all[index]) - anew.log_integral
                 worst = max(float(missed[index]), anew.quad_err)
@@ -431,7 +433,7 @@ def _law_on_panels(y: Array, v: Array, noise: Array, mass: Array, mu: Axis) -> P
         np.sqrt(v + np.repeat(noise, count)),
     )
     unit = np.sqrt(v[:, 0] + by_node @ (variance + noise) / by_node.sum())
-    points = float(by_node @ centre / by_node.sum()) + unit[:, None] * np.array([-3, -1, 0, 1, 3])
+    points = float(by_node @ centre / by_node.sum()) + unit[:, None] * np.array([-2, 0, 2])
     points = np.column_stack([points, y])
     off = max(
         float(np.abs(short.cdf(row, at) - full.cdf(row, at)).max()) for row, at in enumerate(points)

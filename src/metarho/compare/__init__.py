@@ -1,0 +1,1 @@
+"""Priors, models and hypotheses compared: functions from fits to tables."""
