@@ -194,10 +194,14 @@ class _NarrowPairs:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A posterior that is a mixture over nodes. ``moments`` below this order exist."""
+    """A posterior that is a mixture over nodes. ``moments`` below this order exist.
+
+    ``known`` are mean and sd where they have a closed form that the components are too coarse for.
+    """
 
     components: Components
     moments: float = math.inf
+    known: tuple[float, float] | None = None
 
     @cached_property
     def _centre(self) -> tuple[float, float]:
@@ -268,6 +272,11 @@ class Mixture:
         sd = None
         if mean is not None and self.moments > 2:
             sd = math.sqrt(float(mass @ (sds**2 + (means - mean) ** 2)))
+        if self.known is not None:
+            mean, sd = (
+                None if old is None else new
+                for old, new in zip((mean, sd), self.known, strict=True)
+            )
         median, lower, upper = median_and_interval(self.quantile, prob, kind)
         return Summary(mean, sd, median, lower, upper)
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact import exact_r, likelihood
+from metarho.engines.exact import exact_r, likelihood, selection, student
 from metarho.engines.exact.axes import (
     COMPONENT,
     Hard,
@@ -21,6 +21,7 @@ from metarho.engines.exact.axes import (
 from metarho.engines.exact.panels import FINE, LEAN, Axis, along, refine
 from metarho.engines.exact.priors import log_density
 from metarho.engines.problem import Problem
+from metarho.spec.model import StepSelection
 
 type Array = NDArray[np.float64]
 
@@ -148,6 +149,14 @@ def _table(problem: Problem, axes: Mapping[str, Axis]) -> Array:
     tau2_study, tau2_effect = variances_at(problem, values)
     if problem.model.likelihood == "exact-r":
         return exact_r.log_likelihood_table(problem.evidence, mu, tau2_effect)
+    if problem.model.effects == "student-t":
+        return student.log_likelihood_table(problem.evidence, mu, tau2_effect, values["nu"])
+    if isinstance(problem.model.selection, StepSelection):
+        step = problem.model.selection.step
+        count = max(len(value) for value in [*values.values(), tau2_effect])
+        return selection.log_likelihood_table_selected(
+            problem.evidence, step, mu, np.broadcast_to(tau2_effect, count), values.get("omega")
+        )
     return likelihood.log_likelihood_table(problem.evidence, mu, tau2_study, tau2_effect)
 
 
