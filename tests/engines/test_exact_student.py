@@ -76,6 +76,22 @@ def test_rows_agree_with_integrals_over_true_effects(nu: float, tau: float, tmp_
     assert seen[0, 0] == pytest.approx(truth, abs=1e-9)
 
 
+@pytest.mark.parametrize("nu", [1e-6, 0.05, 5.0, 200.0])
+def test_one_sided_intervals_bear_any_nu(nu: float, tmp_path: Path) -> None:
+    rows = [{"ri": "", "reported": "significant positive", "ni": 30}]
+    evidence = problem(written(tmp_path, rows, "ZCOR"), "student-t").evidence
+    seen = log_likelihood_table(evidence, np.array([-0.1]), np.array([0.09]), np.array([nu]))
+    lower, sd = evidence.lower[0], math.sqrt(evidence.v[0])
+    truth, _ = quad_vec(
+        lambda t: stats.norm.sf((lower - t) / sd) * stats.t.pdf(t, nu, -0.1, 0.3),
+        *(-5, 5),
+        points=(-0.2, 0, 0.2, 0.5, 0.8),
+        epsrel=1e-11,
+    )
+    truth = float(truth) + float(stats.t.sf(5, nu, -0.1, 0.3))
+    assert seen[0, 0] == pytest.approx(math.log(truth), abs=1e-10)
+
+
 GRID = np.arange(-2.0, 3.0, 0.01)
 MU = np.arange(-2.0, 2.6, 0.02)
 

@@ -70,9 +70,11 @@ def _at_nodes(
     """tau²/λ at nodes of λ, and the log of weight times p(row | mu, λ) there: (N, L) both."""
     y, lower, upper = evidence.y[row], evidence.lower[row], evidence.upper[row]
     ends = np.array([lower, upper]) if np.isnan(y) else np.array([y])
+    falling = nu if np.isfinite(ends).all() else np.zeros(len(nu))
+    ends = ends[np.isfinite(ends)]
     farthest2 = np.abs(ends - mean[:, None]).max(axis=1) ** 2 + evidence.v[row]
     left, right = spread_of_log(nu)
-    least = np.maximum(lowest_that_counts(nu, tau**2, farthest2), _LOWEST)
+    least = np.maximum(lowest_that_counts(falling, tau**2, farthest2), _LOWEST)
     left = np.minimum(np.maximum(left, least), right - 1e-3)
     count = math.ceil(float(((right - left) / spacing(nu)).max())) + 1
     step = (right - left) / (count - 1)

@@ -23,7 +23,7 @@ type Array = NDArray[np.float64]
 
 def limits(step: Step, v: Array) -> Array:
     """Where bands of y end, the first band lying above the first: rows × cutpoints."""
-    return np.sqrt(v)[:, None] * ndtri(1 - np.array(step.cutpoints))
+    return np.asarray(np.sqrt(v)[:, None] * ndtri(1 - np.array(step.cutpoints)))
 
 
 def bands(step: Step, evidence: Evidence) -> NDArray[np.intp]:

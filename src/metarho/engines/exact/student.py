@@ -75,7 +75,8 @@ def log_weight(log_lambda: Array, nu: Array) -> Array:
 def lowest_that_counts(nu: Array, tau2: Array, farthest2: Array) -> Array:
     """The log λ below which bounded rows within √farthest2 of mu have nothing left.
 
-    From tau²/λ = farthest² on a row's density falls like λ**((nu + 1)/2).
+    From tau²/λ = farthest² on a row's density falls like λ**((nu + 1)/2). The probability of a
+    one-sided interval goes to ½ like √λ: nu counts as 0 then, and the node at λ = 0 has the ½.
     """
     with np.errstate(divide="ignore"):
         begins = np.minimum(np.log(tau2) - np.log(farthest2), 0.0)
@@ -97,7 +98,9 @@ def log_likelihood_table(evidence: Evidence, mu: Array, tau2: Array, nu: Array) 
         if value == 0:
             table[nodes] = _log_rows(evidence, mu, np.zeros(1))[..., 0].sum(axis=1)
             continue
-        low = lowest_that_counts(nu[nodes], np.array(value), _farthest2(evidence, mu))
+        farthest2, is_open = _farthest2(evidence, mu)
+        falling = np.zeros(len(nodes)) if is_open else nu[nodes]
+        low = lowest_that_counts(falling, np.array(value), farthest2)
         for group in groups_of(nu[nodes]):
             here = nodes[group]
             found = mixing(nu[here], float(low[group].min()))
@@ -137,13 +140,13 @@ def _log_rows(evidence: Evidence, mu: Array, tau2: Array) -> Array:
     return found
 
 
-def _farthest2(evidence: Evidence, mu: Array) -> Array:
+def _farthest2(evidence: Evidence, mu: Array) -> tuple[Array, bool]:
     """The square of the farthest that a row lies from a mu, plus the largest variance.
 
-    Infinite with a one-sided interval, whose probability does not fall for small λ.
+    And whether a row is a one-sided interval.
     """
     ends = np.where(evidence.is_interval, [evidence.lower, evidence.upper], evidence.y)
-    if not np.isfinite(ends).all():
-        return np.array(np.inf)
+    is_open = not np.isfinite(ends).all()
+    ends = ends[np.isfinite(ends)]
     away = max(float(np.abs(ends - mu.min()).max()), float(np.abs(ends - mu.max()).max()))
-    return np.asarray(away**2 + float(evidence.v.max()))
+    return np.asarray(away**2 + float(evidence.v.max())), is_open
