@@ -114,7 +114,7 @@ def test_the_average_correlation_of_new_studies_is_the_mean_of_rho_mean() -> Non
 
 
 REFUSED = [
-    ({"effects": "student-t"}, "effects: student-t"),
+    ({"effects": "mixture"}, "effects: mixture"),
     ({"selection": "pet"}, "selection"),
     ({"random": "study/effect + rater"}, "random: study/effect + rater"),
     ({"scale": "~ year"}, "scale: ~ year"),

@@ -22,7 +22,7 @@ from metarho.engines.exact import law_of_r
 from metarho.engines.exact.exact_r import log_likelihood_table
 from metarho.engines.problem import encode
 from metarho.fitting import Settings, fit_many
-from metarho.posterior.effects import replicate
+from metarho.posterior.effects import Hyperparameters, replicate
 from metarho.posterior.exact import Exact
 from metarho.posterior.exact_r_effects import draw, log_likelihood
 from metarho.predict.new_studies import predict
@@ -237,7 +237,9 @@ def test_a_new_study_observes_r_by_its_exact_law(tmp_path: Path) -> None:
 def test_replicates_follow_the_law(tmp_path: Path) -> None:
     encoded = problem(_studies(tmp_path), "exact-r")
     theta = np.full((4000, encoded.evidence.k), 0.5)
-    z = replicate(encoded, theta, np.random.default_rng(8))
+    nothing = np.zeros(4000)
+    given = Hyperparameters(nothing[:, None], nothing, nothing, None)
+    z = replicate(encoded, given, theta, np.random.default_rng(8))
     n = float(encoded.evidence.sizes[0])
     assert stats.kstest(z[:, 0], lambda x: law_of_r.cdf(x, 0.5, n)).pvalue > 1e-3
 

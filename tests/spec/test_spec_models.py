@@ -47,7 +47,7 @@ def said(model: Model, given: dict[str, str], coefficients: dict[str, str]) -> d
 def test_every_shipped_model_gives_all_its_parameters_a_prior(name: str) -> None:
     model = shipped(name)
     applied = resolve_priors(model, {"year": "year"}, {})
-    assert list(applied) == ["mu", "beta[year]", *model.level_sds.values()]
+    assert list(applied) == ["mu", "beta[year]", *model.level_sds.values(), *model.shapes]
     assert model.title and model.description
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metarho.engines.problem import Problem
+from metarho.spec.model import StepSelection
 
 
 def notes_on(problem: Problem) -> tuple[str, ...]:
@@ -40,6 +41,11 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
         notes.append(
             f"no row is at {factor} {level}, the reference: the data inform mu and the slopes of "
             f"{factor} only together; name another reference"
+        )
+    if isinstance(model.selection, StepSelection):
+        notes.append(
+            "selection favours positive effects: p-values are one-sided, for effects above 0; code "
+            "correlations so that the expected direction is positive"
         )
     vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
     if vague:

@@ -16,9 +16,11 @@ from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
 from metarho.engines.exact import law_of_r
 from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.exact.selection import limits, log_bands, log_selection, log_weights
 from metarho.engines.nuts.layout import lay_out
 from metarho.engines.problem import Evidence, Problem
-from metarho.posterior import exact_r_effects
+from metarho.posterior import exact_r_effects, student_effects
+from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]
 
@@ -50,6 +52,9 @@ def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Genera
     evidence, layout = problem.evidence, lay_out(problem)
     mean = given.coefficients @ problem.design.matrix.T
     tau2_study, tau2_effect = given.tau2_study[:, None], given.tau2_effect[:, None]
+    if problem.model.effects == "student-t":
+        tau, nu = np.sqrt(given.tau2_effect), given.shapes["nu"]
+        tau2_effect = student_effects.draw_variances(evidence, mean[:, 0], tau, nu, rng)
     kept = layout.place >= 0
     u = np.zeros((len(mean), len(evidence.study_names)))
     if given.deviation is not None:
@@ -255,14 +260,53 @@ def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
 def _row_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
     """Log p(row | hyperparameters) of every row where rows or effects are not normal: (N, k)."""
     mean, tau = given.coefficients[:, 0], np.sqrt(given.tau2_effect)
-    return exact_r_effects.log_likelihood(problem.evidence, mean, tau)
+    if problem.model.likelihood == "exact-r":
+        return exact_r_effects.log_likelihood(problem.evidence, mean, tau)
+    if problem.model.effects == "student-t":
+        return student_effects.log_likelihood(problem.evidence, mean, tau, given.shapes["nu"])
+    selection = problem.model.selection
+    assert isinstance(selection, StepSelection)
+    rows = np.arange(problem.evidence.k)
+    sd = np.sqrt(problem.evidence.v + given.tau2_effect[:, None])
+    plain = _rows(problem, rows, np.broadcast_to(mean[:, None], sd.shape), sd)
+    return plain + log_selection(
+        problem.evidence, selection.step, mean, given.tau2_effect, given.shapes.get("omega")
+    )
 
 
-def replicate(problem: Problem, theta: Array, rng: np.random.Generator) -> Array:
-    """What rows with the true effects theta (N, k) would print, on the model's scale."""
+def replicate(
+    problem: Problem, given: Hyperparameters, theta: Array, rng: np.random.Generator
+) -> Array:
+    """What rows with the true effects theta (N, k) would print, on the model's scale.
+
+    Under selection: what would be reported of them.
+    """
+    if isinstance(problem.model.selection, StepSelection):
+        return _replicate_selected(problem, problem.model.selection.step, given, theta, rng)
     if problem.model.likelihood == "exact-r":
         return law_of_r.sample(theta, problem.evidence.sizes, rng)
     return theta + draw_errors(problem.evidence, len(theta), rng)
+
+
+def _replicate_selected(
+    problem: Problem, step: Step, given: Hyperparameters, theta: Array, rng: np.random.Generator
+) -> Array:
+    """Band by its chance of being reported, then y within the band."""
+    evidence = problem.evidence
+    weights = log_weights(step, given.shapes.get("omega"), len(theta))
+    limit = limits(step, evidence.v)
+    found = np.empty(theta.shape)
+    for row in range(evidence.k):
+        sd = np.full(len(theta), np.sqrt(evidence.v[row]))
+        log_mass = log_bands(limit[row], theta[:, row], sd) + weights
+        mass = np.exp(log_mass - log_mass.max(axis=1, keepdims=True)).cumsum(axis=1)
+        band = (mass < rng.uniform(size=(len(theta), 1)) * mass[:, -1:]).sum(axis=1)
+        ends = np.concatenate([[np.inf], limit[row], [-np.inf]])
+        for each in np.unique(band):
+            here = band == each
+            lower, upper = np.full(here.sum(), ends[each + 1]), np.full(here.sum(), ends[each])
+            found[here, row] = _truncated_normal(theta[here, row], sd[here], lower, upper, rng)
+    return found
 
 
 def _rows(problem: Problem, rows: NDArray[np.intp], mean: Array, sd: Array) -> Array:

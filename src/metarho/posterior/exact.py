@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.special import ndtr
 from metarho.engines.exact.exact_r import theta_atoms
 from metarho.engines.exact.moments import (
     moments_of,
+    moments_of_effects,
     moments_of_heterogeneity,
     moments_of_shape,
     moments_of_spread,
@@ -25,6 +26,7 @@ from metarho.posterior.average import average_correlation, average_correlation_s
 from metarho.posterior.heterogeneity import h2, h2_inverse, i2, i2_inverse, typical_variance
 from metarho.posterior.levels import (
     Surface,
+    heavy_i2,
     level_i2,
     level_sd,
     mirrored,
@@ -49,6 +51,11 @@ from metarho.posterior.mixtures import (
     Normals,
     invert,
     lightest,
+)
+from metarho.posterior.student_effects import (
+    AverageOnPanels,
+    average_correlations,
+    new_effects,
 )
 
 type Array = NDArray[np.float64]
@@ -142,14 +149,24 @@ class Exact:
         }
 
     @cached_property
+    def _effects(self) -> Quadrature:
+        """The quadrature of what true effects depend on: omega is summed out."""
+        q = self.quadrature
+        if "omega" not in q.axes:
+            return q
+        mass = q.mass.sum(axis=list(q.axes).index("omega"))
+        axes = {name: axis for name, axis in q.axes.items() if name != "omega"}
+        return replace(q, axes=axes, mass=np.asarray(mass))
+
+    @cached_property
     def _node_mass(self) -> Array:
-        return self.quadrature.node_mass
+        return self._effects.node_mass
 
     @cached_property
     def _variance(self) -> Array:
         """Στ² at the nodes of all axes but mu."""
         total = np.zeros(len(self._node_mass))
-        for variance in self.problem.level_variances(self.quadrature.values).values():
+        for variance in self.problem.level_variances(self._effects.values).values():
             total = total + variance
         return total
 
@@ -172,9 +189,11 @@ class Exact:
 
     def theta_new(self, row: Array, extra_variance: float = 0.0) -> Curve | Mixture | Point:
         """The true effect of a new study at a row, plus independent noise of a given variance."""
-        q = self.quadrature
+        q = self._effects
         noise = self._variance + extra_variance
         moments = min(self._moments(row), moments_of_heterogeneity(self.problem))
+        if self._has_heavy_effects and np.any(self._variance > 0):
+            return self._heavy_new(min(moments, moments_of_effects(self.problem)), extra_variance)
         if q.mu is None:
             mean, variance = self._given_nodes(row)
             return self._mixture(mean, variance + noise, moments)
@@ -185,9 +204,34 @@ class Exact:
         alive = self._counts(noise, moments)
         return Mixture(NoisyPanels(q.mu, q.joint[alive], np.sqrt(noise[alive])), moments)
 
+    @property
+    def _has_heavy_effects(self) -> bool:
+        return self.problem.model.effects == "student-t"
+
+    def _heavy_new(self, moments: float, extra_variance: float) -> Mixture:
+        """A new effect mu + tau·t_nu, plus noise."""
+        q = self._effects
+        assert q.mu is not None
+        alive = self._counts(np.zeros(len(self._node_mass)), 0)
+        tau, nu = np.sqrt(self._variance[alive]), q.values["nu"][alive]
+        spread, mass = new_effects(q.joint[alive], tau, nu)
+        sd = np.sqrt(spread**2 + extra_variance)
+        known = None
+        if moments > 1:
+            # Var t_nu = nu/(nu − 2), where it exists.
+            variance = self._variance * q.values["nu"] / np.maximum(q.values["nu"] - 2, 1e-300)
+            centre = float(q.joint.sum(axis=0) @ q.mu.nodes)
+            around = float(q.joint.sum(axis=0) @ (q.mu.nodes - centre) ** 2)
+            square = around + float(self._node_mass @ variance) + extra_variance
+            known = centre, math.sqrt(square)
+        if q.mu.is_point:
+            centres = np.full(len(sd), q.mu.nodes[0])
+            return Mixture(Normals(mass[:, 0], centres, sd), moments, known)
+        return Mixture(NoisyPanels(q.mu, mass, sd), moments, known)
+
     def theta_atoms(self, n: float) -> tuple[Array, Array]:
         """Theta of a new study as atoms with masses, for averages of the exact law of n people."""
-        q = self.quadrature
+        q = self._effects
         assert q.mu is not None
         alive = self._counts(np.zeros(len(self._node_mass)), 0)
         return theta_atoms(q.joint[alive], q.mu.nodes, np.sqrt(self._variance[alive]), n)
@@ -198,9 +242,11 @@ class Exact:
         rho_mean = ∫ tanh(x) N(x; mu, Στ²) dx is a function of mu and Στ² and increases in mu, so
         P(rho_mean <= t) is the mass of mu below the mu that gives t, averaged over Στ².
         """
-        q = self.quadrature
+        q = self._effects
         alive = self._counts(np.zeros(len(self._node_mass)), 0)
         tau, share = np.sqrt(self._variance[alive]), self._node_mass[alive]
+        if self._has_heavy_effects:
+            return self._heavy_average(prob, kind)
         if q.mu is None:
             mean, spread = self._given_nodes(row)
             given: _Normals | _Panels = _Normals(mean[alive], np.sqrt(spread[alive]))
@@ -216,10 +262,22 @@ class Exact:
         def cdf(z: float) -> float:
             return float(share @ given.cdf(mean_for(math.tanh(z))))
 
-        # On atanh, as far as a correlation can be told from 1.
-        quantile = np.vectorize(lambda p: math.tanh(invert(cdf, p, -18.0, 18.0)), otypes=[float])
-        median, lower, upper = median_and_interval(quantile, prob, kind)
-        return Summary(first, math.sqrt(max(0.0, variance)), median, lower, upper)
+        sd = math.sqrt(max(0.0, variance))
+        return Summary(first, sd, *_median_and_interval_on_atanh(cdf, prob, kind))
+
+    def _heavy_average(self, prob: float, kind: Kind) -> Summary:
+        """rho_mean over Student-t effects."""
+        q = self._effects
+        assert q.mu is not None
+        # Of three hard parameters, errors of 1e-6 are asked.
+        alive = ~lightest(self._node_mass, 1e-9)
+        tau = np.sqrt(self._variance[alive])
+        values = average_correlations(q.mu.nodes, tau, q.values["nu"][alive])
+        found = AverageOnPanels(q.mu, q.joint[alive], values)
+        return Summary(
+            *found.expect(),
+            *_median_and_interval_on_atanh(lambda z: found.cdf(math.tanh(z)), prob, kind),
+        )
 
     def i2(self) -> Marginal | None:
         """I² in percent; None where it is not defined."""
@@ -227,6 +285,8 @@ class Exact:
         if s2 is None:
             return None
         total = self.tau
+        if self._has_heavy_effects:
+            return self._heavy_i2(total, s2)
         if isinstance(total, Point):
             return Point(float(i2(np.array(total.value**2), s2)))
         return Transformed(
@@ -237,9 +297,12 @@ class Exact:
         )
 
     def h2(self) -> Marginal | None:
-        """H², the variance between estimates over that of sampling alone; None where I² is."""
+        """H², the variance between estimates over that of sampling alone.
+
+        None where I² is, and with Student-t effects, whose variance is not tau².
+        """
         s2 = typical_variance(self.problem)
-        if s2 is None:
+        if s2 is None or self.problem.model.effects == "student-t":
             return None
         total = self.tau
         if isinstance(total, Point):
@@ -251,6 +314,31 @@ class Exact:
             lambda tau: 2 * tau / s2,
             moments_of_heterogeneity(self.problem) / 2,
         )
+
+    def _heavy_i2(self, tau: Marginal, s2: float) -> Marginal | None:
+        """I² at the variance tau² nu/(nu − 2); None where nu may be 2 or less, or tau is known."""
+        nu = self.quadrature.axes["nu"]
+        if moments_of_effects(self.problem) <= 2:
+            return None
+        if not nu.is_point:
+            return None if isinstance(tau, Point) else heavy_i2(nu, *self._heavy_plane, s2)
+        factor = float(nu.nodes[0] / (nu.nodes[0] - 2))
+        if isinstance(tau, Point):
+            return Point(float(i2(np.array(factor * tau.value**2), s2)))
+        assert isinstance(tau, Curve)
+        return Transformed(
+            tau,
+            lambda x: i2(factor * x**2, s2),
+            lambda percent: i2_inverse(percent, s2 / factor),
+            lambda x: 200 * factor * x * s2 / (factor * x**2 + s2) ** 2,
+        )
+
+    @property
+    def _heavy_plane(self) -> tuple[Axis, Array]:
+        """The axis of tau, and masses at the nodes of nu and tau."""
+        names = list(self.quadrature.axes)
+        mass = self.quadrature.mass.sum(axis=names.index("mu"))
+        return self.quadrature.axes["tau"], np.asarray(mass.T)
 
     def i2_by_level(self) -> dict[str, Marginal]:
         """I² of each level in percent, where there are two: 100·tau_level²/(Στ² + s²)."""
@@ -410,6 +498,14 @@ class _MeanFor:
         panel, basis = self._basis
         coefficients = self._panels.coefficients(_mean_for(rho, self._panels.nodes))
         return np.asarray((coefficients[panel] * basis).sum(axis=1))
+
+
+def _median_and_interval_on_atanh(
+    cdf: Callable[[float], float], prob: float, kind: Kind
+) -> tuple[float, float, float]:
+    """Of a correlation, from the cdf of its atanh, as far as it can be told from 1."""
+    quantile = np.vectorize(lambda p: math.tanh(invert(cdf, p, -18.0, 18.0)), otypes=[float])
+    return median_and_interval(quantile, prob, kind)
 
 
 def _product(

@@ -215,6 +215,26 @@ def share_of_i2(share: Axis, total: Axis, mass: Array, s2: float) -> Surface:
     )
 
 
+def heavy_i2(nu: Axis, tau: Axis, mass: Array, s2: float) -> Surface:
+    """100·V/(V + s²) with V = tau² nu/(nu − 2): I² in percent of Student-t effects."""
+
+    def factor(at: Array) -> Array:
+        return at / (at - 2)
+
+    def odds(percent: float) -> float:
+        return percent / (100 - percent)
+
+    return Surface(
+        nu,
+        tau,
+        mass,
+        lambda at, sd: 100 * factor(at) * sd**2 / (factor(at) * sd**2 + s2),
+        lambda percent, at: np.sqrt(odds(percent) * s2 / factor(at)),
+        lambda percent, at: np.sqrt(s2 / (odds(percent) * factor(at))) * 50 / (100 - percent) ** 2,
+        100.0,
+    )
+
+
 def mirrored(share: Axis) -> Axis:
     """The axis of 1 − share, its nodes in the opposite order."""
     return replace(share, centre=1.0 - share.centre - share.scale, breaks=_mirror(share))

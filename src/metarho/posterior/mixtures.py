@@ -196,10 +196,14 @@ class _NarrowPairs:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A posterior that is a mixture over nodes. ``moments`` below this order exist."""
+    """A posterior that is a mixture over nodes. ``moments`` below this order exist.
+
+    ``known`` are mean and sd where they have a closed form that the components are too coarse for.
+    """
 
     components: Components
     moments: float = math.inf
+    known: tuple[float, float] | None = None
 
     @cached_property
     def _centre(self) -> tuple[float, float]:
@@ -270,6 +274,11 @@ class Mixture:
         sd = None
         if mean is not None and self.moments > 2:
             sd = math.sqrt(float(mass @ (sds**2 + (means - mean) ** 2)))
+        if self.known is not None:
+            mean, sd = (
+                None if old is None else new
+                for old, new in zip((mean, sd), self.known, strict=True)
+            )
         median, lower, upper = median_and_interval(self.quantile, prob, kind)
         return Summary(mean, sd, median, lower, upper)
 
@@ -313,12 +322,12 @@ class Correlation:
         return math.tanh(low), math.tanh(high)
 
 
-def lightest(mass: Array) -> NDArray[np.bool_]:
+def lightest(mass: Array, share: float = LEAST_SHARE) -> NDArray[np.bool_]:
     """The lightest masses, which together cannot move a number that is printed to 1e-10."""
     flat = mass.ravel()
     order = np.argsort(flat)
     light = np.zeros(len(flat), bool)
-    light[order[np.cumsum(flat[order]) < LEAST_SHARE * flat.sum()]] = True
+    light[order[np.cumsum(flat[order]) < share * flat.sum()]] = True
     return light.reshape(mass.shape)
 
 

@@ -54,7 +54,7 @@ def tree_of(fit: Fit) -> xr.DataTree:
         parameters = dict(posterior.all_parameters)
         shape = posterior.coefficients.shape[:2]
     theta = draw_effects(problem, given, streams[1])
-    replicated = replicate(problem, theta, streams[2])
+    replicated = replicate(problem, given, theta, streams[2])
     k = problem.evidence.k
     groups: dict[str, xr.Dataset] = {
         "/posterior": _dataset(problem, parameters, theta.reshape(*shape, k)),

@@ -12,6 +12,7 @@ from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_r
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.exact.quadrature import integrate as integrate_alone
 from metarho.engines.problem import Problem
+from metarho.spec.model import Step, StepSelection
 
 __all__ = [
     "NAME",
@@ -38,8 +39,8 @@ def covers(problem: Problem) -> str | None:
     uses = [
         (model.custom is not None, f"custom model {model.custom}"),
         (model.scale.replace(" ", "") != "~1", f"scale: {model.scale}"),
-        (model.effects != "normal", f"effects: {model.effects}"),
-        (model.selection != "none", "selection"),
+        (model.effects not in ("normal", "student-t"), f"effects: {model.effects}"),
+        (isinstance(model.selection, str) and model.selection != "none", "selection"),
         (
             model.levels not in LEVELS or "+" in model.random,
             f"random: {model.random} (none, effect, study and study/effect work)",
@@ -92,11 +93,14 @@ def _refused_part(problem: Problem) -> str | None:
     model = problem.model
     parts = {
         "likelihood: exact-r": model.likelihood == "exact-r",
-        "rho_within": bool(problem.evidence.correlated) and model.likelihood != "normal",
+        "effects: student-t": model.effects == "student-t",
+        "selection": isinstance(model.selection, StepSelection),
     }
     used = [part for part, present in parts.items() if present]
     if not used:
         return None
+    if problem.evidence.correlated:
+        used.append("rho_within (correlated sampling errors)")
     part = used[0]
     if len(used) > 1:
         return f"the exact engine does not join {part} with {used[1]} yet"
@@ -107,8 +111,26 @@ def _refused_part(problem: Problem) -> str | None:
             f"the exact engine has no random: {model.random} with {part} yet; random: effect and "
             "none work"
         )
+    if model.effects == "student-t" and not model.levels:
+        return "effects: student-t with random: none has no effects that vary; use random: effect"
     if model.likelihood == "exact-r":
         return _refused_exact_r(problem)
+    if isinstance(model.selection, StepSelection):
+        return _refused_selection(problem, model.selection.step)
+    return None
+
+
+def _refused_selection(problem: Problem, step: Step) -> str | None:
+    if step.weights is None and len(step.cutpoints) > 1:
+        return (
+            f"selection with {len(step.cutpoints)} cutpoints needs weights for the exact engine, "
+            "one for each band after the first; a single cutpoint may have the parameter omega"
+        )
+    if problem.evidence.is_interval.any():
+        return (
+            "the exact engine has no interval rows with selection, for their p-values are not "
+            "known; intervals: drop"
+        )
     return None
 
 

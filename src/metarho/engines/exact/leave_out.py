@@ -93,11 +93,12 @@ class LeftOut:
 def studies_out(problem: Problem, whole: Quadrature) -> Iterator[LeftOut]:
     """Every study left out with all its rows, in order; with the predictive law of its rows.
 
-    Rows that follow the exact law of r have none: given a node theirs is not normal.
+    Rows whose law given a node is not normal have none (exact-r, Student-t, selection).
     """
     study = problem.evidence.study
     subsets = [study == index for index in range(len(problem.evidence.study_names))]
-    normal = problem.model.likelihood == "normal"
+    model = problem.model
+    normal = (model.likelihood, model.effects, model.selection) == ("normal", "normal", "none")
     return left_out(problem, whole, subsets, predictive=normal)
 
 

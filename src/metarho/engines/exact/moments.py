@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 from metarho.engines.exact.priors import tail_index
+from metarho.engines.exact.selection import bands
 from metarho.engines.problem import Problem
+from metarho.spec.model import StepSelection
 
 
 def moments_of_spread(problem: Problem, name: str) -> float:
@@ -24,11 +26,16 @@ def moments_of_spread(problem: Problem, name: str) -> float:
 
 
 def moments_of_shape(problem: Problem, name: str) -> float:
-    """Moments of nu or omega below this order exist: those of the prior.
+    """Moments of nu or omega below this order exist: those of the prior, at least.
 
-    A large nu leaves the likelihood as it is.
+    A large nu leaves the likelihood as it is; a large omega makes it fall like omega**−m, with
+    m the results of the first band, which then look chosen against.
     """
-    return tail_index(problem.prior(name)) - 1
+    falls = 0
+    selection = problem.model.selection
+    if name == "omega" and isinstance(selection, StepSelection):
+        falls = int((bands(selection.step, problem.evidence) == 0).sum())
+    return tail_index(problem.prior(name)) + falls - 1
 
 
 def moments_of_heterogeneity(problem: Problem) -> float:
@@ -43,14 +50,21 @@ def moments_of(problem: Problem, coefficient: str) -> float:
     together with it, or alone on the open side of one-sided intervals; any other has all moments.
     """
     prior = problem.prior(coefficient)
+    rows = _bounded(problem)[0]
+    # Alone, with heterogeneity held, the likelihood falls like a product of t densities.
+    alone = rows * (1 + moments_of_effects(problem)) if rows else 0.0
     if not prior.proper:
-        return moments_of_heterogeneity(problem)
+        return min(moments_of_heterogeneity(problem), alone - 1)
     tail = tail_index(prior)
     if math.isinf(tail):
         return math.inf
     together = min((_tail(problem, name) for name in problem.spreads), default=math.inf)
-    together += tail - 2
-    return min(together, tail - 1) if _bounded(problem)[0] == 0 else together
+    return min(together + tail - 2, alone + tail - 1)
+
+
+def moments_of_effects(problem: Problem) -> float:
+    """Moments of true effects around their mean below this order exist: with t effects nu."""
+    return problem.prior("nu").support[0] if "nu" in problem.shapes else math.inf
 
 
 def needed(moments: float, most: int = 2) -> int:

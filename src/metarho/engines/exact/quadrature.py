@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact import exact_r, likelihood
+from metarho.engines.exact import exact_r, likelihood, selection, student
 from metarho.engines.exact.axes import (
     COMPONENT,
     Hard,
@@ -21,6 +21,7 @@ from metarho.engines.exact.axes import (
 from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, along, refine
 from metarho.engines.exact.priors import log_density
 from metarho.engines.problem import Evidence, Problem
+from metarho.spec.model import StepSelection
 
 type Array = NDArray[np.float64]
 
@@ -147,8 +148,20 @@ def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> 
     values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
     mu = axes["mu"].nodes
     tau2_study, tau2_effect = variances_at(problem, values)
-    if problem.model.likelihood == "exact-r":
+    model = problem.model
+    if model.likelihood == "exact-r":
         return exact_r.log_likelihood_table(evidence, mu, tau2_effect)
+    if model.effects == "student-t":
+        return student.log_likelihood_table(evidence, mu, tau2_effect, values["nu"])
+    if isinstance(model.selection, StepSelection):
+        count = max(len(value) for value in [*values.values(), tau2_effect])
+        return selection.log_likelihood_table_selected(
+            evidence,
+            model.selection.step,
+            mu,
+            np.broadcast_to(tau2_effect, count),
+            values.get("omega"),
+        )
     return likelihood.log_likelihood_table(evidence, mu, tau2_study, tau2_effect)
 
 
