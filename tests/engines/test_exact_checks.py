@@ -89,6 +89,20 @@ def test_shift_and_scale_carry_through(shift: float, scale: float) -> None:
     assert other.upper == pytest.approx((one.upper or 0) * scale + shift, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("name", "priors"),
+    [
+        ("student-t", {"nu": "DiracDelta(c=4)"}),
+        ("selection", {"omega": "DiracDelta(c=0.3)"}),
+        ("random-effects", {"mu": "StudentT(nu=4, mu=0, sigma=0.3)", "tau": "DiracDelta(c=0.1)"}),
+        ("three-level", {"tau_effect": "DiracDelta(c=0.1)"}),
+    ],
+)
+def test_parameters_that_are_held_add_no_error(name: str, priors: dict[str, str]) -> None:
+    # The sd of a point is 0 but for rounding, which no error may be measured in.
+    assert exact.integrate(problem(molloy(), name, **priors)).quad_err < 1e-9
+
+
 def test_a_flat_heterogeneity_without_enough_rows_is_refused(tmp_path: Path) -> None:
     rows = [{"yi": 0.1, "vi": 0.01}, {"yi": 0.3, "vi": 0.02}]
     with pytest.raises(InputError, match="improper"):

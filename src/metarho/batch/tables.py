@@ -12,7 +12,7 @@ import numpy as np
 from metarho.batch.plan import Plan
 from metarho.data.studies import Studies
 from metarho.posterior.fit import Fit
-from metarho.posterior.heterogeneity import scale_of_derived
+from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Summary
 from metarho.predict.new_studies import Prediction
 
@@ -57,7 +57,7 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
             )
 
         for name, summary in fit.parameters.items():
-            add(name, "share" if name == "share" else scale, summary)
+            add(name, scale_of_parameter(name, scale), summary)
         for name, summary in fit.derived.items():
             add(name, scale_of_derived(name), summary)
         add("theta_new", scale, fit.new_study["theta"])

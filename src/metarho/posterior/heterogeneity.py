@@ -10,6 +10,14 @@ from metarho.engines.problem import Problem
 type Array = NDArray[np.float64]
 
 
+def scale_of_parameter(name: str, scale: str) -> str:
+    """What a parameter is measured in: the model's scale, but for shares, degrees of freedom, odds.
+
+    ``omega`` is the chance of being reported over that of the most significant results.
+    """
+    return {"share": "share", "nu": "df", "omega": "ratio"}.get(name, scale)
+
+
 def scale_of_derived(name: str) -> str:
     """The scale of a derived quantity, as tables print it."""
     return {"I": "percent", "H": "ratio"}.get(name[0], "r")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metarho.posterior.fit import Fit
-from metarho.posterior.heterogeneity import scale_of_derived
+from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Summary
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def block(fit: Fit) -> None:
     table.add_column("")
     for name in ("mean", "sd", "median", percent, "scale"):
         table.add_column(name, justify="right")
-    rows = [(name, summary, fit.problem.scale) for name, summary in fit.parameters.items()]
+    rows = [
+        (name, summary, scale_of_parameter(name, fit.problem.scale))
+        for name, summary in fit.parameters.items()
+    ]
     rows += [(name, summary, scale_of_derived(name)) for name, summary in fit.derived.items()]
     rows += [
         ("theta_new", fit.new_study["theta"], fit.problem.scale),

@@ -220,6 +220,8 @@ def _moments(
     """Mean and sd of every parameter that is not a point."""
     moments = []
     for name, axis in found.axes.items():
+        if axis.is_point:
+            continue
         mass = found.marginal_mass(name)
         mean = float(mass @ axis.nodes)
         moments.append((mean, math.sqrt(float(mass @ (axis.nodes - mean) ** 2))))
