@@ -22,9 +22,7 @@ from metarho.posterior.marginals import Kind, Summary, median_and_interval
 
 type Array = NDArray[np.float64]
 
-# Nodes with less mass than this cannot move a number that is printed to 1e-10.
-LEAST_MASS = 1e-17
-# What masses that do not count hold together.
+# What masses that do not count hold together: no number that is printed to 1e-10 moves.
 LEAST_SHARE = 1e-13
 _SQRT_2PI = math.sqrt(2 * math.pi)
 _BLOCK = 2_000_000
@@ -124,7 +122,7 @@ class NoisyPanels:
         in_u = self.joint / self.axis.weights * self.axis.slope(self.axis.u)
         running = self.axis.antiderivatives(in_u)
         held = running.sum(axis=2)
-        pairs = ~self._is_wide & (held > LEAST_MASS)
+        pairs = ~self._is_wide & ~lightest(held)
         component, panel = np.nonzero(pairs)
         return _NarrowPairs(
             self.axis,
