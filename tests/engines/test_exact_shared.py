@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cases import alliance, molloy, problem, written
 from metarho.engines import exact
 from metarho.engines.exact import shared
-from metarho.engines.exact.quadrature import Quadrature, integrate
+from metarho.engines.exact.quadrature import Quadrature, solve
 from metarho.engines.problem import Problem
 from metarho.posterior.exact import Exact
 
@@ -52,7 +52,7 @@ def _problems() -> list[Problem]:
 
 def test_every_prior_has_the_posterior_that_its_own_panels_give() -> None:
     for encoded, seen in zip(_problems(), exact.fit_many(_problems()), strict=True):
-        truth = integrate(encoded)
+        truth = solve(encoded)
         if truth.log_evidence is not None:
             assert seen.log_evidence == pytest.approx(truth.log_evidence, abs=1e-9)
         ours, theirs = Exact(encoded, seen), Exact(encoded, truth)
@@ -121,4 +121,4 @@ def test_shared_panels_are_right_or_step_aside_at_any_scale(
     )
     (seen,) = shared.solve([encoded])
     if seen is not None:
-        assert seen.log_evidence == pytest.approx(integrate(encoded).log_evidence, abs=1e-9)
+        assert seen.log_evidence == pytest.approx(solve(encoded).log_evidence, abs=1e-9)

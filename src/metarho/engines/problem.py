@@ -136,6 +136,13 @@ class Problem:
             return {"study": tau2 * share, "effect": tau2 * (1 - share)}
         return {level: values[sd] ** 2 for level, sd in self.model.level_sds.items()}
 
+    def implied_sds(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """The level sds that a total and its share imply; of other models nothing."""
+        if not self.is_total_form:
+            return {}
+        total, share = values["tau"], values["share"]
+        return {"tau_study": total * np.sqrt(share), "tau_effect": total * np.sqrt(1 - share)}
+
 
 def encode(
     model: Model,

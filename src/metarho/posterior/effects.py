@@ -7,7 +7,7 @@ y lies within its ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from metarho.engines.exact.selection import limits, log_bands, log_selection, lo
 from metarho.engines.nuts.layout import lay_out
 from metarho.engines.problem import Evidence, Problem
 from metarho.posterior import exact_r_effects, student_effects
+from metarho.posterior.peaks import peaks
 from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]
@@ -169,7 +170,8 @@ def _draw_deviation(
         return -0.5 * eps**2 + _rows(problem, rows, centre, sd[np.ix_(at, rows)]).sum(axis=1)
 
     low, high = _reach(problem, rows, mean, sd_study, sd[:, rows])
-    mode = _mode(lambda eps: log_density(eps, everyone), low, high)
+    # To rounding, from a stretch of any length.
+    mode = peaks(lambda eps: log_density(eps, everyone), low, high, 120)
     top = log_density(mode, everyone)
     result = np.empty(len(mean))
     left = everyone
@@ -194,16 +196,6 @@ def _reach(
     low = np.minimum(mean, marks.min()) - margin
     high = np.maximum(mean, marks.max()) + margin
     return (low - mean) / sd_study, (high - mean) / sd_study
-
-
-def _mode(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
-    """Where a concave function of each element is largest, by golden section."""
-    ratio = (np.sqrt(5) - 1) / 2
-    for _ in range(120):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        rises = function(left) < function(right)
-        low, high = np.where(rises, left, low), np.where(rises, high, right)
-    return 0.5 * (low + high)
 
 
 def log_jacobian(problem: Problem) -> Array:

@@ -115,6 +115,7 @@ class Exact:
                 lambda x: np.hypot(x, fixed),
                 lambda x: np.sqrt(np.maximum(x**2 - fixed**2, 0.0)),
                 lambda x: x / np.hypot(x, fixed),
+                free[0].moments,
             )
         moments = moments_of_heterogeneity(self.problem)
         return total_of(*self._spread_axes, self._spread_mass, moments)
@@ -244,11 +245,11 @@ class Exact:
         rho_mean = ∫ tanh(x) N(x; mu, Στ²) dx is a function of mu and Στ² and increases in mu, so
         P(rho_mean <= t) is the mass of mu below the mu that gives t, averaged over Στ².
         """
+        if self._has_heavy_effects:
+            return self._heavy_average(prob, kind)
         q = self._effects
         alive = self._counts(np.zeros(len(self._node_mass)), 0)
         tau, share = np.sqrt(self._variance[alive]), self._node_mass[alive]
-        if self._has_heavy_effects:
-            return self._heavy_average(prob, kind)
         if q.mu is None:
             mean, spread = self._given_nodes(row)
             given: _Normals | _Panels = _Normals(mean[alive], np.sqrt(spread[alive]))
@@ -304,7 +305,7 @@ class Exact:
         None where I² is, and with Student-t effects, whose variance is not tau².
         """
         s2 = typical_variance(self.problem)
-        if s2 is None or self.problem.model.effects == "student-t":
+        if s2 is None or self._has_heavy_effects:
             return None
         total = self.tau
         if isinstance(total, Point):
@@ -453,10 +454,7 @@ class _Panels:
 
     @cached_property
     def _running(self) -> tuple[Array, Array]:
-        in_u = self._share / self.axis.weights * self.axis.slope(self.axis.u)
-        running = self.axis.antiderivatives(in_u)
-        starts = np.cumsum(running.sum(axis=2), axis=1)
-        return running, np.concatenate([np.zeros((len(starts), 1)), starts], axis=1)
+        return self.axis.running(self.axis.density_in_u(self._share))
 
     def cdf(self, x: Array) -> Array:
         if self.axis.is_point:
@@ -522,7 +520,9 @@ def _product(
         root = math.sqrt(float(part(np.array(share.value))))
         if isinstance(total, Point) or root == 0:
             return Point(root * (total.value if isinstance(total, Point) else 0.0))
-        return Transformed(total, lambda x: root * x, lambda x: x / root, lambda x: root + 0 * x)
+        return Transformed(
+            total, lambda x: root * x, lambda x: x / root, lambda x: root + 0 * x, total.moments
+        )
     assert isinstance(total, Point)
     tau = total.value
     if tau == 0:

@@ -16,9 +16,7 @@ def invert_rows(axis: Axis, density: Array, share: Array) -> tuple[NDArray[np.in
         reached = np.cumsum(density, axis=1)
         index = (reached < share[:, None] * reached[:, -1:]).sum(axis=1)
         return index.astype(np.intp), np.zeros(len(share))
-    running = axis.antiderivatives(density)
-    starts = np.cumsum(running.sum(axis=2), axis=1)
-    starts = np.concatenate([np.zeros((len(density), 1)), starts], axis=1)
+    running, starts = axis.running(density)
     target = share * starts[:, -1]
     panel = np.clip((starts <= target[:, None]).sum(axis=1) - 1, 0, axis.panels - 1)
     rows = np.arange(len(density))

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact.axes import COMPONENT, components
+from metarho.engines.exact.axes import COMPONENT
 from metarho.engines.exact.likelihood import condition, gaussian_sums
 from metarho.engines.exact.panels import along
+from metarho.engines.exact.priors import components
 from metarho.engines.exact.quadrature import Quadrature, variances_at
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import Hyperparameters, draw_deviations
@@ -51,10 +52,7 @@ def independent_draws(
             coefficients = np.where((which == index)[:, None], drawn, coefficients)
     found = {name: coefficients[:, i] for i, name in enumerate(problem.coefficients)}
     found |= {name: hard[name] for name in (*problem.spreads, *problem.shapes)}
-    if problem.is_total_form:
-        found["tau_study"] = found["tau"] * np.sqrt(found["share"])
-        found["tau_effect"] = found["tau"] * np.sqrt(1 - found["share"])
-    return found
+    return found | problem.implied_sds(found)
 
 
 def _draw_axes(quadrature: Quadrature, shares: Array) -> dict[str, Array]:

@@ -50,13 +50,9 @@ class Surface:
     def _tables(self) -> tuple[Array, Array, Array]:
         """Coefficients (panels of a, order, panels of b, …): density, running integral, starts."""
         a, b = self.a, self.b
-        in_a = self.mass.T / a.weights * a.slope(a.u)
-        by_a = np.moveaxis(a.coefficients(in_a), 0, -1)
-        in_b = by_a / b.weights * b.slope(b.u)
-        running = b.antiderivatives(in_b)
-        starts = np.cumsum(running.sum(axis=-1), axis=-1)
-        starts = np.concatenate([np.zeros((*starts.shape[:2], 1)), starts], axis=-1)
-        return b.coefficients(in_b), running, starts
+        by_a = np.moveaxis(a.coefficients(a.density_in_u(self.mass.T)), 0, -1)
+        in_b = b.density_in_u(by_a)
+        return b.coefficients(in_b), *b.running(in_b)
 
     def _rule(self, value: float) -> tuple[Array, Array]:
         """Nodes and weights over the coordinate of a, dense around corners and ends."""

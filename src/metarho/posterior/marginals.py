@@ -91,15 +91,9 @@ class Curve:
         return np.asarray(self.values * self.axis.slope(self.axis.u))
 
     @cached_property
-    def _running(self) -> Array:
-        """Coefficients of the cdf within each panel."""
-        return self.axis.antiderivatives(self._in_u)
-
-    @cached_property
-    def _starts(self) -> Array:
-        """The cdf at the panels' ends."""
-        within = self._running.sum(axis=1)  # every P_n(1) is 1
-        return np.concatenate([[0.0], np.cumsum(within)])
+    def _running(self) -> tuple[Array, Array]:
+        """Coefficients of the cdf within each panel, and the cdf at the panels' ends."""
+        return self.axis.running(self._in_u)
 
     def expect(self, function: Callable[[Array], Array]) -> float:
         """The posterior mean of a function."""
@@ -120,21 +114,21 @@ class Curve:
         """Probability of at most x."""
         panel, place = self.axis.locate(np.asarray(x, dtype=float))
         basis = legendre(place, self.axis.order + 1)
-        within = np.einsum("...n,...n->...", self._running[panel], basis)
-        return np.asarray(np.clip((self._starts[panel] + within) / self._starts[-1], 0.0, 1.0))
+        running, starts = self._running
+        within = np.einsum("...n,...n->...", running[panel], basis)
+        return np.asarray(np.clip((starts[panel] + within) / starts[-1], 0.0, 1.0))
 
     def quantile(self, p: Array) -> Array:
         """The values below which the share p lies (bisection within the panel)."""
         p = np.asarray(p, dtype=float)
-        target = np.atleast_1d(p) * self._starts[-1]
-        panel = np.clip(
-            np.searchsorted(self._starts, target, side="right") - 1, 0, self.axis.panels - 1
-        )
+        running, starts = self._running
+        target = np.atleast_1d(p) * starts[-1]
+        panel = np.clip(np.searchsorted(starts, target, side="right") - 1, 0, self.axis.panels - 1)
         low, high = np.full(target.shape, -1.0), np.full(target.shape, 1.0)
         for _ in range(60):
             middle = 0.5 * (low + high)
             basis = legendre(middle, self.axis.order + 1)
-            reached = self._starts[panel] + np.einsum("in,in->i", self._running[panel], basis)
+            reached = starts[panel] + np.einsum("in,in->i", running[panel], basis)
             low, high = (
                 np.where(reached < target, middle, low),
                 np.where(reached < target, high, middle),

@@ -119,9 +119,9 @@ class NoisyPanels:
     @cached_property
     def _narrow(self) -> _NarrowPairs:
         """All pairs of a node of tau and a panel under narrow noise that hold mass."""
-        in_u = self.joint / self.axis.weights * self.axis.slope(self.axis.u)
-        running = self.axis.antiderivatives(in_u)
-        held = running.sum(axis=2)
+        in_u = self.axis.density_in_u(self.joint)
+        running, reached = self.axis.running(in_u)
+        held = np.diff(reached, axis=1)
         pairs = ~self._is_wide & ~lightest(held)
         component, panel = np.nonzero(pairs)
         return _NarrowPairs(

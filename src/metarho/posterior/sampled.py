@@ -86,10 +86,7 @@ class Sampled:
     def all_parameters(self) -> dict[str, Array]:
         """Draws of the parameters; in the total form the level sds besides."""
         values = dict(self.draws.parameters)
-        if self.problem.is_total_form:
-            values["tau_study"] = values["tau"] * np.sqrt(values["share"])
-            values["tau_effect"] = values["tau"] * np.sqrt(1 - values["share"])
-        return values
+        return values | self.problem.implied_sds(values)
 
     @cached_property
     def coefficients(self) -> Array:
@@ -99,10 +96,7 @@ class Sampled:
     @cached_property
     def level_variances(self) -> dict[str, Array]:
         """Draws of the variance on each level."""
-        return {
-            level: self.all_parameters[sd] ** 2
-            for level, sd in self.problem.model.level_sds.items()
-        }
+        return self.problem.level_variances(self.draws.parameters)
 
     @cached_property
     def total_variance(self) -> Array:

@@ -166,11 +166,8 @@ class AverageOnPanels:
     @cached_property
     def _tables(self) -> tuple[Array, Array, Array]:
         """Coefficients of the values and of the cdf of mu by panel, and the cdf at panel ends."""
-        in_u = self.mass / self.axis.weights * self.axis.slope(self.axis.u)
-        running = self.axis.antiderivatives(in_u)
-        starts = np.cumsum(running.sum(axis=2), axis=1)
-        starts = np.concatenate([np.zeros((len(starts), 1)), starts], axis=1)
-        return self.axis.coefficients(self.values), running, starts
+        running = self.axis.running(self.axis.density_in_u(self.mass))
+        return self.axis.coefficients(self.values), *running
 
     def cdf(self, rho: float) -> float:
         """P(mean correlation <= rho): mass of mu below where each row reaches rho."""

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from metarho.engines.exact import shared as shared_panels
+from metarho.engines.exact import quadrature, shared
 from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
 from metarho.engines.exact.quadrature import Quadrature
-from metarho.engines.exact.quadrature import integrate as integrate_alone
-from metarho.engines.problem import Problem
+from metarho.engines.problem import Evidence, Problem
 from metarho.spec.model import Step, StepSelection
 
 __all__ = [
@@ -49,13 +48,7 @@ def covers(problem: Problem) -> str | None:
     for used, part in uses:
         if used:
             return f"the exact engine does not integrate {part} yet; engine: nuts"
-    interval = problem.evidence.is_interval
-    if any(interval[group.rows].any() for group in problem.evidence.correlated):
-        return (
-            "the exact engine has no interval rows in samples of several rows whose errors "
-            "correlate (rho_within); drop the intervals, or leave rho_within at 0"
-        )
-    refusal = _refused_part(problem)
+    refusal = _refused_intervals(problem.evidence) or _refused_part(problem)
     if refusal:
         return refusal
     slopes = len(problem.coefficients) > 1
@@ -63,9 +56,8 @@ def covers(problem: Problem) -> str | None:
         return "the exact engine has no interval rows with moderators; engine: nuts"
     if slopes and not is_conjugate(problem):
         return (
-            "with moderators the exact engine needs Normal or Flat priors on mu and beta (a "
-            "NormalMixture on mu); "
-            "engine: nuts"
+            "with moderators the exact engine needs Normal or Flat priors on mu and beta (on mu a "
+            "NormalMixture will do); engine: nuts"
         )
     for name, applied in problem.priors.items():
         prior = applied.prior
@@ -81,6 +73,22 @@ def covers(problem: Problem) -> str | None:
             return (
                 f"{name}: the exact engine has no prior that is infinite at its upper end, as "
                 f"{prior} is; use beta >= 1"
+            )
+    return None
+
+
+def _refused_intervals(evidence: Evidence) -> str | None:
+    """Why interval rows do not go with correlated sampling errors; None when they do.
+
+    A study's rows are tied by its deviation, so that it is the study that counts, not the sample.
+    """
+    for group in evidence.correlated:
+        study = evidence.study[group.rows[0]]
+        if evidence.is_interval[evidence.study == study].any():
+            return (
+                f"the exact engine has no interval rows in a study with correlated sampling errors "
+                f"(rho_within), as in {evidence.study_names[study]}; drop the intervals, or leave "
+                "rho_within at 0"
             )
     return None
 
@@ -153,11 +161,14 @@ def hard_dimensions(problem: Problem) -> tuple[str, ...]:
 
 def structure(problem: Problem) -> tuple[object, ...]:
     """What problems must share to share the sums over studies: all but their priors."""
-    model = problem.model
+    model, evidence = problem.model, problem.evidence
+    numbers = (evidence.y, evidence.v, evidence.lower, evidence.upper, problem.design.matrix)
     return (
         NAME,
         problem.measure,
-        problem.evidence.rows,
+        evidence.rows,
+        tuple(array.tobytes() for array in numbers),
+        tuple(group.covariance.tobytes() for group in evidence.correlated),
         problem.intervals,
         problem.design.names,
         tuple(problem.priors),
@@ -167,10 +178,10 @@ def structure(problem: Problem) -> tuple[object, ...]:
 
 def fit_many(problems: Iterable[Problem]) -> Iterator[Quadrature]:
     """Solve problems of one structure, in order; the sums over their rows are computed once."""
-    everyone = [(problem, shared_panels.is_shareable(problem)) for problem in problems]
-    found = shared_panels.solve([problem for problem, shareable in everyone if shareable])
+    everyone = [(problem, shared.is_shareable(problem)) for problem in problems]
+    found = shared.solve([problem for problem, shareable in everyone if shareable])
     for problem, shareable in everyone:
-        yield (next(found) if shareable else None) or integrate_alone(problem)
+        yield (next(found) if shareable else None) or quadrature.solve(problem)
 
 
 def integrate(problem: Problem) -> Quadrature:

@@ -15,7 +15,7 @@ from metarho.engines.exact.moments import (
     needed,
 )
 from metarho.engines.exact.panels import GROWTH, Axis, Reach
-from metarho.engines.exact.priors import at_lower_end, landmarks
+from metarho.engines.exact.priors import at_lower_end, components, landmarks
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.priors import Prior
 
@@ -49,18 +49,6 @@ def is_conjugate(problem: Problem) -> bool:
     closed = all(prior.family in CLOSED and not prior.on for prior in slopes)
     closed &= problem.is_gaussian and mu.family in {*CLOSED, "NormalMixture"} and not mu.on
     return closed and not problem.evidence.is_interval.any()
-
-
-def components(prior: Prior) -> list[tuple[float, Prior]]:
-    """The parts of a prior that is a mixture of normals, with their weights; of others itself."""
-    if prior.family != "NormalMixture":
-        return [(1.0, prior)]
-    lists = dict(prior.lists)
-    total = sum(lists["w"])
-    return [
-        (w / total, Prior("Normal", (("mu", mu), ("sigma", sigma))))
-        for w, mu, sigma in zip(lists["w"], lists["mu"], lists["sigma"], strict=True)
-    ]
 
 
 def has_own_axis(prior: Prior) -> bool:
@@ -108,11 +96,6 @@ def hard_parameters(problem: Problem) -> list[Hard]:
             axis, reach = _axis(prior, marks, prior.support, centre, se, data, moments)
         found.append(Hard("mu", prior, axis, reach))
     return found
-
-
-def typical_error(evidence: Evidence) -> float:
-    """The harmonic mean of the sampling variances, as a standard error."""
-    return float(1 / np.sqrt(np.mean(1 / evidence.v)))
 
 
 def _shape(problem: Problem, name: str) -> Hard:

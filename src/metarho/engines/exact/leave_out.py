@@ -34,10 +34,10 @@ from metarho.engines.exact.quadrature import (
     Quadrature,
     conditional_on,
     flat_values,
-    integrate,
     log_likelihood_at,
     log_prior_at,
     rule_for,
+    solve,
     table_at,
     variances_at,
 )
@@ -180,7 +180,7 @@ def _reweighted(
             law = None
             # Not `>`: an error that is not a number counts.
             if refit := not error[index] <= largest:
-                anew = integrate(rest)
+                anew = solve(rest)
                 log_density = float(log_all[index]) - anew.log_integral
                 worst = max(float(missed[index]), anew.quad_err)
                 if predictive:

@@ -202,10 +202,20 @@ class Axis:
         shaped = values.reshape(*values.shape[:-1], self.panels, self.order)
         return np.asarray(shaped @ _to_legendre(self.order).T)
 
-    def antiderivatives(self, values: Array) -> Array:
-        """Coefficients of the running integral within each panel, in u."""
+    def density_in_u(self, mass: Array) -> Array:
+        """Masses at the nodes as a density in the coordinate, which polynomials interpolate."""
+        return np.asarray(mass / self.weights * self.slope(self.u))
+
+    def running(self, values: Array) -> tuple[Array, Array]:
+        """The running integral in u of values at the nodes (..., nodes).
+
+        Its Legendre coefficients within each panel (..., panels, order + 1), and what is reached
+        at the panels' ends (..., panels + 1).
+        """
         shaped = values.reshape(*values.shape[:-1], self.panels, self.order)
-        return np.asarray(shaped @ _antiderivative(self.order).T * (0.5 * self.widths[:, None]))
+        within = shaped @ _antiderivative(self.order).T * (0.5 * self.widths[:, None])
+        ends = np.cumsum(within.sum(axis=-1), axis=-1)  # every P_n(1) is 1
+        return within, np.concatenate([np.zeros((*ends.shape[:-1], 1)), ends], axis=-1)
 
 
 def legendre(place: Array, count: int) -> Array:
@@ -222,7 +232,7 @@ class Reach:
     """How far an axis may go, and what has to be right there.
 
     ``lower`` and ``upper`` are ends in the coordinate beyond which there is nothing; panels grow
-    towards them while the density at their end counts. ``moments`` (0, 1, 2) are those whose
+    towards them while the density at their end counts. ``moments`` (0 to 4) are those whose
     integrals must not be cut off: a tail counts as long as |x|**moments times it does.
     """
 

@@ -58,6 +58,18 @@ _RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(20)
 _LEAST_TAU = 1e-150
 
 
+def components(prior: Prior) -> list[tuple[float, Prior]]:
+    """The parts of a prior that is a mixture of normals, with their weights; of others itself."""
+    if prior.family != "NormalMixture":
+        return [(1.0, prior)]
+    lists = dict(prior.lists)
+    total = math.fsum(lists["w"])
+    return [
+        (w / total, Prior("Normal", (("mu", mu), ("sigma", sigma))))
+        for w, mu, sigma in zip(lists["w"], lists["mu"], lists["sigma"], strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class Given:
     """What a row of the table is asked with: a prior, and the sampling variances of the evidence.
@@ -74,12 +86,7 @@ class Given:
 
     def components(self) -> list[tuple[float, Given]]:
         """The normals of a mixture, with the logs of their weights."""
-        lists = dict(self.prior.lists)
-        weights = np.log(lists["w"]) - math.log(math.fsum(lists["w"]))
-        return [
-            (float(weight), Given(Prior("Normal", (("mu", mu), ("sigma", sigma))), self.v))
-            for weight, mu, sigma in zip(weights, lists["mu"], lists["sigma"], strict=True)
-        ]
+        return [(math.log(w), Given(part, self.v)) for w, part in components(self.prior)]
 
     def inner(self) -> Given:
         """The prior that a truncation cuts."""

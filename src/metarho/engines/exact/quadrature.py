@@ -11,15 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact import exact_r, likelihood, selection, student
-from metarho.engines.exact.axes import (
-    COMPONENT,
-    Hard,
-    components,
-    hard_parameters,
-    is_conjugate,
-)
+from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters, is_conjugate
 from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, along, refine
-from metarho.engines.exact.priors import log_density
+from metarho.engines.exact.priors import components, log_density
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.model import StepSelection
 
@@ -80,8 +74,8 @@ class Quadrature:
         return np.asarray(self.mass.sum(axis=others))
 
 
-def integrate(problem: Problem) -> Quadrature:
-    """Integrate a problem that the engine covers."""
+def solve(problem: Problem) -> Quadrature:
+    """Integrate a problem that the engine covers, on panels of its own."""
     hard = hard_parameters(problem)
     conjugate = is_conjugate(problem)
 

@@ -3,12 +3,13 @@
 Where tau is the only hard parameter, the evidence alone lays out panels from 0 to far beyond it.
 The sums there do not depend on any prior, so that a prior costs one pass over the nodes. A prior
 that these panels do not resolve (narrower than a panel, cut at an edge, or with a tail beyond their
-end) is told by its error, and has panels of its own cut (``quadrature.integrate``). Whether it is
+end) is told by its error, and has panels of its own cut (``quadrature.solve``). Whether it is
 does not depend on the other priors asked at the same time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact import likelihood
-from metarho.engines.exact.axes import is_conjugate, typical_error
+from metarho.engines.exact.axes import is_conjugate
 from metarho.engines.exact.moments import moments_of_spread, needed
 from metarho.engines.exact.panels import FINE, Axis
-from metarho.engines.exact.priors import at_lower_end, log_density
+from metarho.engines.exact.priors import at_lower_end, harmonic_variance, log_density
 from metarho.engines.exact.quadrature import Quadrature, variances_at
 from metarho.engines.problem import Problem
 from metarho.spec.priors import Prior
@@ -126,7 +127,8 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
 
 
 def _axis(problem: Problem, order: int) -> Axis:
-    return Axis("sinh", 0.0, typical_error(problem.evidence), BREAKS, order)
+    typical_error = math.sqrt(harmonic_variance(problem.evidence.v))
+    return Axis("sinh", 0.0, typical_error, BREAKS, order)
 
 
 def _solve_block(

@@ -57,13 +57,8 @@ def build(problem: Problem) -> pm.Model:
 
 def variances(problem: Problem, parameters: dict[str, Any]) -> tuple[Any, Any]:
     """Variance between studies and between effects of one study (0 where the model has none)."""
-    if problem.is_total_form:
-        tau2, share = parameters["tau"] ** 2, parameters["share"]
-        return tau2 * share, tau2 * (1 - share)
-    sds = problem.model.level_sds
-    study = parameters[sds["study"]] ** 2 if "study" in sds else 0.0
-    effect = parameters[sds["effect"]] ** 2 if "effect" in sds else 0.0
-    return study, effect
+    by_level = problem.level_variances(parameters)
+    return by_level.get("study", 0.0), by_level.get("effect", 0.0)
 
 
 def _integrated_deviations(rows: dict[str, Any], mean: Any, d: Any, tau2_study: Any) -> Any:
