@@ -112,6 +112,7 @@ def written(
     folder: Path,
     rows: Sequence[Mapping[str, object]],
     measure: str = "GEN",
+    rho_within: float = 0.0,
 ) -> Studies:
     """Studies from rows written to a CSV file; GEN rows have yi, vi, yi_low, yi_high, reported."""
     path = folder / "rows.csv"
@@ -126,6 +127,7 @@ def written(
         path,
         measure="GEN" if measure == "GEN" else "ZCOR",
         columns={column: column for column in columns if column != "x"},
+        rho_within=rho_within,
     )
 
 

@@ -216,6 +216,11 @@ SPOILED_MORE: dict[str, Spoiled] = {
         ["run.yaml:7", "more than 64 bits"],
     ),
     "an empty config": ("run.yaml", always(""), ["run.yaml", "is empty"]),
+    "errors that correlate at 1": (
+        "run.yaml",
+        instead("source:", "rho_within: 1\n  source:"),
+        ["run.yaml:2", "rho_within", "less than 1", "1"],
+    ),
     "a filter on a placeholder": (
         "run.yaml",
         instead("source:", "where: quoted_column_0 == 1\n  source:"),
@@ -286,6 +291,10 @@ FIT_MORE: dict[str, Argument] = {
     "a filter that calls Python": (
         ["--where", "__import__('os').system('touch mark') == 0"],
         ["filter", "a filter compares columns with values"],
+    ),
+    "errors that correlate at more than 1": (
+        ["--rho-within", "1.5"],
+        ["rho_within", "below 1", "1.5"],
     ),
     "a role that there is not": (["--columns", "rj=r"], ["no role 'rj'", "allowed: effect"]),
     "columns that are not pairs": (["--columns", "r"], ["--columns: 'r' is not role=column"]),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad_vec
 
-from cases import alliance, problem
+from cases import alliance, problem, written
 from metarho.data.studies import Studies, load_studies
 from metarho.engines import exact
 from metarho.engines.exact.likelihood import log_likelihood_table
@@ -221,6 +221,20 @@ def test_true_effects_under_correlated_errors_have_their_conditional_law(tmp_pat
     noise = dense.v + prior
     whole = stats.multivariate_normal.logpdf(dense.y, np.full(len(dense.y), 0.2), noise)
     assert by_study.sum() == pytest.approx(whole, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["random-effects", "three-level"])
+def test_intervals_anywhere_in_a_study_with_correlated_errors_are_refused(
+    name: str, tmp_path: Path
+) -> None:
+    printed: dict[str, object] = {"study": "a", "vi": 0.02, "reported": "exact", "sample": "first"}
+    other = {"sample": "second", "yi_low": -0.25, "yi_high": 0.25, "reported": "range"}
+    rows = [{**printed, "effect": effect, "yi": 0.1 * effect} for effect in (1, 2)]
+    apart = written(tmp_path, [*rows, {**printed, **other, "study": "b", "effect": 3}], "GEN", 0.6)
+    assert exact.covers(problem(apart, name)) is None
+    within = written(tmp_path, [*rows, {**printed, **other, "effect": 3}], "GEN", 0.6)
+    refusal = exact.covers(problem(within, name))
+    assert refusal is not None and "rho_within" in refusal and "as in a;" in refusal
 
 
 def test_one_level_between_studies_agrees_with_adaptive_integration(tmp_path: Path) -> None:

@@ -106,6 +106,10 @@ def test_groups_hold_one_structure() -> None:
     assert exact.structure(one) == exact.structure(wider)
     fewer = replace(one, evidence=one.evidence.only(np.arange(one.evidence.k) > 0))
     assert exact.structure(one) != exact.structure(fewer)
+    moved = replace(one, evidence=replace(one.evidence, y=one.evidence.y + 0.1))
+    assert exact.structure(one) != exact.structure(moved)
+    turned = replace(one, design=replace(one.design, matrix=2 * one.design.matrix))
+    assert exact.structure(one) != exact.structure(turned)
 
 
 @given(st.floats(-7, 7), st.floats(-7, 3), st.floats(-3, 3))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.integrate import quad
 
+from cases import problem, written
+from metarho.engines import exact
 from metarho.engines.exact.panels import Axis
+from metarho.posterior.exact import Exact
 from metarho.posterior.levels import (
     Surface,
     level_i2,
@@ -99,3 +103,15 @@ def test_the_i2_of_a_level_has_the_law_that_quad_finds(total: bool) -> None:
     step = 1e-4
     slope = (surface.cdf(percent + step) - surface.cdf(percent - step)) / (2 * step)
     assert surface.density(percent) == pytest.approx(slope, rel=1e-4)
+
+
+def test_level_sds_of_a_heavy_total_lack_the_moments_that_the_total_lacks(tmp_path: Path) -> None:
+    rows = [{"yi": 0.1, "vi": 0.01}]
+    vague = {"tau": "HalfCauchy(beta=1)", "share": "DiracDelta(c=0.25)"}
+    total = problem(written(tmp_path, rows), "three-level", **vague)
+    seen = Exact(total, exact.integrate(total)).parameters["tau_study"].summary(0.95, "eti")
+    assert seen.mean is not None and seen.sd is None
+    fixed = {"tau_study": "HalfCauchy(beta=1)", "tau_effect": "DiracDelta(c=0.1)"}
+    known = problem(written(tmp_path, rows), "three-level", **fixed)
+    seen = Exact(known, exact.integrate(known)).tau.summary(0.95, "eti")
+    assert seen.mean is not None and seen.sd is None

@@ -18,6 +18,8 @@ def describe(plan: Plan) -> list[str]:
         f"evidence: {evidence.table.source}, measure {spec.measure}: {evidence.k_effects} effects "
         f"from {evidence.k_studies} studies"
     )
+    if spec.rho_within:
+        lines.append(f"  sampling errors within a sample correlate at {spec.rho_within:g}")
     lines += [f"  {count} rows out: {reason}" for reason, count in sorted(outside.items())]
     for intervals, studies in plan.studies.items():
         printed = sum(not row.is_interval for row in studies.used)
