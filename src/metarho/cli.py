@@ -99,6 +99,9 @@ def fit(
     rho_within: Annotated[
         float, typer.Option(help="Correlation of sampling errors within a sample.")
     ] = 0.0,
+    covariance: Annotated[
+        Path | None, typer.Option(help="A table with the covariance matrix of sampling errors.")
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the sampled engine.", min=0, max=2**63 - 1)
     ] = 20261122,
@@ -120,6 +123,7 @@ def fit(
         where=where,
         intervals=intervals,
         rho_within=rho_within,
+        covariance=covariance,
     )
     result = fit_model(
         load_model(model, mods=mods),

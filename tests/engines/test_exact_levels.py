@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +196,34 @@ def test_correlated_errors_of_one_level_agree_with_adaptive_integration(tmp_path
     assert posterior.i2() is None
     common = _solved(problem(_nested(tmp_path, 0.6), "common-effect"))
     assert common.quadrature.log_evidence == pytest.approx(dense.at(0.0, 0.0)[0], abs=1e-10)
+
+
+def test_a_known_covariance_agrees_with_adaptive_integration(tmp_path: Path) -> None:
+    dense = _dense(slopes=True)
+    v = dense.v.copy()
+    for a, b, correlation in ((0, 1, 0.7), (3, 4, 0.5), (3, 5, -0.3)):
+        v[a, b] = v[b, a] = correlation * math.sqrt(v[a, a] * v[b, b])
+    dense = replace(dense, v=v)
+
+    def integrand(a: float, b: float) -> Array:
+        log_p, mean, variance = dense.at(a**2, b**2)
+        mass = math.exp(log_p) * _half_normal(0.25)(a) * _half_normal(0.15)(b)
+        return mass * np.concatenate([[1, a, b], mean, variance + mean**2])
+
+    truth = _two_dimensions(integrand, CUTS)
+    studies = _nested(tmp_path)
+    path = tmp_path / "v.csv"
+    np.savetxt(path, v, delimiter=",", header=",".join("abcdefg"), comments="", fmt="%.17g")
+    columns = {name: name for name in ("study", "effect", "yi", "vi")}
+    studies = load_studies(
+        studies.table.source, measure="GEN", columns=columns, covariance=str(path)
+    )
+    posterior = _solved(problem(studies, "three-level", "~ x"))
+    assert posterior.quadrature.log_evidence == pytest.approx(math.log(truth[0]), abs=TOLERANCE)
+    moments = truth[1:] / truth[0]
+    for index, name in enumerate(("tau_study", "tau_effect", "mu", "beta[x]")):
+        found = posterior.parameters[name].summary(0.95, "eti")
+        assert found.mean == pytest.approx(moments[index], abs=TOLERANCE)
 
 
 def test_true_effects_under_correlated_errors_have_their_conditional_law(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def describe(plan: Plan) -> list[str]:
     )
     if spec.rho_within:
         lines.append(f"  sampling errors within a sample correlate at {spec.rho_within:g}")
+    if spec.covariance:
+        lines.append(f"  sampling errors covary as {spec.covariance} says")
     lines += [f"  {count} rows out: {reason}" for reason, count in sorted(outside.items())]
     for intervals, studies in plan.studies.items():
         printed = sum(not row.is_interval for row in studies.used)

@@ -128,6 +128,7 @@ def _studies(analysis: Analysis, document: Document, here: Path) -> dict[str, St
             where=spec.where,
             intervals="use" if use else "drop",
             rho_within=spec.rho_within,
+            covariance=here / spec.covariance if spec.covariance is not None else None,
         )
         found = {"use" if use else "drop": first}
         if use and "drop" in spec.intervals:

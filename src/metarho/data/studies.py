@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from metarho.data import effect_sizes
+from metarho.data.covariance import Covariances, checked_covariances, read_covariances
 from metarho.data.selection import keeps
 from metarho.data.shipped import shipped_columns, shipped_table
 from metarho.data.tables import Cell, Table, is_blank, number, read_table, text
@@ -60,6 +61,8 @@ class Studies:
     intervals: Intervals
     rows: tuple[Row, ...]
     rho_within: float = 0.0
+    covariances: Covariances = ()
+    """Pairs of rows whose sampling errors covary, where the covariance is known."""
 
     @property
     def scale(self) -> str:
@@ -100,13 +103,16 @@ def load_studies(
     where: str | None = None,
     intervals: Intervals = "use",
     rho_within: float = 0.0,
+    covariance: str | Path | None = None,
 ) -> Studies:
     """Read and audit a table.
 
     ``source`` is the name of a shipped data set or a path (.csv, .tsv, .parquet, .xlsx).
     ``columns`` maps roles to the file's columns; a shipped set brings its own mapping. Unmapped
     ``study``: every row is its own study; unmapped ``effect``: its own effect. ``rho_within``, from
-    0 to below 1, is the correlation of the sampling errors of effects from one sample.
+    0 to below 1, is the correlation of the sampling errors of effects from one sample; in its place
+    ``covariance`` may name a table that holds their covariance matrix, a row and a column for each
+    row of the source, on the model's scale.
 
     Raises InputError with file, row, value and what is allowed.
     """
@@ -116,6 +122,8 @@ def load_studies(
         raise InputError(f"intervals is 'use' or 'drop', not {intervals!r}")
     if not 0 <= rho_within < 1:
         raise InputError(f"rho_within is a number from 0 to below 1, not {rho_within!r}")
+    if covariance is not None and rho_within:
+        raise InputError("covariance and rho_within both say how errors covary; give one of them")
     table, own = _table(source)
     roles = _roles(columns, own)
     _check_roles(roles, measure, table)
@@ -133,7 +141,12 @@ def load_studies(
     if not any(row.included for row in rows):
         why = "; ".join(sorted({row.reason for row in rows}))
         raise InputError(f"no row is left: {why}", place=table.source)
-    return Studies(table, measure, intervals, rows, rho_within)
+    covariances: Covariances = ()
+    if covariance is not None:
+        matrix = read_covariances(Path(covariance), len(table))
+        v = [row.vi if row.included else None for row in rows]
+        covariances = checked_covariances(matrix, v, [row.study for row in rows], str(covariance))
+    return Studies(table, measure, intervals, rows, rho_within, covariances)
 
 
 def _table(source: str | Path) -> tuple[Table, Columns | None]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import compress
+from itertools import combinations, compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +169,7 @@ def encode(
         _array([row.upper for row in rows]),
         np.array([number[row.study] for row in rows], dtype=np.intp),
         names,
-        _correlated(rows, studies.rho_within),
+        _correlated(studies),
     )
     design = encode_studies(model.mods, model.reference, studies, all_rows or studies)
     priors = resolve_priors(model, design.coefficients, prior_set or {})
@@ -206,7 +206,7 @@ def misplaced(problem: Problem) -> str | None:
         if applied.prior.is_reference and problem.evidence.correlated:
             return (
                 f"{name}: {applied.prior} is defined for independent sampling errors, and those of "
-                "one sample correlate here (rho_within); use another prior"
+                "one study correlate here (rho_within or covariance); use another prior"
             )
         if applied.prior.family == "UniformI2" and problem.evidence.k < 2:
             return f"{name}: UniformI2() needs at least 2 rows, and there is {problem.evidence.k}"
@@ -246,21 +246,42 @@ def improper(problem: Problem) -> str | None:
     return None
 
 
-def _correlated(rows: tuple[Row, ...], rho: float) -> tuple[Correlated, ...]:
-    """Rows of one sample of one study: their errors correlate at rho."""
-    if rho == 0:
-        return ()
-    samples: dict[tuple[str, str], list[int]] = {}
-    for index, row in enumerate(rows):
-        samples.setdefault((row.study, row.sample), []).append(index)
+def _correlated(studies: Studies) -> tuple[Correlated, ...]:
+    """Groups of rows of one study whose sampling errors covary, with their covariance."""
+    rows = studies.used
+    variances = _array([row.vi for row in rows])
+    groups = _known_groups(studies) if studies.covariances else _samples(studies)
+    covariances = {(a, b): value for a, b, value in studies.covariances}
     found = []
-    for members in samples.values():
-        if len(members) > 1:
-            sd = np.sqrt(_array([rows[index].vi for index in members]))
-            correlation = np.where(np.eye(len(members)) == 1, 1.0, rho)
-            covariance = correlation * np.outer(sd, sd)
+    for members in groups:
+        sd = np.sqrt(variances[members])
+        covariance = np.where(np.eye(len(members)) == 1, 1.0, studies.rho_within) * np.outer(sd, sd)
+        for a, b in combinations(range(len(members)), 2):
+            pair = sorted((rows[members[a]].index, rows[members[b]].index))
+            known = covariances.get((pair[0], pair[1]))
+            if known is not None:
+                covariance[a, b] = covariance[b, a] = known
+        if np.count_nonzero(covariance) > len(members):
             found.append(Correlated(np.array(members, dtype=np.intp), covariance))
     return tuple(found)
+
+
+def _samples(studies: Studies) -> list[list[int]]:
+    """Rows of one sample of one study, where errors within a sample correlate."""
+    samples: dict[tuple[str, str], list[int]] = {}
+    for index, row in enumerate(studies.used if studies.rho_within else ()):
+        samples.setdefault((row.study, row.sample), []).append(index)
+    return [members for members in samples.values() if len(members) > 1]
+
+
+def _known_groups(studies: Studies) -> list[list[int]]:
+    """Rows of one study, of which some covary."""
+    covary = {a for a, _, _ in studies.covariances} | {b for _, b, _ in studies.covariances}
+    found: dict[str, list[int]] = {}
+    for index, row in enumerate(studies.used):
+        if row.index in covary:
+            found.setdefault(row.study, []).append(index)
+    return [members for members in found.values() if len(members) > 1]
 
 
 def _array(values: list[float | None]) -> Array:

@@ -26,7 +26,8 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
     if evidence.correlated:
         tied = sum(len(group.rows) for group in evidence.correlated)
         notes.append(
-            f"sampling errors of {tied} rows correlate within {len(evidence.correlated)} samples"
+            f"sampling errors of {tied} rows correlate within {len(evidence.correlated)} "
+            f"{'groups' if len(evidence.correlated) > 1 else 'group'}"
         )
     far = design.far_from_zero()
     if far:

@@ -52,6 +52,7 @@ class StudiesSpec(Frozen):
     intervals: tuple[Intervals, ...] = ("use",)
     # 0: nothing is known of how estimates from the same people correlate. Said in every report.
     rho_within: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    covariance: Text | None = None
 
     @field_validator("intervals", mode="before")
     @classmethod

@@ -87,8 +87,8 @@ def _refused_intervals(evidence: Evidence) -> str | None:
         if evidence.is_interval[evidence.study == study].any():
             return (
                 f"the exact engine has no interval rows in a study with correlated sampling errors "
-                f"(rho_within), as in {evidence.study_names[study]}; drop the intervals, or leave "
-                "rho_within at 0"
+                f"(rho_within or covariance), as in {evidence.study_names[study]}; drop the "
+                "intervals, or leave errors uncorrelated"
             )
     return None
 
@@ -108,7 +108,7 @@ def _refused_part(problem: Problem) -> str | None:
     if not used:
         return None
     if problem.evidence.correlated:
-        used.append("rho_within (correlated sampling errors)")
+        used.append("correlated sampling errors (rho_within or covariance)")
     part = used[0]
     if len(used) > 1:
         return f"the exact engine does not join {part} with {used[1]} yet"

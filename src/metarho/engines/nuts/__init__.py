@@ -51,7 +51,9 @@ def covers(problem: Problem) -> str | None:
             f"random: {model.random} (none, effect, study and study/effect work)",
         ),
     ]
-    uses.append((bool(problem.evidence.correlated), "rho_within (correlated sampling errors)"))
+    uses.append(
+        (bool(problem.evidence.correlated), "correlated sampling errors (rho_within or covariance)")
+    )
     for used, part in uses:
         if used:
             return f"the nuts engine does not sample {part} yet"
