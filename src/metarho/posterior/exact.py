@@ -30,6 +30,7 @@ from metarho.posterior.levels import (
     level_i2,
     level_sd,
     mirrored,
+    on_total,
     share_of_i2,
     total_of,
 )
@@ -61,6 +62,7 @@ from metarho.posterior.student_effects import (
 type Array = NDArray[np.float64]
 type Function = Callable[[Array, Array], Array]
 
+TOTAL = "total"
 _SQRT_2PI = math.sqrt(2 * math.pi)
 # Trapezoidal rule over a standard normal.
 _STEP = 0.5
@@ -153,13 +155,21 @@ class Exact:
 
     @cached_property
     def _effects(self) -> Quadrature:
-        """The quadrature of what true effects depend on: omega is summed out."""
+        """The quadrature of what true effects depend on: mu, the total sd and nu.
+
+        Beside an axis of mu, omega and a share are summed out, and two level sds become their total.
+        """
         q = self.quadrature
-        if "omega" not in q.axes:
+        if q.mu is None:
             return q
-        mass = q.mass.sum(axis=list(q.axes).index("omega"))
-        axes = {name: axis for name, axis in q.axes.items() if name != "omega"}
-        return replace(q, axes=axes, mass=np.asarray(mass))
+        for name in {"omega", "share"} & q.axes.keys():
+            mass = q.mass.sum(axis=list(q.axes).index(name))
+            return replace(q, axes={n: a for n, a in q.axes.items() if n != name}, mass=mass)
+        spreads = [q.axes[name] for name in self.problem.spreads]
+        if len(spreads) < 2 or any(axis.is_atoms for axis in spreads):
+            return q
+        total, joint = on_total(spreads[0], spreads[1], q.joint)
+        return replace(q, axes={TOTAL: total, "mu": q.mu}, mass=joint)
 
     @cached_property
     def _node_mass(self) -> Array:
@@ -168,6 +178,9 @@ class Exact:
     @cached_property
     def _variance(self) -> Array:
         """Στ² at the nodes of all axes but mu."""
+        for name in (TOTAL, "tau"):
+            if name in self._effects.axes:
+                return self._effects.values[name] ** 2
         total = np.zeros(len(self._node_mass))
         for variance in self.problem.level_variances(self._effects.values).values():
             total = total + variance
@@ -249,21 +262,20 @@ class Exact:
             return self._heavy_average(prob, kind)
         q = self._effects
         alive = self._counts(np.zeros(len(self._node_mass)), 0)
-        tau, share = np.sqrt(self._variance[alive]), self._node_mass[alive]
+        tau = np.sqrt(self._variance[alive])
         if q.mu is None:
             mean, spread = self._given_nodes(row)
-            given: _Normals | _Panels = _Normals(mean[alive], np.sqrt(spread[alive]))
+            mass = self._node_mass[alive]
+            given: _Normals | _Panels = _Normals(mass, mean[alive], np.sqrt(spread[alive]))
         else:
             given = _Panels(q.mu, q.joint[alive])
         mean_for = _MeanFor(tau)
-        first = float(share @ given.expect(average_correlation, tau))
+        first = given.expect(average_correlation, tau)
         # Centred, so that a small spread keeps its digits.
-        variance = float(
-            share @ given.expect(lambda x, t: (average_correlation(x, t) - first) ** 2, tau)
-        )
+        variance = given.expect(lambda x, t: (average_correlation(x, t) - first) ** 2, tau)
 
         def cdf(z: float) -> float:
-            return float(share @ given.cdf(mean_for(math.tanh(z))))
+            return given.cdf(mean_for(math.tanh(z)))
 
         sd = math.sqrt(max(0.0, variance))
         return Summary(first, sd, *_median_and_interval_on_atanh(cdf, prob, kind))
@@ -413,18 +425,21 @@ class Exact:
 
 @dataclass(frozen=True)
 class _Normals:
-    """The mean given each tau, where conjugate."""
+    """The mean given each tau, where conjugate, and the mass of each."""
 
+    mass: Array
     mean: Array
     sd: Array
 
-    def cdf(self, x: Array) -> Array:
+    def cdf(self, x: Array) -> float:
+        """P(mean <= x), with x at each tau."""
         with np.errstate(divide="ignore", invalid="ignore"):
             scaled = (x - self.mean) / self.sd
-        return np.where(self.sd > 0, ndtr(scaled), np.where(x >= self.mean, 1.0, 0.0))
+        below = np.where(self.sd > 0, ndtr(scaled), np.where(x >= self.mean, 1.0, 0.0))
+        return float(self.mass @ below / self.mass.sum())
 
-    def expect(self, function: Function, tau: Array) -> Array:
-        """E[function(mean, tau)] at each tau; finer where the mean is spread over many units."""
+    def expect(self, function: Function, tau: Array) -> float:
+        """E[function(mean, tau)]; finer where the mean is spread over many units."""
         result = np.empty(len(tau))
         # What is smooth over 1, or tau, is a short polynomial over a tenth of that.
         near = self.sd <= 0.1 * np.maximum(tau, 1.0)
@@ -438,41 +453,39 @@ class _Normals:
             weights = np.exp(-0.5 * nodes**2) * (_STEP / times) / _SQRT_2PI
             mean = self.mean[here, None] + self.sd[here, None] * nodes
             result[here] = function(mean, tau[here, None]) @ weights
-        return result
+        return float(self.mass @ result / self.mass.sum())
 
 
 @dataclass(frozen=True)
 class _Panels:
-    """The mean given each tau, on panels. ``mass`` (T, M) need not be normalised by row."""
+    """The mean on panels, with the ``mass`` (T, M) of each tau and node of the mean."""
 
     axis: Axis
     mass: Array
 
     @cached_property
-    def _share(self) -> Array:
-        return np.asarray(self.mass / self.mass.sum(axis=1, keepdims=True))
-
-    @cached_property
     def _running(self) -> tuple[Array, Array]:
-        return self.axis.running(self.axis.density_in_u(self._share))
+        return self.axis.running(self.axis.density_in_u(self.mass))
 
-    def cdf(self, x: Array) -> Array:
+    def cdf(self, x: Array) -> float:
+        """P(mean <= x), with x at each tau."""
         if self.axis.is_point:
-            return np.where(x >= self.axis.nodes[0], 1.0, 0.0)
+            below = self.mass[:, 0] * (x >= self.axis.nodes[0])
+            return float(below.sum() / self.mass.sum())
         running, starts = self._running
         panel, place = self.axis.locate(x)
         row = np.arange(len(x))
         within = np.einsum("in,in->i", running[row, panel], legendre(place, self.axis.order + 1))
-        return np.asarray(starts[row, panel] + within)
+        return float((starts[row, panel] + within).sum() / starts[:, -1].sum())
 
-    def expect(self, function: Function, tau: Array) -> Array:
-        """E[function(mean, tau)] at each tau."""
-        result = np.empty(len(tau))
+    def expect(self, function: Function, tau: Array) -> float:
+        """E[function(mean, tau)]."""
+        total = 0.0
         for start in range(0, len(tau), 50):
             block = slice(start, start + 50)
             values = function(self.axis.nodes[None, :], tau[block, None])
-            result[block] = (self._share[block] * values).sum(axis=1)
-        return result
+            total += float((self.mass[block] * values).sum())
+        return total / float(self.mass.sum())
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ class Components(Protocol):
     def spread(self) -> tuple[Array, Array]:
         """Mean and sd of each component (J)."""
 
+    def moments(self) -> tuple[float, float]:
+        """Mean and sd of the mixture."""
+
     def at(self, x: Array) -> tuple[Array, Array]:
         """Mass below x and density at x (P each)."""
 
@@ -61,6 +64,12 @@ class Normals:
     def spread(self) -> tuple[Array, Array]:
         """Mean and sd of each component."""
         return self.mean, self.sd
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and sd of the mixture."""
+        share = self.mass / self.mass.sum()
+        mean = float(share @ self.mean)
+        return mean, math.sqrt(float(share @ (self.sd**2 + (self.mean - mean) ** 2)))
 
     def at(self, x: Array) -> tuple[Array, Array]:
         """Σ mass Φ((x − mean)/sd) and Σ mass φ((x − mean)/sd)/sd."""
@@ -82,6 +91,8 @@ class Normals:
 class NoisyPanels:
     """Components that lie on panels, plus normal noise: ``joint`` (J, M) masses, ``noise`` (J).
 
+    Masses may fall below 0 here and there (``levels.on_total``): all is linear in them.
+
     Panel by panel: where the noise is wide against a panel, the panel's nodes are a mixture of
     normals; where it is narrow, the panel's own cdf is averaged over the noise.
     """
@@ -98,10 +109,20 @@ class NoisyPanels:
     @cached_property
     def spread(self) -> tuple[Array, Array]:
         """Mean and sd of each component."""
-        mean = self.joint @ self.axis.nodes / self.mass
-        deviation = (self.axis.nodes - mean[:, None]) ** 2
-        variance = (self.joint * deviation).sum(axis=1) / self.mass
+        nodes = self.axis.nodes
+        share = np.maximum(self.joint, 0.0)
+        share = share / np.maximum(share.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        mean = share @ nodes
+        variance = (share * (nodes - mean[:, None]) ** 2).sum(axis=1)
         return mean, np.sqrt(variance + self.noise**2)
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and sd of the mixture."""
+        nodes, total = self.axis.nodes, self.joint.sum()
+        share = self.joint.sum(axis=0) / total
+        mean = float(share @ nodes)
+        variance = float(share @ (nodes - mean) ** 2) + float(self.mass @ self.noise**2 / total)
+        return mean, math.sqrt(variance)
 
     @cached_property
     def _is_wide(self) -> NDArray[np.bool_]:
@@ -266,17 +287,9 @@ class Mixture:
 
     def summary(self, prob: float, kind: Kind) -> Summary:
         """Mean, sd, median and interval; moments from those of the components."""
-        means, sds = self.components.spread
-        mass = self.components.mass / self.components.mass.sum()
-        mean = float(mass @ means) if self.moments > 1 else None
-        sd = None
-        if mean is not None and self.moments > 2:
-            sd = math.sqrt(float(mass @ (sds**2 + (means - mean) ** 2)))
-        if self.known is not None:
-            mean, sd = (
-                None if old is None else new
-                for old, new in zip((mean, sd), self.known, strict=True)
-            )
+        found = self.known or self.components.moments()
+        mean = found[0] if self.moments > 1 else None
+        sd = found[1] if self.moments > 2 else None
         median, lower, upper = median_and_interval(self.quantile, prob, kind)
         return Summary(mean, sd, median, lower, upper)
 
@@ -322,7 +335,7 @@ class Correlation:
 
 def lightest(mass: Array, share: float = LEAST_SHARE) -> NDArray[np.bool_]:
     """The lightest masses, which together cannot move a number that is printed to 1e-10."""
-    flat = mass.ravel()
+    flat = np.abs(mass.ravel())
     order = np.argsort(flat)
     light = np.zeros(len(flat), bool)
     light[order[np.cumsum(flat[order]) < share * flat.sum()]] = True
