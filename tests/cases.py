@@ -186,14 +186,39 @@ def eight_schools() -> Studies:
     return load_studies(REFERENCES / "eightschools.csv", measure="GEN", columns=columns)
 
 
+def given_effects(name: str) -> Studies:
+    """Effects with variances, ``yi`` and ``vi``, as a pinned table gives them."""
+    columns = {"yi": "yi", "vi": "vi"}
+    return load_studies(REFERENCES / f"{name}.csv", measure="GEN", columns=columns)
+
+
+def reference_studies(name: str) -> Studies:
+    """The evidence behind a pinned reference."""
+    match name:
+        case "molloy2014_ZCOR":
+            return molloy()
+        case "molloy2014_COR":
+            columns = {"ri": "ri", "ni": "ni"}
+            return load_studies(REFERENCES / "molloy2014.csv", measure="COR", columns=columns)
+        case "eightschools":
+            return eight_schools()
+        case "bcg_RR" | "raudenbush1985_SMD":
+            return given_effects(name.partition("_")[0])
+    raise ValueError(name)
+
+
 def reference_problem(name: str, setting: str) -> Problem:
     """The problem of a pinned setting, ``tau:<code>|mu:<code>``, on its data set."""
     unit = 50.0 if name == "eightschools" else 1.0
     tau, mu = setting.split("|")
     sigma = {"mu:n0_1": 1.0, "mu:n0_0.5": 0.5}.get(mu, 0.0) * unit
     mu_prior = "Flat()" if mu == "mu:flat" else f"Normal(mu=0, sigma={sigma})"
-    studies = eight_schools() if name == "eightschools" else molloy()
-    return problem(studies, mu=mu_prior, tau=_tau_prior(tau, unit))
+    return problem(reference_studies(name), mu=mu_prior, tau=_tau_prior(tau, unit))
+
+
+def file_order(encoded: Problem) -> list[int]:
+    """The place of each row of a problem in its file, 0 first."""
+    return [row.index for row in encoded.evidence.rows]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cases import REFERENCES, alliance, molloy, problem, reference, written
+from cases import alliance, molloy, problem, reference, reference_studies, written
 from metarho.compare.bayes_factors import BayesFactor, Null, bayes_factors, direction, nulls
-from metarho.data.studies import Studies, load_studies
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.fitting import Settings, fit_many
@@ -41,20 +40,15 @@ def _factors(encoded: Problem) -> dict[str, BayesFactor]:
     return {factor.null: factor for factor in bayes_factors(fit, Settings())}
 
 
-def _studies(name: str) -> Studies:
-    if name == "molloy2014_ZCOR":
-        return molloy()
-    columns = {"yi": "effect", "sei": "stderr"}
-    return load_studies(REFERENCES / "eightschools.csv", measure="GEN", columns=columns)
-
-
 @pytest.mark.parametrize(("source", "name", "setting"), SETTINGS)
 def test_bayes_factors_are_those_of_the_references(source: str, name: str, setting: str) -> None:
     unit = 50.0 if name == "eightschools" else 1.0
     tau, mu = setting.removeprefix("tau:").split("|mu:n0_")
     scale = 2 / unit if tau == "exp2" else SCALES.get(tau, 1.0) * unit
     encoded = problem(
-        _studies(name), mu=f"Normal(mu=0, sigma={float(mu) * unit})", tau=TAU[tau].format(scale)
+        reference_studies(name),
+        mu=f"Normal(mu=0, sigma={float(mu) * unit})",
+        tau=TAU[tau].format(scale),
     )
     pinned = PINNED[source]["data"][name][setting]
     found = _factors(encoded)
