@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad_vec
+from scipy.special import logsumexp
 
 from cases import alliance, problem, written
 from metarho.data.studies import Studies, load_studies
@@ -451,3 +452,92 @@ def test_draws_of_a_nested_model_with_intervals_follow_their_marginals() -> None
     truth = float(centred[1] @ mass @ centred[0]) / spread
     # Independent draws: 4 standard errors of a correlation.
     assert together == pytest.approx(truth, abs=4 / math.sqrt(4000))
+
+
+# Lower and upper ends of one study's intervals, with numbers as intervals of no width.
+TIED = {
+    "a number and a range": ((0.3, 0.3), (-0.2, 0.25)),
+    "two ranges": ((-0.2, 0.25), (0.1, 0.4)),
+    "significant positive twice": ((0.2, math.inf), (0.35, math.inf)),
+    "significant negative, three rows": ((-math.inf, -0.2), (-math.inf, -0.3), (-math.inf, -0.1)),
+    "positive and not significant": ((0.2, math.inf), (-0.2, 0.2)),
+    "positive and negative": ((0.2, math.inf), (-math.inf, -0.25)),
+}
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_tied_rows_at_any_distance_and_spread_are_those_of_a_fine_rule(
+    name: str, tmp_path: Path
+) -> None:
+    low, high = np.array(TIED[name]).T
+    v = np.array([0.02, 0.01, 0.03])[: len(low)]
+    rows = [
+        {"study": "a", "effect": i, "vi": value, "yi": 0.1, "reported": "exact"}
+        for i, value in enumerate(v)
+    ]
+    evidence = problem(written(tmp_path, rows), "three-level").evidence
+    is_number = low == high
+    evidence = replace(
+        evidence,
+        y=np.where(is_number, low, np.nan),
+        lower=np.where(is_number, np.nan, low),
+        upper=np.where(is_number, np.nan, high),
+    )
+    mu = np.array([-700.0, -3.0, -0.3, 0.0, 0.15, 0.5, 4.0, 800.0])
+    spreads = [
+        (a, b) for a in (1e-6, 0.003, 0.1, 0.7, 12.0, 2500.0) for b in (1e-5, 0.2, 3.0, 300.0)
+    ]
+    tau2_study, tau2_effect = np.square(spreads).T
+    seen = log_likelihood_table(evidence, mu, tau2_study, tau2_effect)
+    for row, (between, within) in enumerate(spreads):
+        sd = np.sqrt(v + within**2)
+        truth = [_by_fine_rule(low, high, sd, at, between) for at in mu]
+        # Means that are as good as excluded by a study hold no posterior.
+        near = np.array(truth) > max(truth) - 60
+        np.testing.assert_allclose(seen[row, near], np.array(truth)[near], atol=1e-9)
+
+
+def _by_fine_rule(low: Array, high: Array, sd: Array, mu: float, tau: float) -> float:
+    """Log ∫ N(u; mu, tau²) Π p(row | u) du on Gauss panels around every feature."""
+    steps = np.concatenate([-(2.0 ** np.arange(4.5, -3, -0.5)), 2.0 ** np.arange(-2.5, 5, 0.5)])
+    ends = np.concatenate([low, high])
+    finite = np.isfinite(ends)
+    breaks = [mu + 0.9 * tau * np.concatenate([np.arange(-12, 13), steps])]
+    breaks += [
+        end + np.concatenate([np.arange(-12, 13), steps]) * one
+        for end, one in zip(ends[finite], np.tile(sd, 2)[finite], strict=True)
+    ]
+    # Between mu and the rows, where the mode may lie, at the width of their product.
+    sharp = 1 / math.sqrt(tau**-2 + float((1 / sd**2).sum()))
+    shrink = tau**-2 / (tau**-2 + (1 / sd**2).sum())
+    middle = [
+        end + (mu - end) * part
+        for end in ends[finite]
+        for part in (
+            shrink,
+            tau**-2 / (tau**-2 + sd.min() ** -2),
+            tau**-2 / (tau**-2 + sd**-2.0).max(),
+        )
+    ]
+    breaks += [np.atleast_1d(m) + sharp * np.arange(-14.0, 15.0) for m in np.ravel(middle)]
+    cuts = np.unique(np.concatenate(breaks))
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    half = 0.5 * np.diff(cuts)[:, None]
+    u = (cuts[:-1, None] + half * (1 + nodes)).ravel()
+    total = stats.norm.logpdf(u, mu, tau) + np.log((half * weights).ravel())
+    for a, b, one in zip(low, high, sd, strict=True):
+        if a == b:
+            total += stats.norm.logpdf(a, u, one)
+        else:
+            # In the tail where both terms are small.
+            flip = u > a if math.isinf(b) else u > 0.5 * (a + b)
+            if math.isinf(b):
+                total += stats.norm.logcdf((u - a) / one)
+            elif math.isinf(a):
+                total += stats.norm.logcdf((b - u) / one)
+            else:
+                upper = np.where(flip, (b - u) / one, (u - a) / one)
+                lower = np.where(flip, (a - u) / one, (u - b) / one)
+                log_upper = stats.norm.logcdf(upper)
+                total += log_upper + np.log1p(-np.exp(stats.norm.logcdf(lower) - log_upper))
+    return float(logsumexp(total))

@@ -16,11 +16,11 @@ from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
 from metarho.engines.exact import law_of_r
 from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.exact.peaks import peaks
 from metarho.engines.exact.selection import limits, log_bands, log_selection, log_weights
 from metarho.engines.nuts.layout import lay_out
 from metarho.engines.problem import Evidence, Problem
 from metarho.posterior import exact_r_effects, student_effects
-from metarho.posterior.peaks import peaks
 from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]

@@ -157,7 +157,7 @@ class Exact:
     def _effects(self) -> Quadrature:
         """The quadrature of what true effects depend on: mu, the total sd and nu.
 
-        Beside an axis of mu, omega and a share are summed out, and two level sds become their total.
+        Beside an axis of mu, omega and a share are summed out; two level sds become their total.
         """
         q = self.quadrature
         if q.mu is None:

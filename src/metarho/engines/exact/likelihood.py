@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import log_ndtr, logsumexp, ndtr
 
+from metarho.engines.exact.peaks import peaks
 from metarho.engines.problem import Evidence
 from metarho.spec.priors import Prior
 
@@ -32,6 +33,8 @@ _RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(10)
 # The trapezoidal rule for a study's deviation: in steps of this many sds of what it integrates,
 # its error is exp(−(2π/0.8)²/2), 4e-14; and it ends where a normal law has less than that left.
 _STEP, _SDS = 0.8, 8.5
+# The same for the probability of an interval beyond its end, in the row's sd.
+_ROW_SDS = 12.0
 
 
 @dataclass(frozen=True)
@@ -293,8 +296,16 @@ def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: A
     on a lattice of u that all nodes of mu share, so that it is a product of matrices; where
     tau_study is so small that the lattice would be long, on nodes around each mu.
     """
+    if np.isneginf(evidence.lower).all():
+        # Open below: the same seen in a mirror, so that what is open is open above.
+        evidence, mu = _mirrored(evidence), -mu
     result = np.empty((len(tau2_study), len(mu)))
     own = np.sqrt(tau2_study)
+    low, high = _where_it_counts(evidence, mu, own, tau2_effect)
+    # Beyond the last end g is 1, if all rows are open above.
+    sd = np.sqrt(evidence.v + tau2_effect[:, None])
+    flat = (evidence.lower + _SDS * sd).max(axis=1)
+    is_open = np.isposinf(evidence.upper).all()
     sharp = (1 / (evidence.v + tau2_effect[:, None])).sum(axis=1)
     # Steps in powers of √2, and spreads in powers of 2, so that nodes share lattices.
     with np.errstate(divide="ignore"):
@@ -303,27 +314,82 @@ def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: A
     for halvings, octave in np.unique(np.column_stack([level, reach]), axis=0):
         here = np.flatnonzero((level == halvings) & (reach == octave))
         step = _STEP * 2.0 ** (halvings / 2)
-        margin = _SDS * 2.0 ** (octave + 1)
-        span = float(mu.max() - mu.min()) + 2 * margin
+        first, last = float(low[here].min()), float(high[here].max())
+        end = float(flat[here].max()) if is_open else math.inf
+        span = min(last, end) - first
         # In units of the spread itself, around each mu: the step is at most 0.8.
         eps = np.arange(-_SDS, _SDS, step / 2.0 ** (octave + 1) if step > 0 else _STEP)
         if not span < step * len(eps) * len(mu):
             result[here] = _tied_around(evidence, mu, own[here], tau2_effect[here], eps)
             continue
-        u = float(mu.min()) - margin + np.arange(math.ceil(span / step) + 1) * step
+        if last < end:
+            u = first + np.arange(math.ceil(span / step) + 1) * step
+            weights = np.full(len(u), step)
+        else:
+            u, weights = _panels(first, end, 4 * step)
         effects, place = np.unique(tau2_effect[here], return_inverse=True)
         log_g = _log_rows(evidence, u[:, None], effects)
         top = log_g.max(axis=0)
         g = np.exp(log_g - top)
         spreads, which = np.unique(own[here], return_inverse=True)
         for index, spread in enumerate(spreads):
-            kernel = np.exp(-0.5 * ((mu[:, None] - u) / spread) ** 2)
+            kernel = np.exp(-0.5 * ((mu[:, None] - u) / spread) ** 2) * weights
             nodes = which == index
+            total = kernel @ g[:, place[nodes]] / (spread * math.sqrt(2 * math.pi))
+            if not last < end:
+                total += ndtr((mu - end) / spread)[:, None] * np.exp(-top[place[nodes]])
             with np.errstate(divide="ignore"):
-                total = np.log(kernel @ g[:, place[nodes]]).T
-            scale = math.log(step / spread) - 0.5 * _LOG_2PI
-            result[here[nodes]] = total + (top[place[nodes]] + scale)[:, None]
+                result[here[nodes]] = np.log(total).T + top[place[nodes], None]
     return result
+
+
+def _mirrored(evidence: Evidence) -> Evidence:
+    """Interval rows with the opposite sign."""
+    return replace(evidence, y=-evidence.y, lower=-evidence.upper, upper=-evidence.lower)
+
+
+def _panels(first: float, last: float, width: float) -> tuple[Array, Array]:
+    """Gauss nodes and weights on panels of at most a width."""
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    breaks = np.linspace(first, last, max(1, math.ceil((last - first) / width)) + 1)
+    half = 0.5 * np.diff(breaks)[:, None]
+    return (breaks[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
+
+
+def _where_it_counts(
+    evidence: Evidence, mu: Array, own: Array, tau2_effect: Array
+) -> tuple[Array, Array]:
+    """Ends of u, (N) each, beyond which N(u; mu, own²) g(u) is nothing, whichever mu.
+
+    It is log-concave, curved at least as N and the exact rows are, with a mode that rises with mu
+    and lies between mu and where rows want it; and beyond its end a row falls like a normal law.
+    """
+    sd = np.sqrt(evidence.v + tau2_effect[:, None])
+    exact = ~evidence.is_interval
+    with np.errstate(divide="ignore"):
+        extent = _SDS / np.sqrt(own**-2.0 + (exact / sd**2).sum(axis=1))
+    spread = np.maximum(own, np.finfo(float).tiny)
+    lower = np.where(exact, evidence.y, evidence.lower)
+    upper = np.where(exact, evidence.y, evidence.upper)
+    ends = np.concatenate([lower, upper])
+    ends = ends[np.isfinite(ends)]
+    # A row that is open above pulls the mode beyond mu, until it has all of its probability.
+    pull = _SDS * sd.max(axis=1)
+
+    def mode(at: float) -> Array:
+        def log_density(u: Array) -> Array:
+            return _log_rows(evidence, u, tau2_effect) - 0.5 * ((u - at) / spread) ** 2
+
+        return peaks(log_density, min(at, ends.min()) - pull, max(at, ends.max()) + pull, 60)
+
+    modes = mode(float(mu.min())), mode(float(mu.max()))
+    low = np.maximum(
+        modes[0] - extent, (np.minimum(lower, modes[0][:, None]) - _ROW_SDS * sd).max(axis=1)
+    )
+    high = np.minimum(
+        modes[1] + extent, (np.maximum(upper, modes[1][:, None]) + _ROW_SDS * sd).min(axis=1)
+    )
+    return low, high
 
 
 def _tied_around(
