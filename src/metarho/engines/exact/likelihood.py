@@ -369,6 +369,8 @@ def _where_it_counts(
     with np.errstate(divide="ignore"):
         extent = _SDS / np.sqrt(own**-2.0 + (exact / sd**2).sum(axis=1))
     spread = np.maximum(own, np.finfo(float).tiny)
+    # A mean this close to mu is mu.
+    narrowest = np.maximum(np.minimum(own, sd.min(axis=1)), 1e-3 * sd.min(axis=1))
     lower = np.where(exact, evidence.y, evidence.lower)
     upper = np.where(exact, evidence.y, evidence.upper)
     ends = np.concatenate([lower, upper])
@@ -380,7 +382,10 @@ def _where_it_counts(
         def log_density(u: Array) -> Array:
             return _log_rows(evidence, u, tau2_effect) - 0.5 * ((u - at) / spread) ** 2
 
-        return peaks(log_density, min(at, ends.min()) - pull, max(at, ends.max()) + pull, 60)
+        first, last = min(at, ends.min()) - pull, max(at, ends.max()) + pull
+        # To a part of the smallest distance over which rows and N change: a round leaves 0.62.
+        rounds = math.log(5 * float(((last - first) / narrowest).max())) / -math.log(0.618)
+        return peaks(log_density, first, last, math.ceil(rounds))
 
     modes = mode(float(mu.min())), mode(float(mu.max()))
     low = np.maximum(
