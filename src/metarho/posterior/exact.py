@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from metarho.engines.exact.exact_r import theta_atoms
 from metarho.engines.exact.moments import (
     moments_of,
     moments_of_effects,
@@ -53,6 +52,7 @@ from metarho.posterior.mixtures import (
     invert,
     lightest,
 )
+from metarho.posterior.observed_r import observed_z
 from metarho.posterior.student_effects import (
     AverageOnPanels,
     average_correlations,
@@ -245,12 +245,9 @@ class Exact:
             return Mixture(Normals(mass[:, 0], centres, sd), moments, known)
         return Mixture(NoisyPanels(q.mu, mass, sd), moments, known)
 
-    def theta_atoms(self, n: float) -> tuple[Array, Array]:
-        """Theta of a new study as atoms with masses, for averages of the exact law of n people."""
-        q = self._effects
-        assert q.mu is not None
-        alive = self._counts(np.zeros(len(self._node_mass)), 0)
-        return theta_atoms(q.joint[alive], q.mu.nodes, np.sqrt(self._variance[alive]), n)
+    def observed_z(self, row: Array, n: float) -> Curve:
+        """What a new study of n people at a row observes under the exact law of r, as z."""
+        return observed_z(self.theta_new(row), n)
 
     def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
         """rho_mean at a row: the mean correlation over the distribution of true effects.

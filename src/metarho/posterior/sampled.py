@@ -9,6 +9,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
+from metarho.engines.exact import law_of_r
 from metarho.engines.exact.moments import moments_of_heterogeneity
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
@@ -124,6 +125,11 @@ class Sampled:
         noise = np.random.default_rng(self.seed).standard_normal(self.total_variance.shape)
         spread = np.sqrt(self.total_variance + extra_variance)
         return Sample(self.coefficients @ row + spread * noise)
+
+    def observed_z(self, row: Array, n: float) -> Sample:
+        """What a new study of n people at a row observes under the exact law of r, as z."""
+        rng = np.random.default_rng((self.seed, 1))
+        return Sample(law_of_r.sample(self.theta_new(row).draws, n, rng))
 
     def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
         """rho_mean at a row, draw by draw."""

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Summary
-from metarho.posterior.observed_r import observed_z
 from metarho.spec.analysis import Profile
 
+type Law = Literal["model", "exact"]
 QUANTITIES = ("mean", "true", "observed")
 
 
@@ -34,12 +34,15 @@ class Prediction:
     probabilities: tuple[float, ...]
 
 
-def predict(fit: Fit, profile: Profile, thresholds: Sequence[float]) -> list[Prediction]:
+def predict(
+    fit: Fit, profile: Profile, thresholds: Sequence[float], law: Law = "model"
+) -> list[Prediction]:
     """The predictions of a fit for a profile.
 
-    ``observed`` needs the profile's ``ni`` (GEN: ``sei``) and is left out without it, and with
-    measure COR, whose sampling variance depends on the true correlation. Under likelihood exact-r
-    the observed r follows its exact law.
+    ``observed`` needs the profile's ``ni`` (GEN: ``sei``) and is left out without it. It follows
+    the model's own sampling law, or with ``law="exact"`` the exact law of r given the true
+    correlation, under any model of correlations. Left out with measure COR and its own law, whose
+    variance depends on the true correlation.
     """
     row = fit.problem.design.encode(profile.moderators)
     posterior = fit.posterior
@@ -47,15 +50,20 @@ def predict(fit: Fit, profile: Profile, thresholds: Sequence[float]) -> list[Pre
         _prediction(fit, profile, "mean", posterior.mean_of(row), thresholds),
         _prediction(fit, profile, "true", posterior.theta_new(row), thresholds),
     ]
-    variance = _sampling_variance(fit, profile)
-    if fit.problem.model.likelihood == "exact-r":
-        if profile.ni is not None and isinstance(fit.posterior, Exact):
-            z = observed_z(fit.posterior, profile.ni)
-            found.append(_prediction(fit, profile, "observed", z, thresholds))
-    elif variance is not None:
-        observed = posterior.theta_new(row, variance)
+    observed = _observed(fit, profile, law)
+    if observed is not None:
         found.append(_prediction(fit, profile, "observed", observed, thresholds))
     return found
+
+
+def _observed(fit: Fit, profile: Profile, law: Law) -> Marginal | None:
+    """What a new study of the profile's size reports, on the model's scale."""
+    row = fit.problem.design.encode(profile.moderators)
+    exactly = law == "exact" or fit.problem.model.likelihood == "exact-r"
+    if exactly and fit.problem.scale == "z":
+        return None if profile.ni is None else fit.posterior.observed_z(row, profile.ni)
+    variance = _sampling_variance(fit, profile)
+    return None if variance is None else fit.posterior.theta_new(row, variance)
 
 
 def marginal_means(fit: Fit) -> list[tuple[str, str, Summary]]:

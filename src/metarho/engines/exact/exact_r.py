@@ -108,9 +108,9 @@ def log_likelihood_table(evidence: Evidence, mu: Array, tau2: Array) -> Array:
     tau, place = np.unique(np.sqrt(tau2), return_inverse=True)
     table = np.zeros((len(tau), len(mu)))
     for results, counts in _groups(evidence):
-        for nodes, lattice in lattices(results, mu, tau):
+        for nodes, lattice in _lattices(results, mu, tau):
             table[nodes] += _on_lattice(results, counts, mu, lattice)
-        for node in around(results, mu, tau):
+        for node in _around(results, mu, tau):
             table[node] += _around_each(results, counts, mu, float(tau[node]))
     return np.asarray(table[place])
 
@@ -139,7 +139,7 @@ def results_of(evidence: Evidence) -> list[Result]:
     ]
 
 
-def lattices(
+def _lattices(
     results: Sequence[Result], mu: Array, tau: Array
 ) -> Iterator[tuple[NDArray[np.intp], Lattice]]:
     """Lattices for the nodes of tau that are worth one, with the numbers of those nodes."""
@@ -152,45 +152,15 @@ def lattices(
         yield nodes, Lattice(step, tau[nodes], starts, np.ceil(last[nodes] / step).astype(np.int64))
 
 
-def around(results: Sequence[Result], mu: Array, tau: Array) -> NDArray[np.intp]:
+def _around(results: Sequence[Result], mu: Array, tau: Array) -> NDArray[np.intp]:
     """Nodes of tau so small that points around each mu are fewer than those of a lattice."""
     return np.flatnonzero(_is_around(results, mu, tau))
 
 
-def offsets(results: Sequence[Result], tau: float) -> Array:
+def _offsets(results: Sequence[Result], tau: float) -> Array:
     """Points around a mu, in units of tau."""
     n = max(result.n for result in results)
     return np.arange(-_SDS, _SDS, _STEP / math.sqrt(1 + (n - 1) * tau**2))
-
-
-def theta_atoms(joint: Array, mu: Array, tau: Array, n: float) -> tuple[Array, Array]:
-    """A new effect's distribution as atoms, for averages of the law of n people over it.
-
-    ``joint`` (J, M) are masses at J nodes of tau and M of mu. Returns theta and their masses.
-    """
-    nothing = [Result(None, -math.inf, math.inf, n)]
-    spreads, place = np.unique(tau, return_inverse=True)
-    by_spread = np.zeros((len(spreads), len(mu)))
-    np.add.at(by_spread, place, joint)
-    theta, mass = [], []
-    for nodes, lattice in lattices(nothing, mu, spreads):
-        total = np.zeros(len(lattice.theta))
-        for index, node in enumerate(nodes):
-            here, kernel = lattice.kernel(index, mu)
-            total[here] += by_spread[node] @ kernel
-            # What lies beyond the lattice sits at its ends.
-            edges = lattice.theta[here][[0, -1]] + np.array([-0.5, 0.5]) * lattice.step
-            beyond = ndtr(np.array([[1], [-1]]) * (edges[:, None] - mu) / spreads[node])
-            total[here.start] += beyond[0] @ by_spread[node]
-            total[here.stop - 1] += beyond[1] @ by_spread[node]
-        theta.append(lattice.theta)
-        mass.append(total)
-    for node in around(nothing, mu, spreads):
-        eps = offsets(nothing, float(spreads[node]))
-        weights = np.exp(-0.5 * eps**2) * ((eps[1] - eps[0]) / _SQRT_2PI)
-        theta.append((mu[:, None] + spreads[node] * eps).ravel())
-        mass.append((by_spread[node][:, None] * weights).ravel())
-    return np.concatenate(theta), np.concatenate(mass)
 
 
 def _is_around(results: Sequence[Result], mu: Array, tau: Array) -> NDArray[np.bool_]:
@@ -262,7 +232,7 @@ def _on_lattice(results: Sequence[Result], counts: Array, mu: Array, lattice: La
 
 def _around_each(results: Sequence[Result], counts: Array, mu: Array, tau: float) -> Array:
     """The same for one tau with points around each mu: (M)."""
-    eps = offsets(results, tau)
+    eps = _offsets(results, tau)
     weights = np.exp(-0.5 * eps**2) * ((eps[1] - eps[0]) / _SQRT_2PI)
     table = np.zeros(len(mu))
     length = max(1, _BLOCK // len(eps))
