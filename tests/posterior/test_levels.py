@@ -49,6 +49,15 @@ def test_the_total_of_two_half_normal_sds_is_a_rayleigh() -> None:
     assert summary.mean == pytest.approx(truth.mean(), rel=1e-6)
 
 
+def test_axes_that_reach_far_beyond_the_mass_do_not_move_its_quantiles() -> None:
+    axis = Axis("sinh", 0.0, SIGMA, np.linspace(0, math.asinh(1e17), 80))
+    mass = stats.halfnorm.pdf(axis.nodes, scale=SIGMA) * axis.weights
+    total = total_of(axis, axis, np.outer(mass, mass), math.inf)
+    shares = np.array([0.025, 0.5, 0.975])
+    truth = stats.rayleigh(scale=SIGMA).ppf(shares)
+    assert total.quantile(shares) == pytest.approx(truth, abs=1e-9)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_rayleigh_total_with_an_arcsine_share_has_half_normal_parts(turned: bool) -> None:
     tau = _axis()

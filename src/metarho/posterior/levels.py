@@ -99,6 +99,14 @@ class Surface:
         """The posterior mean of a function of the quantity."""
         return float((self.mass * function(self._values)).sum() / self.mass.sum())
 
+    @cached_property
+    def _unit(self) -> float:
+        """A tenth of the value at the node that halves the mass: tails may be longer by far."""
+        values, mass = self._values.ravel(), self.mass.ravel()
+        order = np.argsort(values)
+        middle = np.searchsorted(np.cumsum(mass[order]), 0.5 * mass.sum())
+        return max(0.1 * float(values[order[middle]]), float(np.finfo(float).tiny))
+
     @property
     def _values(self) -> Array:
         return np.asarray(self.forward(self.a.nodes[:, None], self.b.nodes))
@@ -121,14 +129,14 @@ class Surface:
         return np.array(found).reshape(x.shape)
 
     def quantile(self, p: Array) -> Array:
-        """The values below which the share p lies, sought on the scale of asinh of 1000 x/end."""
-        unit = self.end / 1000
+        """The values below which the share p lies, sought on the scale of asinh."""
+        unit = self._unit
 
         def root(share: float) -> float:
             def below(u: float) -> float:
                 return float(self.cdf(np.array(unit * math.sinh(u))))
 
-            return unit * math.sinh(invert(below, share, 0.0, math.asinh(1000.0)))
+            return unit * math.sinh(invert(below, share, 0.0, math.asinh(self.end / unit)))
 
         return np.array([root(float(share)) for share in np.ravel(p)]).reshape(np.shape(p))
 
