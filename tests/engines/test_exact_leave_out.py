@@ -114,6 +114,8 @@ HALF_CAUCHY = "HalfCauchy(beta=0.3)"
         ("three-level", {"mu": "Flat()", "tau_study": HALF_CAUCHY}),
         ("three-level", {"mu": MIXTURE, "tau_effect": "DiracDelta(c=0)"}),
         ("three-level", {"tau": "HalfNormal(sigma=0.3)"}),
+        ("random-effects", {"mu": "Normal(mu=0, sigma=2) on mu/tau"}),
+        ("three-level", {"mu": f"{MIXTURE} on mu/tau"}),
     ],
 )
 def test_numbers_left_out_are_as_refitted(

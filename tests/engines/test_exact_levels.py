@@ -24,6 +24,7 @@ from metarho.engines import exact
 from metarho.engines.exact.likelihood import log_likelihood_table
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
+from metarho.errors import InputError
 from metarho.posterior.effects import Hyperparameters, draw_effects, study_log_likelihood
 from metarho.posterior.exact import Exact
 from metarho.posterior.joint import independent_draws
@@ -225,6 +226,55 @@ def test_a_known_covariance_agrees_with_adaptive_integration(tmp_path: Path) -> 
     for index, name in enumerate(("tau_study", "tau_effect", "mu", "beta[x]")):
         found = posterior.parameters[name].summary(0.95, "eti")
         assert found.mean == pytest.approx(moments[index], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["random-effects", "three-level"])
+def test_a_prior_on_mu_in_units_of_tau_agrees_with_adaptive_integration(
+    name: str, tmp_path: Path
+) -> None:
+    nested = name == "three-level"
+    study, effect = _half_normal(0.25), _half_normal(0.15 if nested else 0.25)
+
+    def given(a: float, b: float) -> Array:
+        """Mass, tau and the moments of mu at two level sds: mu ~ Normal(0.5 tau, (2 tau)²)."""
+        total = math.hypot(a, b)
+        dense = replace(
+            _dense(slopes=False),
+            prior_mean=np.array([0.5 * total]),
+            prior_cov=np.array([[(2 * total) ** 2]]),
+        )
+        log_p, mean, variance = dense.at(a**2, b**2)
+        mass = math.exp(log_p) * effect(b)
+        return mass * np.array([1, b, mean[0], variance[0] + mean[0] ** 2])
+
+    if nested:
+        truth = _two_dimensions(lambda a, b: given(a, b) * study(a), CUTS)
+    else:
+        truth = np.asarray(
+            quad_vec(lambda b: given(0.0, b), 0, 2.2, points=CUTS[1:-1], epsrel=1e-12)[0]
+        )
+    encoded = problem(_nested(tmp_path), name, mu="Normal(mu=0.5, sigma=2) on mu/tau")
+    posterior = _solved(encoded)
+    assert posterior.quadrature.log_evidence == pytest.approx(math.log(truth[0]), abs=TOLERANCE)
+    mu = posterior.parameters["mu"].summary(0.95, "eti")
+    assert mu.mean == pytest.approx(truth[2] / truth[0], abs=TOLERANCE)
+    assert mu.sd == pytest.approx(math.sqrt(truth[3] / truth[0] - (mu.mean or 0) ** 2), abs=1e-8)
+    (one,) = exact.fit_many([encoded])
+    assert one.log_evidence == pytest.approx(posterior.quadrature.log_evidence, abs=1e-9)
+    drawn = independent_draws(encoded, posterior.quadrature, 20_000, np.random.default_rng(1))
+    assert drawn["mu"].mean() == pytest.approx(mu.mean, abs=5 * (mu.sd or 0) / math.sqrt(20_000))
+
+
+def test_a_prior_on_mu_in_units_of_tau_needs_a_tau_and_plain_rows(tmp_path: Path) -> None:
+    per_tau = "Normal(mu=0, sigma=1) on mu/tau"
+    for name, priors in (("common-effect", {}), ("random-effects", {"tau": "DiracDelta(c=0)"})):
+        with pytest.raises(InputError, match="do not vary"):
+            problem(_nested(tmp_path), name, mu=per_tau, **priors)
+    refusal = exact.covers(problem(alliance("use"), mu=per_tau))
+    assert refusal is not None and "without interval rows" in refusal
+    for text in ("Cauchy(alpha=0, beta=1) on mu/tau", "Normal(mu=0, sigma=1) on tau/mu"):
+        with pytest.raises(InputError, match="mu/tau"):
+            problem(_nested(tmp_path), mu=text)
 
 
 def test_true_effects_under_correlated_errors_have_their_conditional_law(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from metarho.engines.problem import Problem, improper
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-from metarho.spec.priors import Prior
+from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 
@@ -188,6 +188,8 @@ def savage_dickey(problem: Problem, whole: Quadrature, null: Null) -> float | st
         prior = problem.prior(name)
         if prior.is_point:
             return f"{name} is a point already"
+        if prior.on == PER_TAU:
+            return f"the prior of {name} is one of mu/tau, which is no density of {name} alone"
         at = float(log_density(prior, np.array(value), problem.evidence.v))
         if not math.isfinite(at):
             height = "infinite" if at > 0 else "0"

@@ -15,7 +15,7 @@ from metarho.data.design import Design, encode_studies
 from metarho.data.studies import Row, Studies
 from metarho.errors import InputError
 from metarho.spec.model import AppliedPrior, Model, resolve_priors
-from metarho.spec.priors import Prior
+from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 
@@ -129,12 +129,22 @@ class Problem:
         model = self.model
         return (model.likelihood, model.effects, model.selection) == ("normal", "normal", "none")
 
+    @property
+    def may_vary(self) -> bool:
+        """Whether a parameter of heterogeneity may be above 0."""
+        total = [name for name in self.spreads if name != "share"]
+        return any(self.prior(name) != Prior("DiracDelta", (("c", 0.0),)) for name in total)
+
     def level_variances(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Level -> tau² there, at values of the parameters of heterogeneity."""
         if self.is_total_form:
             tau2, share = values["tau"] ** 2, values["share"]
             return {"study": tau2 * share, "effect": tau2 * (1 - share)}
         return {level: values[sd] ** 2 for level, sd in self.model.level_sds.items()}
+
+    def total_sd(self, values: Mapping[str, Array]) -> Array:
+        """The total sd of true effects, the root of Στ², at values of heterogeneity."""
+        return np.sqrt(sum(self.level_variances(values).values(), np.zeros(())))
 
     def implied_sds(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """The level sds that a total and its share imply; of other models nothing."""
@@ -197,6 +207,11 @@ def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
 def misplaced(problem: Problem) -> str | None:
     """Why a prior has no meaning on this evidence; None when all have."""
     for name, applied in problem.priors.items():
+        if applied.prior.on == PER_TAU and not problem.may_vary:
+            return (
+                f"{name}: {applied.prior} has no meaning where true effects do not vary (tau = 0); "
+                "give a prior of mu itself"
+            )
         if applied.prior.on == "r" and problem.scale != "z":
             why = "mu is r already" if problem.scale == "r" else "effects are no correlations"
             return (

@@ -44,7 +44,7 @@ def independent_draws(
         noise = rng.standard_normal((count, 1 + len(slopes)))
         coefficients = np.empty_like(noise)
         for index, (_, part) in enumerate(components(problem.prior("mu"))):
-            given = condition(sums, [part, *slopes])
+            given = condition(sums, [part, *slopes], np.sqrt(variances[0] + variances[1]))
             # Point priors leave zero rows in the covariance: a root by eigenvalues bears them.
             values, vectors = np.linalg.eigh(given.covariance)
             root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]

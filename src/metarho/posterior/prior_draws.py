@@ -17,8 +17,9 @@ from metarho.engines.exact.priors import (
     truncated_quantile,
     typical_variance,
 )
+from metarho.engines.problem import Problem
 from metarho.posterior.marginals import Curve
-from metarho.spec.priors import Prior
+from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 type Draw = Callable[[np.random.Generator, Given, int], Array]
@@ -95,7 +96,7 @@ SAMPLERS: Mapping[str, Draw] = {
 
 
 def draw_prior(prior: Prior, rng: np.random.Generator, count: int, v: Array) -> Array | None:
-    """``count`` draws of the parameter; None for an improper prior.
+    """``count`` draws of the parameter (of mu/tau for a prior on it); None for an improper prior.
 
     ``v`` are the sampling variances of the evidence, which reference priors are made of.
     """
@@ -109,3 +110,16 @@ def draw_prior(prior: Prior, rng: np.random.Generator, count: int, v: Array) -> 
         within = np.nextafter(1.0, 0.0)
         return np.arctanh(np.clip(drawn, -within, within))
     return drawn
+
+
+def draw_priors(problem: Problem, rng: np.random.Generator, count: int) -> dict[str, Array]:
+    """``count`` joint draws of the parameters whose priors are proper."""
+    v = problem.evidence.v
+    drawn = {name: draw_prior(one.prior, rng, count, v) for name, one in problem.priors.items()}
+    found = {name: values for name, values in drawn.items() if values is not None}
+    if problem.prior("mu").on == PER_TAU:
+        if not all(name in found for name in problem.spreads):
+            del found["mu"]
+        else:
+            found["mu"] = found["mu"] * problem.total_sd(found)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +21,8 @@ from metarho.posterior.joint import (
     hyperparameters_of_sample,
     independent_draws,
 )
-from metarho.posterior.prior_draws import draw_prior
-from metarho.spec.priors import Prior
+from metarho.posterior.prior_draws import draw_priors
+from metarho.spec.priors import PER_TAU, Prior
 
 if TYPE_CHECKING:
     from metarho.posterior.fit import Fit
@@ -215,11 +216,7 @@ def _dataset(problem: Problem, parameters: Mapping[str, Array], theta: Array) ->
 
 
 def _prior(problem: Problem, count: int, rng: np.random.Generator) -> xr.Dataset:
-    drawn = {
-        name: draw_prior(applied.prior, rng, count, problem.evidence.v)
-        for name, applied in problem.priors.items()
-    }
-    proper = {name: values for name, values in drawn.items() if values is not None}
+    proper = draw_priors(problem, rng, count)
     shape = (1, count)
     return xr.Dataset(_stacked(proper, shape), {**_chains(shape), **_coefs(proper)})
 
@@ -230,6 +227,11 @@ def _log_prior(
     def density(prior: Prior, values: Array) -> Array:
         if prior.is_point:
             return np.zeros(shape)
+        if prior.on == PER_TAU:
+            # Given tau, mu has that of mu/tau divided by tau.
+            total = problem.total_sd(parameters)
+            own = log_density(replace(prior, on=""), values / total, problem.evidence.v)
+            return (own - np.log(total)).reshape(shape)
         return log_density(prior, values.reshape(shape), problem.evidence.v)
 
     values = {

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.formulas import columns_of
-from metarho.spec.priors import Prior, on_scale
+from metarho.spec.priors import PER_TAU, Prior, on_scale
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
 PARAMETERS = (
@@ -159,8 +159,8 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
     for name, prior in priors.items():
         parameter_name(name)
         lower, upper = prior.support
-        if prior.on == "r" and name != "mu":
-            raise ValueError(f"{name}: only a prior of mu can be on r, not {prior}")
+        if prior.on in ("r", PER_TAU) and name != "mu":
+            raise ValueError(f"{name}: only a prior of mu can be on {prior.on}, not {prior}")
         if prior.on == "tau2" and not name.startswith("tau"):
             raise ValueError(f"{name}: only a prior of heterogeneity can be on tau2, not {prior}")
         if prior.is_reference and name != "tau":

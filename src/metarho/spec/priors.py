@@ -30,9 +30,11 @@ LARGEST_NUMBER = 1e100
 REAL = (-math.inf, math.inf)
 POSITIVE = (0.0, math.inf)
 
-SCALES = ("r", "tau2")
-"""What a prior may be on, other than its parameter: ``... on r`` (mu), ``... on tau2`` (tau)."""
-_SCALE = re.compile(r"\)\s*on\s+(\w+)\s*$")
+PER_TAU = "mu/tau"
+SCALES = ("r", "tau2", PER_TAU)
+"""What a prior may be on, other than its parameter: ``... on r`` or ``... on mu/tau`` (mu), ``...
+on tau2`` (tau)."""
+_SCALE = re.compile(r"\)\s*on\s+([\w/]+)\s*$")
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ class Prior:
 
 
 def parse_prior(text: str) -> Prior:
-    """Read ``Family(argument=number, ...)``, with ``on r`` or ``on tau2`` behind it or not.
+    """Read ``Family(argument=number, ...)``, with ``on`` and one of SCALES behind it or not.
 
     Raises InputError for anything else: an unknown family or argument, a missing or
     positional one, a value that is not a finite number or breaks its constraint.
@@ -216,8 +218,8 @@ def parse_prior(text: str) -> Prior:
         call, scale = call[: found.start() + 1], found[1]
         if scale not in SCALES:
             raise InputError(
-                f"prior {shown(text)}: a prior may be 'on r' (for mu) or 'on tau2' (for tau), "
-                f"not 'on {scale}'"
+                f"prior {shown(text)}: a prior may be 'on r' or 'on mu/tau' (for mu) or 'on tau2' "
+                f"(for tau), not 'on {scale}'"
             )
     try:
         tree = expression(call)
@@ -228,7 +230,7 @@ def parse_prior(text: str) -> Prior:
 
 
 def on_scale(prior: Prior, scale: str) -> Prior:
-    """The prior of tanh(mu) (scale "r") or of tau**2 (scale "tau2").
+    """The prior of tanh(mu) (scale "r"), of mu/tau, or of tau**2 (scale "tau2").
 
     A point is moved to the parameter's own scale, for it has no density to transform.
     Raises InputError when the prior has mass where the scale has no values.
@@ -238,7 +240,10 @@ def on_scale(prior: Prior, scale: str) -> Prior:
     if prior.on or prior.is_reference:
         raise InputError(f"{prior} has a scale of its own; it cannot be on {scale}")
     lower, upper = prior.own_support
-    if scale == "tau2":
+    if scale == PER_TAU:
+        if prior.family not in ("Normal", "NormalMixture"):
+            raise InputError(f"{prior} cannot be on mu/tau; use Normal or NormalMixture")
+    elif scale == "tau2":
         if prior.proper and lower < 0:
             raise InputError(f"{prior} has mass below 0, tau2 has none")
         if prior.is_point:

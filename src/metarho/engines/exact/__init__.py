@@ -12,6 +12,7 @@ from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_r
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.model import Step, StepSelection
+from metarho.spec.priors import PER_TAU
 
 __all__ = [
     "NAME",
@@ -48,6 +49,14 @@ def covers(problem: Problem) -> str | None:
     for used, part in uses:
         if used:
             return f"the exact engine does not integrate {part} yet; engine: nuts"
+    if problem.prior("mu").on == PER_TAU:
+        if not is_conjugate(problem):
+            return (
+                "the exact engine has a prior on mu/tau only with normal rows and effects and "
+                "without interval rows"
+            )
+        if not problem.may_vary:
+            return "a prior on mu/tau has no meaning where true effects do not vary (tau = 0)"
     refusal = _refused_intervals(problem.evidence) or _refused_part(problem)
     if refusal:
         return refusal

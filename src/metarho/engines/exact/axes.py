@@ -17,7 +17,7 @@ from metarho.engines.exact.moments import (
 from metarho.engines.exact.panels import GROWTH, Axis, Reach
 from metarho.engines.exact.priors import at_lower_end, components, landmarks
 from metarho.engines.problem import Evidence, Problem
-from metarho.spec.priors import Prior
+from metarho.spec.priors import PER_TAU, Prior
 
 CLOSED = ("Normal", "Flat", "DiracDelta")
 COMPONENT = "component"
@@ -47,7 +47,8 @@ def is_conjugate(problem: Problem) -> bool:
     slopes = [problem.prior(name) for name in problem.coefficients if name != "mu"]
     mu = problem.prior("mu")
     closed = all(prior.family in CLOSED and not prior.on for prior in slopes)
-    closed &= problem.is_gaussian and mu.family in {*CLOSED, "NormalMixture"} and not mu.on
+    closed &= mu.family in {*CLOSED, "NormalMixture"} and mu.on in ("", PER_TAU)
+    closed &= problem.is_gaussian
     return closed and not problem.evidence.is_interval.any()
 
 

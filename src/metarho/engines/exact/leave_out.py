@@ -256,7 +256,8 @@ def _conjugate_tables(
             rest.right.reshape(-1, p),
             rest.precision.reshape(-1, p, p),
         )
-        given = conditional_on(problem, flat)
+        total = np.tile(np.sqrt(at[0] + at[1]), len(subsets))
+        given = conditional_on(problem, flat, total)
         shape = (len(subsets), given.log_marginal.size // len(subsets))
         count = shape[1]
         mean, variance = np.empty((0, count)), np.empty((0, count))

@@ -17,7 +17,7 @@ from scipy.special import log_ndtr, logsumexp, ndtr
 
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.problem import Evidence
-from metarho.spec.priors import Prior
+from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 
@@ -209,8 +209,10 @@ def _nested(
     return constant, products
 
 
-def condition(sums: Sums, priors: Sequence[Prior]) -> Conditional:
+def condition(sums: Sums, priors: Sequence[Prior], total: Array) -> Conditional:
     """Integrate the coefficients out under their priors (Normal, Flat or a point each).
+
+    ``total`` (N) is the total sd of true effects: a prior on mu/tau has its mean and sd times it.
 
     With prior precision P and mean m0 (P = 0 for Flat): Λ = precision + P, m = Λ⁻¹(right + P m0),
 
@@ -218,25 +220,29 @@ def condition(sums: Sums, priors: Sequence[Prior]) -> Conditional:
 
     and each flat coefficient adds ½ log 2π.
     """
+    nodes = len(sums.constant)
     fixed = np.array([prior.is_point for prior in priors])
     is_flat = np.array([not prior.proper for prior in priors])
     normal = ~fixed & ~is_flat
-    p = np.zeros(len(priors))
-    m0 = np.zeros(len(priors))
-    p[normal] = [prior.values["sigma"] ** -2 for prior in priors if prior.family == "Normal"]
-    m0[normal] = [prior.values["mu"] for prior in priors if prior.family == "Normal"]
-    m0[fixed] = [prior.values["c"] for prior in priors if prior.is_point]
+    p, m0 = np.zeros((nodes, len(priors))), np.zeros((nodes, len(priors)))
+    for index, prior in enumerate(priors):
+        unit = total if prior.on == PER_TAU else 1.0
+        if prior.is_point:
+            m0[:, index] = prior.values["c"]
+        elif prior.proper:
+            p[:, index] = (prior.values["sigma"] * unit) ** -2.0
+            m0[:, index] = prior.values["mu"] * unit
     m0 = m0 - sums.origin
     free = ~fixed
-    nodes = len(sums.constant)
-    delta = np.tile(np.where(fixed, m0, 0.0), (nodes, 1))
+    held = np.where(fixed, m0, 0.0)
+    delta = held.copy()
     covariance = np.zeros((nodes, len(priors), len(priors)))
     log_det = np.zeros(nodes)
     if free.any():
         inside = np.ix_(np.arange(nodes), free, free)
-        lam = sums.precision[inside] + np.diag(p[free])
-        right = sums.right[:, free] - sums.precision[:, free] @ np.where(fixed, m0, 0.0)
-        right = right + p[free] * m0[free]
+        lam = sums.precision[inside] + p[:, free, None] * np.eye(int(free.sum()))
+        right = sums.right[:, free] - np.einsum("nij,nj->ni", sums.precision[:, free], held)
+        right = right + p[:, free] * m0[:, free]
         if free.sum() == 1:
             delta[:, free] = right / lam[:, 0]
             covariance[inside] = 1 / lam
@@ -247,9 +253,9 @@ def condition(sums: Sums, priors: Sequence[Prior]) -> Conditional:
             log_det = np.linalg.slogdet(lam)[1]
     square = sums.square - 2 * (sums.right * delta).sum(axis=1)
     square = square + np.einsum("ni,nij,nj->n", delta, sums.precision, delta)
-    square = square + ((delta - m0)[:, normal] ** 2 * p[normal]).sum(axis=1)
+    square = square + ((delta - m0)[:, normal] ** 2 * p[:, normal]).sum(axis=1)
     log_marginal = sums.constant - 0.5 * (square + log_det)
-    log_marginal = log_marginal + 0.5 * (np.log(p[normal]).sum() + is_flat.sum() * _LOG_2PI)
+    log_marginal += 0.5 * (np.log(p[:, normal]).sum(axis=1) + is_flat.sum() * _LOG_2PI)
     return Conditional(log_marginal, sums.origin + delta, covariance)
 
 

@@ -10,6 +10,7 @@ from metarho.engines.exact.priors import tail_index
 from metarho.engines.exact.selection import bands
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
+from metarho.spec.priors import PER_TAU
 
 
 def moments_of_spread(problem: Problem, name: str) -> float:
@@ -47,9 +48,12 @@ def moments_of(problem: Problem, coefficient: str) -> float:
     """Moments of a coefficient of the mean below this order exist.
 
     A flat coefficient goes as far as heterogeneity does; one with a heavy-tailed prior goes out
-    together with it, or alone on the open side of one-sided intervals; any other has all moments.
+    together with it, or alone on the open side of one-sided intervals; one with a prior on mu/tau
+    as far as heterogeneity does; any other has all moments.
     """
     prior = problem.prior(coefficient)
+    if prior.on == PER_TAU:
+        return moments_of_heterogeneity(problem)
     rows = _bounded(problem)[0]
     # Alone, with heterogeneity held, the likelihood falls like a product of t densities.
     alone = rows * (1 + moments_of_effects(problem)) if rows else 0.0

@@ -30,7 +30,7 @@ from scipy.special import (
     xlogy,
 )
 
-from metarho.spec.priors import Prior
+from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def components(prior: Prior) -> list[tuple[float, Prior]]:
     lists = dict(prior.lists)
     total = math.fsum(lists["w"])
     return [
-        (w / total, Prior("Normal", (("mu", mu), ("sigma", sigma))))
+        (w / total, Prior("Normal", (("mu", mu), ("sigma", sigma)), on=prior.on))
         for w, mu, sigma in zip(lists["w"], lists["mu"], lists["sigma"], strict=True)
     ]
 
@@ -438,6 +438,8 @@ def log_density(prior: Prior, x: Array, v: Array) -> Array:
     priors are normalised; Flat is 0 and improper reference priors are as their formula says.
     A prior on r has the density f(tanh x)·(1 - tanh² x), one on tau2 f(x²)·2x.
     """
+    if prior.on == PER_TAU:
+        raise ValueError(f"{prior} has no density without tau; ask for that of mu/tau")
     x = np.asarray(x, dtype=float)
     lower, upper = prior.support
     log = DENSITIES[prior.family].log

@@ -162,17 +162,20 @@ def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> 
 def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Conditional:
     """The coefficients given each node of the axes, and what the data say of the node."""
     values = flat_values({name: axis for name, axis in axes.items() if name != COMPONENT})
-    sums = likelihood.gaussian_sums(
-        problem.evidence, problem.design.matrix, *variances_at(problem, values)
-    )
-    return conditional_on(problem, sums)
+    variances = variances_at(problem, values)
+    sums = likelihood.gaussian_sums(problem.evidence, problem.design.matrix, *variances)
+    return conditional_on(problem, sums, np.sqrt(variances[0] + variances[1]))
 
 
-def conditional_on(problem: Problem, sums: likelihood.Sums) -> likelihood.Conditional:
-    """The coefficients given sums at N nodes, under each component of the prior of mu in turn."""
+def conditional_on(problem: Problem, sums: likelihood.Sums, total: Array) -> likelihood.Conditional:
+    """The coefficients given sums at N nodes, under each component of the prior of mu in turn.
+
+    ``total`` (N) is the total sd of true effects.
+    """
     slopes = [problem.prior(name) for name in problem.coefficients[1:]]
     parts = [
-        likelihood.condition(sums, [part, *slopes]) for _, part in components(problem.prior("mu"))
+        likelihood.condition(sums, [part, *slopes], total)
+        for _, part in components(problem.prior("mu"))
     ]
     # The component is the last axis: its nodes follow each other.
     return likelihood.Conditional(

@@ -92,7 +92,7 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
         for prior in {*tau} - priors.keys():
             priors[prior] = log_density(prior, nodes, evidence.v)
         for coefficients in {*own} - givens.keys():
-            givens[coefficients] = likelihood.condition(sums, coefficients)
+            givens[coefficients] = likelihood.condition(sums, coefficients, nodes)
         log_priors = [priors[prior] for prior in tau]
         given = [givens[coefficients] for coefficients in own]
         check = _solve_block(check_axis, log_priors, given, slice(0, cut))

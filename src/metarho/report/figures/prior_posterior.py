@@ -12,8 +12,9 @@ from metarho.batch.tables import Row
 from metarho.engines.exact.priors import log_density
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point
-from metarho.posterior.prior_draws import draw_prior
+from metarho.posterior.prior_draws import draw_priors
 from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, bare, canvas
+from metarho.spec.priors import PER_TAU
 
 type Array = NDArray[np.float64]
 
@@ -78,19 +79,19 @@ def _prior_density(fit: Fit, parameter: str, x: Array) -> Array | None:
     problem = fit.problem
     sds = list(problem.model.level_sds.values())
     single = parameter if parameter in problem.priors else sds[0] if len(sds) == 1 else None
-    if single is not None:
-        prior = problem.prior(single)
+    prior = problem.prior(single) if single is not None else None
+    if prior is not None and prior.on != PER_TAU:
         if prior.is_point or not prior.proper:
             return None
         return np.exp(log_density(prior, x, problem.evidence.v))
     from metarho.posterior.sampled import Sample
 
-    # The prior of a total has no formula: drawn from its parts, with a fixed stream.
-    rng = np.random.default_rng(0)
-    v = problem.evidence.v
-    parts = [draw_prior(problem.prior(sd), rng, 40_000, v) for sd in sds]
-    total = np.sqrt(np.sum([part**2 for part in parts if part is not None], axis=0))
-    return Sample(total[None, :]).density(x)
+    # The prior of a total, or of mu as a part of it, has no formula: it is drawn, with a fixed
+    # stream.
+    drawn = draw_priors(problem, np.random.default_rng(0), 40_000)
+    if parameter == "mu":
+        return Sample(drawn["mu"][None, :]).density(x) if "mu" in drawn else None
+    return Sample(problem.total_sd(drawn)[None, :]).density(x)
 
 
 def _span(fits: Sequence[Fit], parameter: str) -> tuple[float, float]:
