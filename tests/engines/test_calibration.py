@@ -236,7 +236,7 @@ def _no_selection(base: Problem) -> Problem:
         ("tau", 500, _sds_for_variances),
         ("tau_study and tau_effect", 500, _sds_for_variances),
         ("tau, correlated errors", 500, _independent_errors),
-        ("mu, tau and omega: selected by p", 100, _no_selection),
+        ("mu, tau and omega: selected by p", 250, _no_selection),
     ],
 )
 def test_planted_bugs_are_caught(name: str, count: int, bug: Callable[[Problem], Problem]) -> None:
