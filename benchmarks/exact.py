@@ -5,6 +5,7 @@
 - one problem's evidence and moments over the bare NumPy sums that it needs, and a whole Fit with
   its tree beside it;
 - 10,000 priors over one fit;
+- all leave-one-outs (densities, PIT and CRPS) over one fit;
 - 100,000 studies over 100;
 - peak memory of each (of Python's and NumPy's allocations).
 
@@ -28,6 +29,7 @@ from metarho.engines import exact
 from metarho.engines.exact.panels import FINE
 from metarho.engines.exact.shared import BREAKS
 from metarho.engines.problem import Evidence, Problem, encode
+from metarho.posterior.leave_out import leave_out
 from metarho.spec.model import AppliedPrior
 from metarho.spec.priors import Prior
 
@@ -125,11 +127,20 @@ def main() -> None:
     everyone = seconds(solve_all, 3)
     _line("10,000 priors / evidence and moments of one", everyone, one, peak(solve_all))
     _line("10,000 priors / one Fit with summaries", everyone, summaries, 0.0)
+    words = encode(model, load_studies("internet-alliance", where='role == "main"'))
+    _leave_out("leave-one-outs / one, 16 numbers", problem)
+    _leave_out("the same with 18 intervals among 28 rows", words)
     few, many = studies_of(problem, 100), studies_of(problem, 100_000)
     small = seconds(lambda: exact.integrate(few))
     large = seconds(lambda: exact.integrate(many), 3)
     _line("k = 100", small, small, peak(lambda: exact.integrate(few)))
     _line("k = 100,000 / k = 100", large, small, peak(lambda: exact.integrate(many)))
+
+
+def _leave_out(what: str, problem: Problem) -> None:
+    whole = exact.integrate(problem)
+    alone = seconds(lambda: exact.integrate(problem))
+    _line(what, seconds(lambda: leave_out(problem, whole), 3), alone, 0.0)
 
 
 def _line(what: str, value: float, unit: float, megabytes: float) -> None:
