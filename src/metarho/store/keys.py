@@ -10,7 +10,7 @@ from metarho.engines.problem import Problem
 from metarho.spec.analysis import Sampler
 
 # Raised when what is stored, or how it is computed, changes its meaning.
-FORMAT = 3
+FORMAT = 4
 
 _COMPUTES = {
     "exact": ("numpy", "scipy"),
