@@ -247,7 +247,9 @@ NOT_ON = {
     "DiracDelta(c=-1) on tau2": "has mass below 0",
     "Jeffreys() on tau2": "has a scale of its own",
     "DuMouchel() on r": "has a scale of its own",
-    "HalfNormal(sigma=1) on z": "'on r' (for mu) or 'on tau2' (for tau), not 'on z'",
+    "StudentT(nu=3, mu=0, sigma=1) on mu/tau": "use Normal or NormalMixture",
+    "Normal(mu=0, sigma=1) on tau/mu": "not 'on tau/mu'",
+    "HalfNormal(sigma=1) on z": "'on r' or 'on mu/tau' (for mu) or 'on tau2' (for tau), not 'on z'",
 }
 
 
