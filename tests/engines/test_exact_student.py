@@ -247,3 +247,11 @@ def test_nu_is_asked_for_and_checked(tmp_path: Path) -> None:
     both = spec.model_copy(update={"likelihood": "exact-r"})
     refusal = exact.covers(encode(both, _studies(tmp_path)))
     assert "likelihood: exact-r with effects: student-t" in (refusal or "")
+
+
+def test_one_row_does_not_bound_a_flat_mean_of_effects_with_any_tail(tmp_path: Path) -> None:
+    studies = written(tmp_path, [{"yi": 0.3, "vi": 0.03}])
+    refusal = exact.covers(problem(studies, "student-t", mu="Flat()"))
+    assert refusal is not None and "bounds mu where nu is near 0" in refusal
+    bounded = "Truncated(dist=Gamma(alpha=2, beta=0.1), lower=1)"
+    assert exact.covers(problem(studies, "student-t", mu="Flat()", nu=bounded)) is None
