@@ -126,3 +126,16 @@ def test_shared_panels_are_right_or_step_aside_at_any_scale(
     (seen,) = shared.solve([encoded])
     if seen is not None:
         assert seen.log_evidence == pytest.approx(solve(encoded).log_evidence, abs=1e-9)
+
+
+def test_a_prior_inside_the_first_panel_has_panels_of_its_own() -> None:
+    narrow = problem(molloy(), tau="Uniform(lower=0, upper=0.000000001)")
+    (found,) = exact.fit_many([narrow])
+    held = exact.integrate(problem(molloy(), tau="DiracDelta(c=0)"))
+    assert found.log_evidence == pytest.approx(held.log_evidence, abs=1e-9)
+
+
+def test_a_mean_in_units_of_a_tau_that_piles_up_at_0_has_a_posterior() -> None:
+    per_tau = "Normal(mu=0.5, sigma=2) on mu/tau"
+    steep = exact.integrate(problem(molloy(), mu=per_tau, tau="Gamma(alpha=0.1, beta=3)"))
+    assert np.isfinite(steep.log_integral) and steep.quad_err < 1e-8

@@ -16,8 +16,8 @@ type Array = NDArray[np.float64]
 type Covariances = tuple[tuple[int, int, float], ...]
 """First row, second row (places in the table), covariance: pairs that are not 0, each once."""
 
-# Rounding in a file of seven digits and more; a matrix in another order differs by far more.
-_ROUNDING = 1e-6
+# Rounding in a file of six digits and more; a matrix in another order differs by far more.
+_ROUNDING = 1e-5
 
 
 def read_covariances(path: Path, k: int) -> Array:
@@ -63,9 +63,9 @@ def checked_covariances(
         variance = v[index]
         if not math.isclose(matrix[index, index], variance or 0.0, rel_tol=_ROUNDING):
             raise InputError(
-                f"row {index + 1} of the diagonal is {matrix[index, index]:g}, and the sampling "
+                f"row {index + 1} of the diagonal is {matrix[index, index]:.9g}, and the sampling "
                 f"variance of row {index + 1} of the evidence (study {shown(studies[index])}) is "
-                f"{variance:g}; both are on the model's scale and in the order of the evidence",
+                f"{variance:.9g}; both are on the model's scale and in the order of the evidence",
                 place=place,
             )
     found = []
@@ -74,6 +74,8 @@ def checked_covariances(
         if v[a] is None or v[b] is None:
             continue
         if studies[a] != studies[b]:
+            if abs(matrix[a, b]) <= _ROUNDING * math.sqrt(matrix[a, a] * matrix[b, b]):
+                continue
             raise InputError(
                 f"row {a + 1}, column {b + 1} is {matrix[a, b]:g}, of two studies "
                 f"({shown(studies[a])}, {shown(studies[b])}); sampling errors of different studies "

@@ -71,7 +71,7 @@ def _in_blocks(near: Rule, far: Rule, mu: Array, tau: Array) -> Array:
     """One rule up to tau = 1 and another beyond, of columns of mu and tau; these broadcast."""
     mu, tau = np.broadcast_arrays(np.asarray(mu, dtype=float), np.asarray(tau, dtype=float))
     m, t, result = mu.ravel(), tau.ravel(), np.empty(mu.size)
-    for rule, inside in ((near, t <= 1), (far, t > 1)):
+    for rule, inside in ((near, t <= 1), (far, ~(t <= 1))):
         places = np.flatnonzero(inside)
         for start in range(0, len(places), _BLOCK):
             here = places[start : start + _BLOCK]

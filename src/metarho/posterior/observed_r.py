@@ -30,7 +30,9 @@ _ROWS, _BLOCK = 16, 100_000
 def observed_z(theta: Marginal, n: float) -> Curve:
     """The marginal of z = atanh(r), r that of n people: ∫ g(z | theta, n) p(theta) dtheta.
 
-    ``theta`` is the true effect of the new study on Fisher's z; n at least 4.
+    ``theta`` is the true effect of the new study on Fisher's z; n at least 4. The curve is exact as
+    one of r = tanh(z): true effects beyond 19, whose r are 1 or −1, are taken for 19, so that means
+    and sds of z itself are given only where none are.
     """
     atoms, mass = _atoms(theta, n)
     width = 1 / math.sqrt(n - 1)
@@ -52,7 +54,8 @@ def observed_z(theta: Marginal, n: float) -> Curve:
     spread = width + math.sqrt(float(mass @ (atoms - centre) ** 2))
     start = Axis("sinh", centre, spread, np.linspace(-4.0, 4.0, 9))
     (axis,) = refine(log_density, [start], [Reach(-8.0, 8.0)], FINE)
-    return Curve(axis, np.exp(log_density([axis])))
+    whole = isinstance(theta, Point) or max(map(abs, theta.range(_OUTSIDE))) < _FARTHEST
+    return Curve(axis, np.exp(log_density([axis])), math.inf if whole else 0.0)
 
 
 def _atoms(theta: Marginal, n: float) -> tuple[Array, Array]:

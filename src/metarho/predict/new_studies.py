@@ -41,8 +41,8 @@ def predict(
 
     ``observed`` needs the profile's ``ni`` (GEN: ``sei``) and is left out without it. It follows
     the model's own sampling law, or with ``law="exact"`` the exact law of r given the true
-    correlation, under any model of correlations. Left out with measure COR and its own law, whose
-    variance depends on the true correlation.
+    correlation, under any model on Fisher's z. With COR, whose variance depends on the true
+    correlation, it is left out under both; GEN has only its own.
     """
     row = fit.problem.design.encode(profile.moderators)
     posterior = fit.posterior

@@ -11,7 +11,7 @@ from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.moments import moments_of
 from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
 from metarho.engines.exact.quadrature import Quadrature
-from metarho.engines.problem import Evidence, Problem
+from metarho.engines.problem import Problem
 from metarho.spec.model import Step, StepSelection
 from metarho.spec.priors import PER_TAU
 
@@ -58,7 +58,7 @@ def covers(problem: Problem) -> str | None:
             )
         if not problem.may_vary:
             return "a prior on mu/tau has no meaning where true effects do not vary (tau = 0)"
-    refusal = _refused_intervals(problem.evidence) or _refused_part(problem)
+    refusal = _refused_intervals(problem) or _refused_part(problem)
     if refusal:
         return refusal
     slopes = len(problem.coefficients) > 1
@@ -87,14 +87,16 @@ def covers(problem: Problem) -> str | None:
     return None
 
 
-def _refused_intervals(evidence: Evidence) -> str | None:
+def _refused_intervals(problem: Problem) -> str | None:
     """Why interval rows do not go with correlated sampling errors; None when they do.
 
-    A study's rows are tied by its deviation, so that it is the study that counts, not the sample.
+    Where studies deviate all rows of a study are tied; else those whose errors correlate.
     """
+    evidence = problem.evidence
     for group in evidence.correlated:
         study = evidence.study[group.rows[0]]
-        if evidence.is_interval[evidence.study == study].any():
+        tied = evidence.study == study if "study" in problem.model.levels else group.rows
+        if evidence.is_interval[tied].any():
             return (
                 f"the exact engine has no interval rows in a study with correlated sampling errors "
                 f"(rho_within or covariance), as in {evidence.study_names[study]}; drop the "

@@ -33,6 +33,8 @@ _RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(10)
 # The trapezoidal rule for a study's deviation: in steps of this many sds of what it integrates,
 # its error is exp(−(2π/0.8)²/2), 4e-14; and it ends where a normal law has less than that left.
 _STEP, _SDS = 0.8, 8.5
+# Spreads this far below those of the rows: g is smooth over them, and around mu 22 points do.
+_SMALL = 1e-2
 # The same for the probability of an interval beyond its end, in the row's sd.
 _ROW_SDS = 12.0
 
@@ -226,7 +228,8 @@ def condition(sums: Sums, priors: Sequence[Prior], total: Array) -> Conditional:
     normal = ~fixed & ~is_flat
     p, m0 = np.zeros((nodes, len(priors))), np.zeros((nodes, len(priors)))
     for index, prior in enumerate(priors):
-        unit = total if prior.on == PER_TAU else 1.0
+        # Where squares are no longer numbers, mu is tau's own multiple to rounding.
+        unit = np.maximum(total, 1e-100) if prior.on == PER_TAU else 1.0
         if prior.is_point:
             m0[:, index] = prior.values["c"]
         elif prior.proper:
@@ -307,16 +310,31 @@ def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: A
         evidence, mu = _mirrored(evidence), -mu
     result = np.empty((len(tau2_study), len(mu)))
     own = np.sqrt(tau2_study)
+    sd = np.sqrt(evidence.v + tau2_effect[:, None])
+    small = own < _SMALL * sd.min(axis=1)
+    if small.any():
+        eps = np.arange(-_SDS, _SDS, _STEP)
+        result[small] = _tied_around(evidence, mu, own[small], tau2_effect[small], eps)
+    if not small.all():
+        kept = ~small
+        result[kept] = _tied_on_lattices(evidence, mu, own[kept], tau2_effect[kept], sd[kept])
+    return result
+
+
+def _tied_on_lattices(
+    evidence: Evidence, mu: Array, own: Array, tau2_effect: Array, sd: Array
+) -> Array:
+    """The same for spreads of a study's mean that are not far below those of its rows, ``sd``."""
+    result = np.empty((len(own), len(mu)))
+    tau2_study = own**2
     low, high = _where_it_counts(evidence, mu, own, tau2_effect)
     # Beyond the last end g is 1, if all rows are open above.
-    sd = np.sqrt(evidence.v + tau2_effect[:, None])
     flat = (evidence.lower + _SDS * sd).max(axis=1)
     is_open = np.isposinf(evidence.upper).all()
     sharp = (1 / (evidence.v + tau2_effect[:, None])).sum(axis=1)
     # Steps in powers of √2, and spreads in powers of 2, so that nodes share lattices.
-    with np.errstate(divide="ignore"):
-        level = np.floor(np.log2(tau2_study / (1 + tau2_study * sharp)))
-        reach = np.floor(np.log2(own))
+    level = np.floor(np.log2(tau2_study / (1 + tau2_study * sharp)))
+    reach = np.floor(np.log2(own))
     for halvings, octave in np.unique(np.column_stack([level, reach]), axis=0):
         here = np.flatnonzero((level == halvings) & (reach == octave))
         step = _STEP * 2.0 ** (halvings / 2)
@@ -324,7 +342,7 @@ def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: A
         end = float(flat[here].max()) if is_open else math.inf
         span = min(last, end) - first
         # In units of the spread itself, around each mu: the step is at most 0.8.
-        eps = np.arange(-_SDS, _SDS, step / 2.0 ** (octave + 1) if step > 0 else _STEP)
+        eps = np.arange(-_SDS, _SDS, step / 2.0 ** (octave + 1))
         if not span < step * len(eps) * len(mu):
             result[here] = _tied_around(evidence, mu, own[here], tau2_effect[here], eps)
             continue
@@ -372,11 +390,8 @@ def _where_it_counts(
     """
     sd = np.sqrt(evidence.v + tau2_effect[:, None])
     exact = ~evidence.is_interval
-    with np.errstate(divide="ignore"):
-        extent = _SDS / np.sqrt(own**-2.0 + (exact / sd**2).sum(axis=1))
-    spread = np.maximum(own, np.finfo(float).tiny)
-    # A mean this close to mu is mu.
-    narrowest = np.maximum(np.minimum(own, sd.min(axis=1)), 1e-3 * sd.min(axis=1))
+    extent = _SDS / np.sqrt(own**-2.0 + (exact / sd**2).sum(axis=1))
+    narrowest = np.minimum(own, sd.min(axis=1))
     lower = np.where(exact, evidence.y, evidence.lower)
     upper = np.where(exact, evidence.y, evidence.upper)
     ends = np.concatenate([lower, upper])
@@ -386,7 +401,7 @@ def _where_it_counts(
 
     def mode(at: float) -> Array:
         def log_density(u: Array) -> Array:
-            return _log_rows(evidence, u, tau2_effect) - 0.5 * ((u - at) / spread) ** 2
+            return _log_rows(evidence, u, tau2_effect) - 0.5 * ((u - at) / own) ** 2
 
         first, last = min(at, ends.min()) - pull, max(at, ends.max()) + pull
         # To a part of the smallest distance over which rows and N change: a round leaves 0.62.

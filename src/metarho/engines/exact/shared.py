@@ -105,24 +105,25 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
         # By panel, with the weight of the moments that exist.
         weighted = fine.mass * np.maximum(axis.nodes / axis.scale, 1.0) ** moments[:, None]
         held = weighted.reshape(len(block), axis.panels, -1).sum(axis=2)
-        resolved = (error <= TOLERANCE) & (held[:, -1] <= LEFT_OVER * held.sum(axis=1))
+        everything = held.sum(axis=1)
+        resolved = (error <= TOLERANCE) & (held[:, -1] <= LEFT_OVER * everything)
+        resolved &= everything > 0
         for index, problem in enumerate(block):
+            if not resolved[index]:
+                yield None
+                continue
             last = int(np.flatnonzero(held[index] > LEAST_MASS)[-1]) + 1
             kept = slice(0, last * axis.order)
             mass = fine.mass[index, kept]
             proper = all(applied.prior.proper for applied in problem.priors.values())
-            yield (
-                Quadrature(
-                    {spread: replace(axis, breaks=axis.breaks[: last + 1])},
-                    mass / mass.sum(),
-                    given[index].mean[cut:][kept],
-                    given[index].covariance[cut:][kept],
-                    float(fine.log_total[index]),
-                    proper,
-                    float(error[index]),
-                )
-                if resolved[index]
-                else None
+            yield Quadrature(
+                {spread: replace(axis, breaks=axis.breaks[: last + 1])},
+                mass / mass.sum(),
+                given[index].mean[cut:][kept],
+                given[index].covariance[cut:][kept],
+                float(fine.log_total[index]),
+                proper,
+                float(error[index]),
             )
 
 
@@ -140,9 +141,10 @@ def _solve_block(
     """The problems at the nodes of one axis, a slice of those at which the rest is given."""
     log_mass = np.stack([log_prior[nodes] for log_prior in log_priors])
     log_mass += np.stack([g.log_marginal[nodes] for g in given])
-    peak = log_mass.max(axis=1, keepdims=True)
+    # A prior that no node sees has no mass at all here.
+    peak = np.maximum(log_mass.max(axis=1, keepdims=True), np.finfo(float).min)
     mass = np.exp(log_mass - peak) * axis.weights
-    total = mass.sum(axis=1, keepdims=True)
+    total = np.maximum(mass.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     mass = mass / total
     # Row by row, so that a problem's numbers do not depend on how many are solved with it.
     mean = (mass * axis.nodes).sum(axis=1)
