@@ -17,10 +17,10 @@ from cases import REFERENCES, alliance, molloy, problem
 from metarho.data.effect_sizes import critical_r
 from metarho.data.studies import Studies, load_studies
 from metarho.engines import exact
-from metarho.engines.problem import Problem
+from metarho.engines.problem import Problem, encode
 from metarho.posterior.exact import Exact
 from metarho.posterior.prior_draws import draw_prior
-from metarho.spec.model import StepSelection
+from metarho.spec.model import Step, StepSelection
 
 LOG = logging.getLogger("calibration")
 
@@ -40,9 +40,16 @@ class Case:
     data: str = "molloy"
     mods: str | None = None
     priors: tuple[tuple[str, str], ...] = ()
+    weights: tuple[float, ...] | None = None
+    """Of the bands after .025 and .5, in a model with selection; None: the weight is omega."""
 
     def problem(self) -> Problem:
-        return problem(DATA[self.data](), self.model, self.mods, **dict(self.priors))
+        made = problem(DATA[self.data](), self.model, self.mods, **dict(self.priors))
+        if self.weights is None:
+            return made
+        step = Step(cutpoints=(0.025, 0.5), weights=self.weights)
+        model = made.model.model_copy(update={"selection": StepSelection(step=step)})
+        return encode(model, DATA[self.data]())
 
 
 def _samples() -> Studies:
@@ -88,13 +95,15 @@ CASES = {
         "random-effects", 1_000, priors=(("mu", "TruncatedNormal(mu=0, sigma=0.5, lower=0)"),)
     ),
     "mu and tau: exact law of r": Case("exact-r", 1_000, "tenth"),
+    "mu and tau: exact law of r, words": Case("exact-r", 1_000, "few words"),
     "mu and tau: Student-t effects": Case(
-        "student-t", 500, "six", priors=(("nu", "DiracDelta(c=4)"),)
+        "student-t", 1_000, "six", priors=(("nu", "DiracDelta(c=4)"),)
     ),
     "tau and nu: Student-t effects": Case(
-        "student-t", 500, "six", priors=(("mu", "DiracDelta(c=0.1)"),)
+        "student-t", 1_000, "six", priors=(("mu", "DiracDelta(c=0.1)"),)
     ),
-    "mu, tau and nu: Student-t effects": Case("student-t", 100, "six"),
+    "mu, tau and nu: Student-t effects": Case("student-t", 1_000, "six"),
+    "mu and tau: selected by p, known weights": Case("selection", 1_000, weights=(0.5, 0.2)),
     "mu, tau and omega: selected by p": Case("selection", 1_000),
     "tau_study and tau_effect": Case("three-level", 1_000, "alliance"),
     "tau_study and tau_effect, moderator": Case("three-level", 1_000, "alliance", "~ guidance"),
@@ -102,7 +111,7 @@ CASES = {
     "tau and share": Case(
         "three-level", 1_000, "alliance", priors=(("tau", "HalfNormal(sigma=0.3)"),)
     ),
-    "mu, tau_study and tau_effect: words": Case("three-level", 200, "few words"),
+    "mu, tau_study and tau_effect: words": Case("three-level", 1_000, "few words"),
 }
 
 
@@ -147,11 +156,12 @@ def _simulated(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
     if not isinstance(selection, StepSelection):
         return y
     # Results that are not reported are never seen: another study takes their place.
-    (cut,) = selection.step.cutpoints
+    step = selection.step
+    weights = np.array([1.0, *(truth["omega"] if step.weights is None else step.weights)])
     kept = np.zeros(len(y), dtype=bool)
     while True:
         p = stats.norm.sf(y / np.sqrt(world.evidence.v))
-        kept |= rng.uniform(size=len(y)) < np.where(p <= cut, 1.0, truth["omega"])
+        kept |= rng.uniform(size=len(y)) < weights[np.searchsorted(step.cutpoints, p)]
         if kept.all():
             return y
         y = np.where(kept, y, law(world, _effects(world, truth, rng), rng))
