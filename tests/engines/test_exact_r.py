@@ -17,8 +17,7 @@ from scipy.special import gammaln, hyp2f1
 
 from cases import model, problem, written
 from metarho.data.studies import Studies
-from metarho.engines import exact
-from metarho.engines.exact import law_of_r
+from metarho.engines import exact, law_of_r
 from metarho.engines.exact.exact_r import log_likelihood_table
 from metarho.engines.problem import encode
 from metarho.fitting import Settings, fit_many

@@ -132,7 +132,7 @@ FAULTS = {
         "priors: {tau_study: DuMouchel()}\n",
         "DuMouchel() is a prior for tau only",
     ),
-    "a misspelt parameter": ("priors: {tua: Flat()}\n", "no parameter 'tua'; allowed: beta"),
+    "a misspelt parameter": ("priors: {tua: Flat()}\n", "no parameter 'tua'; allowed: alpha"),
     "an open bracket": ("priors: {'beta[': Flat()}\n", "no parameter 'beta['"),
     "a share outside 0 to 1": ("priors: {share: HalfNormal(sigma=1)}\n", "must lie in 0 to 1"),
 }

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
-from metarho.engines.exact import law_of_r
+from metarho.engines import law_of_r
 from metarho.engines.exact.likelihood import log_interval
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.exact.selection import limits, log_bands, log_selection, log_weights

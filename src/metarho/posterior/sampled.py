@@ -9,7 +9,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
-from metarho.engines.exact import law_of_r
+from metarho.engines import law_of_r
 from metarho.engines.exact.moments import moments_of_heterogeneity
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
