@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from grammar_cases import LEVELS, Part, samples, step
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -106,28 +107,40 @@ def test_a_problem_s_draws_do_not_depend_on_its_companions() -> None:
     assert np.array_equal(together.parameters["tau"], single.parameters["tau"])
 
 
-def test_every_family_that_is_not_refused_has_a_distribution_or_is_a_point() -> None:
-    from metarho.engines.nuts.priors import DISTRIBUTIONS
+JOINS = {
+    "effects: student-t with step selection": {
+        "effects": "student-t",
+        "selection": step(0.025),
+    },
+    "likelihood: exact-r with effects: mixture": {"likelihood": "exact-r", "effects": "mixture"},
+    "likelihood: exact-r with selection": {"likelihood": "exact-r", "selection": "pet"},
+    "custom model mine.py": {"custom": "mine.py"},
+}
 
-    assert set(DISTRIBUTIONS) == nuts.PRIORS - {"DiracDelta"}
 
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"likelihood": "exact-r"}, "likelihood: exact-r"),
-        ({"effects": "mixture"}, "effects: mixture"),
-        ({"selection": "peese"}, "selection"),
-        ({"random": "study + rater"}, "random: study + rater"),
-        ({"scale": "~ year"}, "scale: ~ year"),
-        ({"custom": "mine.py"}, "custom model mine.py"),
-    ],
-)
-def test_what_the_engine_cannot_do_is_refused_by_name(change: dict[str, str], named: str) -> None:
+@pytest.mark.parametrize("named", JOINS)
+def test_what_the_engine_cannot_do_is_refused_by_name(named: str) -> None:
     base = problem(alliance())
-    refusal = nuts.covers(replace(base, model=base.model.model_copy(update=change)))
+    refusal = nuts.covers(replace(base, model=base.model.model_copy(update=JOINS[named])))
     assert refusal is not None
     assert named in refusal
+
+
+@pytest.mark.parametrize("changes", [{"effects": "student-t"}, {"effects": "mixture"}])
+def test_laws_of_effects_need_effects(changes: dict[str, str]) -> None:
+    base = problem(alliance(), "three-level")
+    beyond = base.model.model_copy(update={**changes, "random": "study"})
+    refusal = nuts.covers(replace(base, model=beyond))
+    assert refusal is not None
+    assert f"effects: {changes['effects']} needs effects that vary" in refusal
+
+
+def test_correlated_errors_are_refused_where_turning_rows_would_break_the_model() -> None:
+    base = Part(samples).problem()
+    student = replace(base, model=base.model.model_copy(update={"effects": "student-t"}))
+    assert "only with normal rows" in str(nuts.covers(student))
+    crossed = Part(samples, {"random": "ni/effect"}, {**LEVELS, "tau_ni": "HalfNormal(sigma=1)"})
+    assert "only within one group of every level" in str(nuts.covers(crossed.problem()))
 
 
 def _sample(encoded: Problem, draws: int = 1000) -> Draws:

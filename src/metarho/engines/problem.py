@@ -16,7 +16,13 @@ from metarho.data.studies import Row, Studies
 from metarho.data.tables import is_blank, text
 from metarho.errors import InputError
 from metarho.spec.formulas import columns_of
-from metarho.spec.model import AppliedPrior, Model, names_reached, resolve_priors
+from metarho.spec.model import (
+    AppliedPrior,
+    Model,
+    StepSelection,
+    names_reached,
+    resolve_priors,
+)
 from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
@@ -170,7 +176,8 @@ class Problem:
     def is_gaussian(self) -> bool:
         """Whether numbers are normal given mean and heterogeneity, and not selected."""
         model = self.model
-        return (model.likelihood, model.effects, model.selection) == ("normal", "normal", "none")
+        selected = isinstance(model.selection, StepSelection)
+        return (model.likelihood, model.effects) == ("normal", "normal") and not selected
 
     @property
     def may_vary(self) -> bool:

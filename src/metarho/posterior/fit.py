@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import log_jacobian
 from metarho.posterior.exact import Exact
 from metarho.posterior.leave_out import LeaveOut, leave_out
 from metarho.posterior.marginals import NOTHING, Kind, Marginal, Summary
+from metarho.posterior.study_likelihood import log_jacobian
 from metarho.spec.analysis import Interval, Sampler
 
 if TYPE_CHECKING:

@@ -15,13 +15,18 @@ from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import draw_effects, log_jacobian, replicate, study_log_likelihood
+from metarho.posterior.effects import draw_effects, replicate
 from metarho.posterior.joint import (
     hyperparameters_of_draws,
     hyperparameters_of_sample,
     independent_draws,
 )
 from metarho.posterior.prior_draws import draw_priors
+from metarho.posterior.study_likelihood import (
+    log_jacobian,
+    no_study_likelihood,
+    study_log_likelihood,
+)
 from metarho.spec.priors import PER_TAU, Prior
 
 if TYPE_CHECKING:
@@ -61,21 +66,16 @@ def tree_of(fit: Fit) -> xr.DataTree:
         "/posterior": _dataset(problem, parameters, theta.reshape(*shape, k)),
         "/prior": _prior(problem, shape[0] * shape[1], streams[3]),
         "/posterior_predictive": _by_row(problem, {"y": replicated.reshape(*shape, k)}),
-        "/log_likelihood": xr.Dataset(
-            {
-                "y": (
-                    ("chain", "draw", "study"),
-                    (study_log_likelihood(problem, given) + log_jacobian(problem)).reshape(
-                        *shape, -1
-                    ),
-                )
-            },
-            {**_chains(shape), "study": list(problem.evidence.study_names)},
-        ),
         "/log_prior": _log_prior(problem, named, shape),
         "/observed_data": _observed(problem),
         "/constant_data": _constant(problem),
     }
+    if no_study_likelihood(problem) is None:
+        by_study = study_log_likelihood(problem, given) + log_jacobian(problem)
+        groups["/log_likelihood"] = xr.Dataset(
+            {"y": (("chain", "draw", "study"), by_study.reshape(*shape, -1))},
+            {**_chains(shape), "study": list(problem.evidence.study_names)},
+        )
     if isinstance(fit.result, Quadrature):
         groups["/quadrature"] = quadrature_dataset(fit.result)
     else:
