@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from grammar_cases import LEVELS, Part, samples, step
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from cases import CASES, REFERENCES, alliance, problem, reference
+from grammar_cases import LEVELS, Part, samples, step
 from metarho.data.studies import load_studies
 from metarho.engines import nuts
 from metarho.engines.nuts.draws import Draws
@@ -107,7 +107,7 @@ def test_a_problem_s_draws_do_not_depend_on_its_companions() -> None:
     assert np.array_equal(together.parameters["tau"], single.parameters["tau"])
 
 
-JOINS = {
+JOINS: dict[str, dict[str, object]] = {
     "effects: student-t with step selection": {
         "effects": "student-t",
         "selection": step(0.025),

@@ -77,11 +77,16 @@ class Fit:
     def log_evidence(self) -> float | None:
         """Log marginal likelihood, a density of z for correlations (GEN: of yi).
 
-        None with improper priors and where sampled.
+        Of draws by bridge sampling, with error ``log_evidence_mcse``. None with improper priors.
         """
-        if not isinstance(self.result, Quadrature) or self.result.log_evidence is None:
+        if self.result.log_evidence is None:
             return None
         return self.result.log_evidence + float(log_jacobian(self.problem).sum())
+
+    @property
+    def log_evidence_mcse(self) -> float | None:
+        """Monte Carlo standard error of the log evidence; None where it is integrated."""
+        return self.result.log_evidence_mcse if isinstance(self.result, Draws) else None
 
     @property
     def quad_err(self) -> float | None:
@@ -178,6 +183,7 @@ def as_dict(fit: Fit) -> dict[str, object]:
         "derived": five(fit.derived),
         "new_study": five(fit.new_study),
         "log_evidence": fit.log_evidence,
+        "log_evidence_mcse": fit.log_evidence_mcse,
         "quad_err": fit.quad_err,
         "agreement": fit.agreement.largest if fit.agreement else None,
         "diagnostics": dict(fit.diagnostics) if fit.diagnostics is not None else None,

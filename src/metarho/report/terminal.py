@@ -78,7 +78,9 @@ def block(fit: Fit) -> None:
     _wide().print(table)
     say("")
     if fit.log_evidence is not None:
-        say(f"log evidence: {fit.log_evidence:.4f}")
+        error = fit.log_evidence_mcse
+        by = "" if error is None else f" (bridge sampling, Monte Carlo error {error:.3f})"
+        say(f"log evidence: {fit.log_evidence:.{4 if error is None else 2}f}{by}")
     if fit.agreement is not None:
         verdict = "agree" if fit.agreement.holds else "differ"
         say(
