@@ -77,8 +77,8 @@ def integrated_level(problem: Problem) -> str | None:
 def has_intervals(problem: Problem) -> bool:
     """Whether the model has a place for intervals.
 
-    Two-level models of normal rows always have, so that evidence with and without interval rows is
-    one compiled model; others differ then anyway, in what is kept.
+    Two-level models of normal rows always have, one that may be empty, so that evidence with and
+    without interval rows is one compiled model; others differ then anyway, in what is kept.
     """
     plain = problem.is_gaussian and not group_levels(problem)
     return plain or bool(problem.evidence.is_interval.any())
@@ -100,6 +100,16 @@ def lay_out(problem: Problem) -> dict[str, Kept]:
     return found
 
 
+def is_steep(problem: Problem) -> bool:
+    """Whether the posterior may be steep near an sd of 0.
+
+    It is where deviations or true effects are variables, where several sds share what little a
+    few groups say, and where rows are not normal.
+    """
+    kept = any(len(kept.groups) for kept in lay_out(problem).values())
+    return kept or not problem.is_gaussian or len(problem.spreads) > 1
+
+
 def signature(prior: Prior) -> tuple[object, ...]:
     """What the priors of one compiled model share: all but their numbers."""
     return (
@@ -114,9 +124,9 @@ def signature(prior: Prior) -> tuple[object, ...]:
 def row_data(problem: Problem) -> dict[str, Array | Index]:
     """The rows as the model's data, by name.
 
-    A number has an endless interval, whose probability is 1; an interval has ``exact`` 0, which
-    takes the density of its placeholder y out. Rows with correlated errors are turned into the
-    directions of their covariance, and all that enters their mean with them.
+    An interval has ``exact`` 0, which takes the density of its placeholder y out. Rows with
+    correlated errors are turned into the directions of their covariance, and all that enters their
+    mean with them.
     """
     evidence = problem.evidence
     interval = evidence.is_interval
@@ -146,8 +156,10 @@ def row_data(problem: Problem) -> dict[str, Array | Index]:
     if isinstance(problem.model.selection, StepSelection):
         return data | _band_data(problem, problem.model.selection)
     if has_intervals(problem):
-        data["lower"] = np.where(np.isfinite(evidence.lower), evidence.lower, -ENDLESS)
-        data["upper"] = np.where(np.isfinite(evidence.upper), evidence.upper, ENDLESS)
+        lower, upper = evidence.lower[interval], evidence.upper[interval]
+        data["intervals"] = np.flatnonzero(interval)
+        data["lower"] = np.where(np.isfinite(lower), lower, -ENDLESS)
+        data["upper"] = np.where(np.isfinite(upper), upper, ENDLESS)
     return data
 
 

@@ -70,26 +70,32 @@ def add_normal_rows(
     """The likelihood of rows that are not selected.
 
     ``tau2_group`` is the variance of the level whose deviations are integrated out, if there is
-    one: rows that are alone in their group just have it besides, others are tied by it.
+    one: numbers are tied by it, and intervals, alone in their group, have it besides.
     """
-    if tau2_group is None:
-        pm.Potential("rows", log_sum([_log_row(rows, mean, part, 0.0) for part in parts]).sum())
-        return
-    (part,) = parts
-    free = 1 - rows[f"kept_{integrated_level(problem)}"]
-    d = rows["v"] + part.variance
-    pm.Potential("deviations_integrated", _integrated_deviations(rows, mean, d, tau2_group, free))
-    pm.Potential("rows", _log_row(rows, mean, part, free * tau2_group).sum())
+    alone: Any = 0.0
+    if tau2_group is not None:
+        (part,) = parts
+        free = 1 - rows[f"kept_{integrated_level(problem)}"]
+        alone = free * tau2_group
+        d = rows["v"] + part.variance
+        pm.Potential(
+            "deviations_integrated", _integrated_deviations(rows, mean, d, tau2_group, free)
+        )
+    numbers = [
+        part.log_weight + log_normal(rows["y"], mean, rows["v"] + part.variance) for part in parts
+    ]
+    pm.Potential("numbers", (rows["exact"] * log_sum(numbers)).sum())
+    if "intervals" in rows:
+        words = [part.log_weight + _log_words(rows, mean, part.variance + alone) for part in parts]
+        pm.Potential("words", log_sum(words).sum())
 
 
-def _log_row(rows: Mapping[str, Any], mean: Any, part: Part, alone: Any) -> Any:
-    """A row's part. ``alone`` is variance that an interval has besides, numbers elsewhere."""
-    variance = rows["v"] + part.variance
-    found = rows["exact"] * log_normal(rows["y"], mean, variance)
-    if "lower" in rows:
-        sd = pt.sqrt(variance + alone)
-        found = found + log_interval((rows["lower"] - mean) / sd, (rows["upper"] - mean) / sd)
-    return part.log_weight + found
+def _log_words(rows: Mapping[str, Any], mean: Any, variance: Any) -> Any:
+    """Log P(interval) of the rows that are intervals, which may be none."""
+    whole = pt.zeros_like(rows["v"])
+    centre = (mean + whole)[rows["intervals"]]
+    sd = pt.sqrt((rows["v"] + variance)[rows["intervals"]])
+    return log_interval((rows["lower"] - centre) / sd, (rows["upper"] - centre) / sd)
 
 
 def _integrated_deviations(rows: Mapping[str, Any], mean: Any, d: Any, tau2: Any, free: Any) -> Any:
