@@ -73,6 +73,13 @@ def _draw_variances(
     return np.where(outlier, parts[1].variance, parts[0].variance)
 
 
+def outlier_probabilities(problem: Problem, given: Hyperparameters) -> Array:
+    """P(the row's effect is of the wide part of a mixture | row, draw): (N, k)."""
+    centre = mean_of_rows(problem, given) + kept_of_rows(problem, given)
+    chances = part_probabilities(problem, given, centre + bias_of_rows(problem, given))
+    return np.asarray(chances[1])
+
+
 def _draw_y(
     problem: Problem,
     given: Hyperparameters,

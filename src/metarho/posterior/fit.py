@@ -134,6 +134,20 @@ class Fit:
         return diagnostics(self.problem, self.result)
 
     @cached_property
+    def outliers(self) -> Mapping[str, float] | None:
+        """Effect -> P(it is of the wide part of a mixture); None where effects are no mixture."""
+        if self.problem.model.effects != "mixture":
+            return None
+        from metarho.posterior.effects import outlier_probabilities
+        from metarho.posterior.joint import hyperparameters_of_sample
+        from metarho.posterior.sampled import Sampled
+
+        assert isinstance(self.posterior, Sampled)
+        given = hyperparameters_of_sample(self.posterior)
+        chances = outlier_probabilities(self.problem, given).mean(axis=0)
+        return dict(zip(self.problem.evidence.effect_names, chances.tolist(), strict=True))
+
+    @cached_property
     def leave_out(self) -> LeaveOut | None:
         """How each study and effect is predicted by the others; None where sampled."""
         if not isinstance(self.result, Quadrature):
@@ -182,6 +196,7 @@ def as_dict(fit: Fit) -> dict[str, object]:
         "parameters": five(fit.parameters),
         "derived": five(fit.derived),
         "new_study": five(fit.new_study),
+        "outliers": dict(fit.outliers) if fit.outliers is not None else None,
         "log_evidence": fit.log_evidence,
         "log_evidence_mcse": fit.log_evidence_mcse,
         "quad_err": fit.quad_err,

@@ -15,7 +15,8 @@ from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import draw_effects, replicate
+from metarho.posterior.effects import draw_effects, outlier_probabilities, replicate
+from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.posterior.joint import (
     hyperparameters_of_draws,
     hyperparameters_of_sample,
@@ -63,7 +64,7 @@ def tree_of(fit: Fit) -> xr.DataTree:
     replicated = replicate(problem, given, theta, streams[2])
     k = problem.evidence.k
     groups: dict[str, xr.Dataset] = {
-        "/posterior": _dataset(problem, parameters, theta.reshape(*shape, k)),
+        "/posterior": _dataset(problem, parameters, _of_rows(problem, given, theta, shape)),
         "/prior": _prior(problem, shape[0] * shape[1], streams[3]),
         "/posterior_predictive": _by_row(problem, {"y": replicated.reshape(*shape, k)}),
         "/log_prior": _log_prior(problem, named, shape),
@@ -208,10 +209,24 @@ def _coefs(values: Mapping[str, Array]) -> dict[str, list[str]]:
     return {"coef": names} if names else {}
 
 
-def _dataset(problem: Problem, parameters: Mapping[str, Array], theta: Array) -> xr.Dataset:
+def _of_rows(
+    problem: Problem, given: Hyperparameters, theta: Array, shape: tuple[int, int]
+) -> dict[str, Array]:
+    """What each row has in the posterior: theta, and in a mixture the chance to be an outlier."""
+    found = {"theta": theta}
+    if problem.model.effects == "mixture":
+        found["outlier"] = outlier_probabilities(problem, given)
+    return {name: values.reshape(*shape, -1) for name, values in found.items()}
+
+
+def _dataset(
+    problem: Problem, parameters: Mapping[str, Array], of_rows: Mapping[str, Array]
+) -> xr.Dataset:
+    theta = of_rows["theta"]
     shape = (theta.shape[0], theta.shape[1])
     variables = _stacked(parameters, shape)
-    variables["theta"] = (("chain", "draw", "effect"), theta)
+    for name, values in of_rows.items():
+        variables[name] = (("chain", "draw", "effect"), values)
     return xr.Dataset(variables, {**_chains(shape), **_coefs(parameters), **_rows(problem)})
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from metarho.engines.problem import Problem
 
 
+# What a reader should look at; all probabilities are in --json and the saved fit.
+LIKELY_OUTLIER = 0.5
+
+
 def say(message: str) -> None:
     """A line on standard output; text from users stays text."""
     Console().print(Text(message), soft_wrap=True)
@@ -87,6 +91,10 @@ def block(fit: Fit) -> None:
             f"engines {verdict}: largest difference {fit.agreement.largest:.2f} MCSE "
             f"({fit.agreement.quantity}; threshold {fit.agreement.threshold:.2f})"
         )
+    if fit.outliers is not None:
+        likely = {name: p for name, p in fit.outliers.items() if p > LIKELY_OUTLIER}
+        named = ", ".join(f"{name} ({p:.2f})" for name, p in likely.items())
+        say(f"probability above {LIKELY_OUTLIER:g} to be an outlier: {named or 'none'}")
     for note in fit.notes:
         say(f"note: {note}")
 

@@ -135,8 +135,10 @@ def row_data(problem: Problem) -> dict[str, Array | Index]:
         columns[f"x_{column - 1}"] = problem.design.matrix[:, column]
     if problem.model.selection in ("pet", "peese"):
         columns["bias"] = np.sqrt(evidence.v) if problem.model.selection == "pet" else evidence.v
+    centre = {"bias_centre": np.asarray(columns["bias"].mean())} if "bias" in columns else {}
     turned, v = evidence.turned(np.column_stack(list(columns.values())))
     data: dict[str, Array | Index] = dict(zip(columns, turned.T.copy(), strict=True))
+    data |= centre
     if not evidence.correlated:
         del data["one"]
     for column in range(1, problem.scale_design.matrix.shape[1]):

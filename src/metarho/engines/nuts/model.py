@@ -27,18 +27,19 @@ from metarho.engines.nuts.layout import (
     row_data,
     variables,
 )
-from metarho.engines.nuts.priors import add_prior
+from metarho.engines.nuts.priors import add_prior, add_shifted_prior, is_unbounded
 from metarho.engines.nuts.rows import add_normal_rows, parts_of_effects
 from metarho.engines.nuts.selection import add_selected_rows
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
+from metarho.spec.priors import PER_TAU
 
 
 def build(problem: Problem) -> pm.Model:
     """The PyMC model of a problem."""
     with pm.Model(coords=coordinates(problem)) as model:
         rows = {name: pm.Data(name, values) for name, values in row_data(problem).items()}
-        parameters = add_parameters(problem)
+        parameters = add_parameters(problem, rows)
         tau2 = problem.level_variances(parameters)
         mean = linear_predictor(problem, rows, parameters)
         mean = mean + kept_deviations(problem, rows, tau2)
@@ -65,15 +66,25 @@ def coordinates(problem: Problem) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def add_parameters(problem: Problem) -> dict[str, Any]:
-    """Every parameter with its prior, heterogeneity first: mu may be in its units."""
-    names, found = variables(problem), dict[str, Any]()
-    order = [*problem.spreads, *(name for name in problem.priors if name not in problem.spreads)]
-    for name in order:
-        prior = problem.prior(name)
-        total = problem.total_sd(found) if name == "mu" and prior.on == "mu/tau" else None
-        positive = name.startswith("tau")
-        found[name] = add_prior(names[name], prior, problem.evidence.v, total, positive=positive)
+def add_parameters(problem: Problem, rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter with its prior, mu last: it may be in units of heterogeneity.
+
+    With small-study bias, mu is where studies without sampling error would be, far from the data
+    and tied to the bias: the variable is then the mean of a study of average size.
+    """
+    names, v = variables(problem), problem.evidence.v
+    found: dict[str, Any] = {
+        name: add_prior(names[name], applied.prior, v, None, positive=name.startswith("tau"))
+        for name, applied in problem.priors.items()
+        if name != "mu"
+    }
+    prior = problem.prior("mu")
+    if "bias" in rows and is_unbounded(prior):
+        shift = found[str(problem.model.selection)] * rows["bias_centre"]
+        found["mu"] = add_shifted_prior("mu", prior, v, shift)
+    else:
+        total = problem.total_sd(found) if prior.on == PER_TAU else None
+        found["mu"] = add_prior("mu", prior, v, total, positive=False)
     return found
 
 

@@ -142,12 +142,24 @@ def add_prior(variable: str, prior: Prior, v: Array, total_sd: Any, *, positive:
     return pm.Deterministic(variable, moved[prior.on](own))
 
 
+def is_unbounded(prior: Prior) -> bool:
+    """Whether a prior is one of the parameter itself, with a density on the whole line."""
+    line = not prior.on and all(map(math.isinf, prior.own_support))
+    return line and not prior.is_point and prior.dist is None
+
+
+def add_shifted_prior(variable: str, prior: Prior, v: Array, shift: Any) -> Any:
+    """A parameter whose sampled variable is the parameter plus a shift; its density is the same."""
+    level = pm.Flat(f"{variable}_shifted")
+    parameter = pm.Deterministic(variable, level - shift)
+    data = _data(variable, prior, v)
+    if prior.proper:
+        pm.Potential(f"{variable}_prior", _log_density(parameter, prior, data))
+    return parameter
+
+
 def _add(variable: str, prior: Prior, v: Array, *, positive: bool) -> Any:
-    prefix = f"{variable}_prior_"
-    data = {
-        name: pm.Data(prefix + name, np.asarray(value))
-        for name, value in _numbers(prior, v).items()
-    }
+    data = _data(variable, prior, v)
     if prior.is_point:
         return data["c"]
     if prior.family == "Flat" and positive:
@@ -163,6 +175,15 @@ def _add(variable: str, prior: Prior, v: Array, *, positive: bool) -> Any:
         # The ends are the last inputs of the variable, and must be taken from there.
         transform=Interval(bounds_fn=lambda *inputs: _ends(data, inputs)) if ends else None,
     )
+
+
+def _data(variable: str, prior: Prior, v: Array) -> dict[str, Any]:
+    """The numbers of a prior as data of the current model."""
+    prefix = f"{variable}_prior_"
+    return {
+        name: pm.Data(prefix + name, np.asarray(value))
+        for name, value in _numbers(prior, v).items()
+    }
 
 
 def _ends(data: Data, inputs: Sequence[Any]) -> tuple[Any, Any]:
