@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from cases import CASES, REFERENCES, alliance, problem, reference
+from cases import CASES, REFERENCES, alliance, problem, reference, written
 from grammar_cases import LEVELS, Part, samples, step
 from metarho.data.studies import load_studies
-from metarho.engines import nuts
+from metarho.engines import exact, nuts
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.errors import FitError
@@ -133,6 +134,13 @@ def test_laws_of_effects_need_effects(changes: dict[str, str]) -> None:
     refusal = nuts.covers(replace(base, model=beyond))
     assert refusal is not None
     assert f"effects: {changes['effects']} needs effects that vary" in refusal
+
+
+def test_a_flat_mean_that_one_row_does_not_bound_is_refused_by_both_engines(tmp_path: Path) -> None:
+    one = written(tmp_path, [{"yi": 0.2, "vi": 0.01}])
+    encoded = problem(one, "student-t", mu="Flat()")
+    refusals = [exact.covers(encoded), nuts.covers(encoded)]
+    assert all("nothing bounds mu" in str(refusal) for refusal in refusals)
 
 
 def test_correlated_errors_are_refused_where_turning_rows_would_break_the_model() -> None:

@@ -29,7 +29,8 @@ def test_a_sampled_part_is_a_fit_like_any_other(name: str) -> None:
     fit = _sampled(name)
     assert fit.status in ("ok", "warnings"), fit.reasons
     tree = fit.tree
-    groups = {"posterior", "prior", "posterior_predictive", "log_prior", "sample_stats"}
+    groups = {"posterior", "prior", "prior_predictive", "posterior_predictive"}
+    groups |= {"log_prior", "sample_stats", "observed_data", "constant_data"}
     assert groups <= set(tree.children)
     assert tree["posterior"]["theta"].shape == (4, 1000, fit.problem.evidence.k)
     assert ("log_likelihood" in tree.children) == (name != "crossed with raters")

@@ -27,6 +27,7 @@ from metarho.posterior.hyperparameters import (
 )
 from metarho.posterior.rows import (
     band_ends,
+    by_part,
     log_band_weights,
     log_row,
     part_probabilities,
@@ -276,6 +277,25 @@ def _replicate_selected(
         sd = np.full(len(theta), np.sqrt(v))
         whole = -np.inf, np.inf
         found[:, row] = _draw_in_bands(step, given, v, theta[:, row], sd, whole, rng)
+    return found
+
+
+def draw_reported(
+    problem: Problem, given: Hyperparameters, centre: Array, rng: np.random.Generator
+) -> Array:
+    """What is reported of rows whose effects are drawn around a centre, as often as it takes."""
+    selection = problem.model.selection
+    assert isinstance(selection, StepSelection)
+    parts = parts_of_effects(problem, given)
+    chances = np.stack([one for _, one in by_part(problem, given, centre)])
+    share = np.exp(chances - chances.max(axis=0)).cumsum(axis=0)
+    which = (share < rng.uniform(size=centre.shape) * share[-1]).sum(axis=0)
+    variance = np.take_along_axis(np.stack([part.variance for part in parts]), which[None], 0)[0]
+    found = np.empty(centre.shape)
+    for row, v in enumerate(problem.evidence.v):
+        sd = np.sqrt(v + variance[:, row])
+        whole = -np.inf, np.inf
+        found[:, row] = _draw_in_bands(selection.step, given, v, centre[:, row], sd, whole, rng)
     return found
 
 

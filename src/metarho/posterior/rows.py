@@ -54,11 +54,11 @@ def log_likelihood_of_rows(problem: Problem, given: Hyperparameters, centre: Arr
         return exact_r_effects.log_likelihood(evidence, centre, tau)
     if problem.model.effects == "student-t":
         return student_effects.log_likelihood(evidence, centre, tau, given.others["nu"])
-    seen, reported = zip(*_by_part(problem, given, centre), strict=True)
+    seen, reported = zip(*by_part(problem, given, centre), strict=True)
     return np.asarray(logsumexp(seen, axis=0) - logsumexp(reported, axis=0))
 
 
-def _by_part(problem: Problem, given: Hyperparameters, centre: Array) -> list[tuple[Array, Array]]:
+def by_part(problem: Problem, given: Hyperparameters, centre: Array) -> list[tuple[Array, Array]]:
     """For each part of the law of effects the log of its weight times p(row) and P(reported)."""
     selection = problem.model.selection
     found = []
@@ -86,7 +86,7 @@ def _by_part(problem: Problem, given: Hyperparameters, centre: Array) -> list[tu
 
 def part_probabilities(problem: Problem, given: Hyperparameters, centre: Array) -> Array:
     """P(part | row) of every part of the law of effects: (parts, N, k)."""
-    seen = np.stack([one for one, _ in _by_part(problem, given, centre)])
+    seen = np.stack([one for one, _ in by_part(problem, given, centre)])
     return np.asarray(np.exp(seen - logsumexp(seen, axis=0)))
 
 

@@ -23,6 +23,7 @@ from metarho.posterior.joint import (
     independent_draws,
 )
 from metarho.posterior.prior_draws import draw_priors
+from metarho.posterior.prior_predictive import draw_prior_predictive
 from metarho.posterior.study_likelihood import (
     log_jacobian,
     no_study_likelihood,
@@ -44,7 +45,7 @@ def tree_of(fit: Fit) -> xr.DataTree:
     """
     problem = fit.problem
     # Separate streams, so that one group's draws do not depend on another's number.
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(fit.seed).spawn(5)]
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(fit.seed).spawn(6)]
     if isinstance(fit.result, Quadrature):
         shape = (fit.sampler.chains, fit.sampler.draws)
         flat = independent_draws(problem, fit.result, shape[0] * shape[1], streams[0])
@@ -71,6 +72,10 @@ def tree_of(fit: Fit) -> xr.DataTree:
         "/observed_data": _observed(problem),
         "/constant_data": _constant(problem),
     }
+    if all(applied.prior.proper for applied in problem.priors.values()):
+        values = draw_priors(problem, streams[5], shape[0] * shape[1])
+        expected = draw_prior_predictive(problem, values, streams[5])
+        groups["/prior_predictive"] = _by_row(problem, {"y": expected[None]})
     if no_study_likelihood(problem) is None:
         by_study = study_log_likelihood(problem, given) + log_jacobian(problem)
         groups["/log_likelihood"] = xr.Dataset(

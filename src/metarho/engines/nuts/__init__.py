@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from metarho.engines.exact.moments import unbounded_mean
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.nuts.layout import group_levels, has_intervals, lay_out, signature
 from metarho.engines.problem import Problem
@@ -33,7 +34,12 @@ def covers(problem: Problem) -> str | None:
         for part, used in needs.items():
             if used:
                 return f"{part} needs effects that vary: add effect to random: {model.random}"
-    refusal = _refused_correlated(problem) or _refused_joins(problem) or _refused_exact_r(problem)
+    refusal = (
+        _refused_correlated(problem)
+        or _refused_joins(problem)
+        or _refused_exact_r(problem)
+        or unbounded_mean(problem)
+    )
     if refusal:
         return refusal
     if all(applied.prior.is_point for applied in problem.priors.values()):
