@@ -28,7 +28,7 @@ ENDLESS = 1e10
 LAW_ERROR = 1e-9
 
 # Chances of intervals are tabulated for theta between −5 and 5 (a rho of .9999), at 15 cells in a
-# standard error: their logs are right to 1e-7.
+# standard error: their logs are right to 1e-7, with a million people (wider cells) to 3e-4.
 FARTHEST_THETA = 5.0
 CELLS = 15
 MOST_CELLS = 20_000
