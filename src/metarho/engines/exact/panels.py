@@ -282,7 +282,12 @@ def refine(
             alive = _alive(counted)
             split = np.zeros(axis.panels, bool)
             if not coarse:
-                split = _unresolved(axis, np.moveaxis(mass, dimension, 0), rule.tolerance * total)
+                laid = np.moveaxis(mass, dimension, 0).reshape(len(axis.u), -1)
+                split = _unresolved(axis, laid, rule.tolerance * total)
+                if reach.moments > 0:
+                    # A tail that hardly counts may decide the sd.
+                    weight = _size(axis, laid.sum(axis=1) / total) ** min(reach.moments, 2)
+                    split |= _unresolved(axis, laid * weight[:, None], rule.tolerance * total)
                 split &= alive
             new.append(_recut(axis, split, alive, None if coarse else counted, reach))
         if not coarse and all(
@@ -346,6 +351,13 @@ def _alive(counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     # A gap between two peaks is kept, so that panels stay next to each other.
     alive[inside[0] : inside[-1] + 1] = True
     return alive
+
+
+def _size(axis: Axis, share: Array) -> Array:
+    """How far the nodes are from the mean, in units of the sd; 0 where there is no spread."""
+    away = axis.nodes - float(share @ axis.nodes)
+    spread = math.sqrt(float(share @ away**2))
+    return np.abs(away) / spread if 0 < spread < math.inf else np.zeros(len(away))
 
 
 def _unresolved(axis: Axis, mass: Array, most: float) -> NDArray[np.bool_]:
