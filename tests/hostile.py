@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import gammaln, ndtr
+from scipy.special import gammaln
 
 from cases import written
 from cubature import Axis, LogDensity, integrate
@@ -115,7 +115,9 @@ def holds(
     """Check the exact engine's answer, or that it gives none.
 
     ``log_density`` is that of data and parameters, at values of the ``axes`` in order. Where mu is
-    none of them, ``mean_given`` has its mean and variance given the others.
+    none of them, ``mean_given`` has its mean and variance given the others. Quantiles are held to
+    the promise where their parameter has an axis; those of a conjugate mean are sums over nodes of
+    heterogeneity, which are laid out for its moments.
     """
     if exact.covers(encoded) is not None:
         return
@@ -141,7 +143,6 @@ def holds(
             away = (mean - origin["mu"]) / unit["mu"]
             second = away**2 + variance / unit["mu"] ** 2
             found += [away, second][: moments["mu"]]
-            found += [ndtr((end - mean) / np.sqrt(variance)) for end in ends["mu"]]
         return found
 
     reach = [moments[name] for name in axes]
@@ -166,5 +167,3 @@ def holds(
     for index, (name, axis) in enumerate(axes.items()):
         for share, at in zip(SHARES, axis.coordinate(np.array(ends[name])), strict=True):
             assert truth.below(index, float(at)) == pytest.approx(share, abs=IN_PROBABILITY)
-    for share, below in zip(SHARES, means, strict=False):
-        assert below == pytest.approx(share, abs=IN_PROBABILITY)

@@ -81,7 +81,7 @@ def _holds(numbers: Rows, family: str, mu: tuple[float, float], tau: Drawn) -> N
 
 
 @settings(
-    max_examples=12, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=10, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(numbers=NUMBERS, family=FAMILIES, mu=MU, tau=TAU)
 def test_any_prior_on_the_mean_gives_the_answer_of_adaptive_cubature(
