@@ -14,17 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.integrate import quad_vec
 
 from cases import problem, written
+from hostile import MU, NUMBERS, TAU, tau_prior
 from metarho.engines import exact
 from metarho.posterior.exact import Exact
 
 type Array = NDArray[np.float64]
-type LogDensity = Callable[[Array], Array]
 
 # The contract for one and two hard dimensions. The reference asks 1e-11 of itself.
 TOLERANCE = 1e-8
@@ -32,41 +30,6 @@ TOLERANCE = 1e-8
 LOWEST, HIGHEST = -45.0, 60.0
 # What lies this far below the peak of a log density is 1e-20 of it.
 NEGLIGIBLE = 46.0
-
-
-def _tau_prior(family: str, scale: float) -> tuple[str, LogDensity]:
-    """A prior as metarho and as SciPy say it."""
-    said = {
-        "HalfNormal": f"HalfNormal(sigma={scale:.17f})",
-        "HalfCauchy": f"HalfCauchy(beta={scale:.17f})",
-        "Exponential": f"Exponential(lam={1 / scale:.17f})",
-        "InverseGamma": f"InverseGamma(alpha=2, beta={scale:.17f})",
-        "LogNormal": f"LogNormal(mu={math.log(scale):.17f}, sigma=0.3)",
-    }
-    law = {
-        "HalfNormal": stats.halfnorm(scale=scale),
-        "HalfCauchy": stats.halfcauchy(scale=scale),
-        "Exponential": stats.expon(scale=scale),
-        "InverseGamma": stats.invgamma(2, scale=scale),
-        "LogNormal": stats.lognorm(0.3, scale=scale),
-    }
-    return said[family], law[family].logpdf
-
-
-def _powers(lowest: float, highest: float) -> st.SearchStrategy[float]:
-    return st.floats(lowest, highest).map(lambda power: 10.0**power)
-
-
-NUMBERS = st.one_of(
-    st.lists(st.tuples(st.floats(-4, 4), _powers(-6, 1)), min_size=1, max_size=6),
-    # Identical effects.
-    st.tuples(st.floats(-4, 4), _powers(-6, 1), st.integers(2, 8)).map(lambda s: [s[:2]] * s[2]),
-)
-TAU = st.tuples(
-    st.sampled_from(["HalfNormal", "HalfCauchy", "Exponential", "InverseGamma", "LogNormal"]),
-    _powers(-5, 3),
-)
-MU = st.tuples(st.sampled_from([0.0, 0.3, -50.0]), _powers(-4, 3))
 
 
 def _peaks(
@@ -90,7 +53,7 @@ def test_whatever_the_numbers_and_priors_the_answer_is_that_of_adaptive_integrat
 ) -> None:
     y, v = np.array(numbers).T
     centre, sigma = mu
-    said, log_prior = _tau_prior(*tau)
+    said, log_prior = tau_prior(*tau)
 
     def given_tau(log_tau: Array) -> tuple[Array, Array, Array]:
         """Log density of log tau but for a constant; mean and variance of mu given it."""

@@ -56,6 +56,8 @@ COARSE_ORDER, COARSE_ROUNDS = 2, 3
 # While panels are coarse, a peak between nodes may be missed by this much and still be found.
 CAUTIOUS = 120.0
 MOST_ROUNDS = 400
+# A step at a border hides within this share of a panel: ten times what lies beyond its last node.
+HIDDEN = 0.05
 # Panels that are added at an end span this much of u: a factor of e**1.5 in the tails.
 GROWTH = 1.5
 
@@ -282,7 +284,12 @@ def refine(
             alive = _alive(counted)
             split = np.zeros(axis.panels, bool)
             if not coarse:
-                split = _unresolved(axis, np.moveaxis(mass, dimension, 0), rule.tolerance * total)
+                laid = np.moveaxis(mass, dimension, 0).reshape(len(axis.u), -1)
+                split = _unresolved(axis, laid, rule.tolerance * total)
+                if reach.moments > 0:
+                    # A tail that hardly counts may decide the sd.
+                    weight = _size(axis, laid.sum(axis=1) / total) ** min(reach.moments, 2)
+                    split |= _unresolved(axis, laid * weight[:, None], rule.tolerance * total)
                 split &= alive
             new.append(_recut(axis, split, alive, None if coarse else counted, reach))
         if not coarse and all(
@@ -348,14 +355,36 @@ def _alive(counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return alive
 
 
+def _size(axis: Axis, share: Array) -> Array:
+    """How far the nodes are from the mean, in units of the sd; 0 where there is no spread."""
+    away = axis.nodes - float(share @ axis.nodes)
+    spread = math.sqrt(float(share @ away**2))
+    if not 0 < spread < math.inf:
+        return np.zeros(len(away))
+    # Squares of it are still numbers.
+    return np.asarray(np.minimum(np.abs(away) / spread, 1e100))
+
+
 def _unresolved(axis: Axis, mass: Array, most: float) -> NDArray[np.bool_]:
-    """Which panels' highest coefficients are too large; the axis' own nodes come first."""
+    """Which panels' highest coefficients are too large, or do not meet a neighbour at the border.
+
+    The axis' own nodes come first. A step between the last node of a panel and the first of the
+    next is seen by neither: their polynomials then differ at the border.
+    """
     _, weights = _rule(axis.order)
     # Back from masses to densities in u, so that a smooth function has falling coefficients.
     density = mass.reshape(axis.panels, axis.order, -1) / weights[None, :, None]
-    highest_terms = _to_legendre(axis.order)[-3:]
-    tail = np.abs(np.einsum("cn,pnm->pcm", highest_terms, density)).sum(axis=2).max(axis=1)
-    return np.asarray(2 * tail > most)
+    coefficients = np.einsum("cn,pnm->pcm", _to_legendre(axis.order), density)
+    tail = np.abs(coefficients[:, -3:]).sum(axis=2).max(axis=1)
+    signs = (-1.0) ** np.arange(axis.order)
+    half = 0.5 * axis.widths[:, None]
+    upper = coefficients.sum(axis=1) / half
+    lower = np.einsum("c,pcm->pm", signs, coefficients) / half
+    gap = np.abs(upper[:-1] - lower[1:]).sum(axis=1)
+    apart = np.zeros(axis.panels, bool)
+    for neighbour in (slice(None, -1), slice(1, None)):
+        apart[neighbour] |= HIDDEN * gap * axis.widths[neighbour] > most
+    return np.asarray((2 * tail > most) | apart)
 
 
 def _recut(
