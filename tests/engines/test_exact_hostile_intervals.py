@@ -117,14 +117,6 @@ def _common_effect_holds(
     )
 
 
-@HOSTILE
-@given(numbers=st.lists(ROW, max_size=3), intervals=INTERVALS, mu=MU, is_normal=st.booleans())
-def test_intervals_of_a_common_effect_give_the_answer_of_adaptive_cubature(
-    numbers: Numbers, intervals: Intervals, mu: tuple[float, float], is_normal: bool
-) -> None:
-    _common_effect_holds(numbers, intervals, mu, is_normal)
-
-
 def test_a_step_in_a_tail_that_decides_the_sd_is_resolved() -> None:
     numbers = [(0.0, 0.67), (1.65, 1.0), (0.0, 0.67)]
     _common_effect_holds(numbers, [(-2.32, 997.68, 8e-6)] * 5, (0.0, 0.0046), is_normal=False)
