@@ -15,6 +15,7 @@ from grammar_cases import LEVELS, Part, samples, step
 from metarho.data.studies import load_studies
 from metarho.engines import exact, nuts
 from metarho.engines.nuts.draws import Draws
+from metarho.engines.nuts.layout import lay_out
 from metarho.engines.problem import Problem
 from metarho.errors import FitError
 from metarho.fitting import Settings, fit_many
@@ -141,6 +142,45 @@ def test_a_flat_mean_that_one_row_does_not_bound_is_refused_by_both_engines(tmp_
     encoded = problem(one, "student-t", mu="Flat()")
     refusals = [exact.covers(encoded), nuts.covers(encoded)]
     assert all("nothing bounds mu" in str(refusal) for refusal in refusals)
+
+
+def _crossed(folder: Path, first: str, second: str, words: str) -> Problem:
+    """Six rows with their groups on two crossed levels, 1 where a row is in words."""
+    rows: list[dict[str, object]] = [
+        {"study": f"s{i}", "a": a, "b": b, "ni": 50 + i, "ri": "" if w == "1" else 0.1 + 0.05 * i}
+        | {"reported": "not significant" if w == "1" else "exact"}
+        for i, (a, b, w) in enumerate(zip(first, second, words, strict=True))
+    ]
+    path = folder / f"{first}{second}.csv"
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    path.write_text("\n".join(lines), "utf-8")
+    columns = {"study": "study", "ri": "ri", "ni": "ni", "reported": "reported"}
+    levels = {"tau_a": "HalfNormal(sigma=0.2)", "tau_b": "HalfNormal(sigma=0.5)", **LEVELS}
+    crossed = Part(
+        lambda: load_studies(path, columns=columns), {"random": "a + b + effect"}, levels
+    )
+    return crossed.problem()
+
+
+def test_models_that_integrate_another_level_out_are_compiled_apart(tmp_path: Path) -> None:
+    one = _crossed(tmp_path, "001111", "001122", "101000")
+    other = _crossed(tmp_path, "000111", "010101", "100010")
+    kept = [{name: len(kept.groups) for name, kept in lay_out(p).items()} for p in (one, other)]
+    assert kept[0] == kept[1]
+    assert nuts.structure(one) != nuts.structure(other)
+
+
+def test_intervals_tied_to_correlated_errors_are_refused_by_both_engines(tmp_path: Path) -> None:
+    printed: dict[str, object] = {"study": "a", "sample": 1, "ni": 50, "reported": "exact"}
+    rows = [
+        {**printed, "effect": 1, "ri": 0.3},
+        {**printed, "effect": 2, "ri": 0.5},
+        {**printed, "effect": 3, "sample": 2, "reported": "not significant"},
+    ]
+    tied = problem(written(tmp_path, rows, "ZCOR", 0.7), "three-level")
+    assert "no interval rows" in str(nuts.covers(tied))
+    assert "no interval rows" in str(exact.covers(tied))
+    assert nuts.covers(problem(written(tmp_path, rows, "ZCOR", 0.7))) is None
 
 
 def test_correlated_errors_are_refused_where_turning_rows_would_break_the_model() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from scipy import stats
 from scipy.integrate import quad
 
 import textbook
-from grammar_cases import PARTS
+from cases import written
+from grammar_cases import LEVELS, PARTS, Part
 from metarho.engines.problem import Problem, problem_without
 from metarho.posterior.effects import draw_effects, replicate
 from metarho.posterior.hyperparameters import Hyperparameters, bias_of_rows
@@ -187,3 +189,21 @@ def test_replicates_show_the_bias_of_small_studies() -> None:
     error = np.sqrt(problem.evidence.v / 4000)
     assert np.all(np.abs(y.mean(axis=0) - bias_of_rows(problem, given)[0]) < 5 * error)
     assert bias_of_rows(problem, given)[0] == pytest.approx(0.7 * np.sqrt(problem.evidence.v))
+
+
+def test_samples_of_one_study_deviate_apart(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"study": "s1", "sample": "a", "effect": 1, "ri": 0.3, "ni": 50, "reported": "exact"},
+        {"study": "s1", "sample": "b", "effect": 2, "ni": 60, "reported": "not significant"},
+        {"study": "s2", "sample": "a", "effect": 1, "ri": 0.2, "ni": 80, "reported": "exact"},
+    ]
+    levels = {"random": "sample/effect"}
+    priors = {**LEVELS, "tau_sample": "HalfNormal(sigma=0.2)"}
+    problem = Part(lambda: written(tmp_path, rows, "ZCOR"), levels, priors).problem()
+    # Samples are named within their study.
+    assert problem.evidence.groups("sample")[1] == ("s1 / a", "s1 / b", "s2 / a")
+    values = {"mu": np.array(0.2), "tau_sample": np.array(0.3), "tau_effect": np.array(0.1)}
+    one = {name: value.reshape(1) for name, value in values.items()}
+    given = Hyperparameters(np.array([[0.2]]), problem.level_variances(one))
+    seen = study_log_likelihood(problem, given)
+    assert seen.sum() == pytest.approx(textbook.log_density(problem, values), abs=1e-9)

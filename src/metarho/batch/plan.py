@@ -165,6 +165,7 @@ def _check_profiles(
         for cell in cells:
             try:
                 cell.problem.design.encode(profile.moderators)
+                cell.problem.scale_design.encode(profile.moderators)
             except InputError as error:
                 raise InputError(
                     f"new study {profile.label!r}: {error}",
@@ -184,7 +185,7 @@ def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
     for profile in analysis.new_studies:
         unused: dict[tuple[str, ...], list[str]] = {}
         for column in profile.moderators:
-            models = sorted({c.model for c in cells if column not in c.problem.design.cells})
+            models = sorted({c.model for c in cells if column not in c.problem.moderators})
             if models:
                 unused.setdefault(tuple(models), []).append(column)
         remarks += [

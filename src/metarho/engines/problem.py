@@ -168,6 +168,11 @@ class Problem:
         return tuple(name for name in self.priors if name.startswith("alpha["))
 
     @property
+    def moderators(self) -> set[str]:
+        """The columns that the mean or heterogeneity depend on."""
+        return {*self.design.cells, *self.scale_design.cells}
+
+    @property
     def names_reached(self) -> set[str]:
         """The names under which a prior set can speak to the model."""
         return names_reached(self.model, self.design.coefficients, self.scale_design.coefficients)
@@ -364,7 +369,8 @@ def _labels(model: Model, studies: Studies) -> dict[str, tuple[str, ...]]:
     """
     own = {
         "study": tuple(row.study for row in studies.used),
-        "sample": tuple(row.sample for row in studies.used),
+        # Samples are named within their study.
+        "sample": tuple(f"{row.study} / {row.sample}" for row in studies.used),
     }
     found = {}
     for level, path in model.paths.items():

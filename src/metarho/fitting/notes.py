@@ -36,6 +36,12 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             f"mu is the mean where {' and '.join(far)} is 0, far outside the data; centre it: "
             f"center({far[0]})"
         )
+    apart = problem.scale_design.far_from_zero()
+    if apart:
+        notes.append(
+            f"tau is the sd where {' and '.join(apart)} is 0, far outside the data; centre it: "
+            f"center({apart[0]})"
+        )
     silent = design.prior_only()
     if silent:
         notes.append(f"no row informs {', '.join(silent)}: its posterior is its prior (prior only)")

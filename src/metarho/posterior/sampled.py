@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,9 +24,10 @@ type Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """A marginal known by draws, (chain, draw)."""
+    """A marginal known by draws, (chain, draw). ``moments`` below this order exist."""
 
     draws: Array
+    moments: float = math.inf
 
     def summary(self, prob: float, kind: Kind) -> Summary:
         """Mean, sd, median and interval (ArviZ)."""
@@ -33,8 +35,8 @@ class Sample:
         interval = array_stats.hdi if kind == "hdi" else array_stats.eti
         lower, upper = interval(flat, prob=prob)
         return Summary(
-            float(array_stats.mean(flat)),
-            float(array_stats.std(flat)),
+            float(array_stats.mean(flat)) if self.moments > 1 else None,
+            float(array_stats.std(flat)) if self.moments > 2 else None,
             float(array_stats.median(flat)),
             float(lower),
             float(upper),
@@ -135,7 +137,7 @@ class Sampled:
         rng = np.random.default_rng(self.seed)
         at = self._scale if scale is None else scale
         noise = new_effects.draw_noise(self.problem, self._values, at, extra_variance, rng)
-        return Sample(self.coefficients @ row + noise)
+        return Sample(self.coefficients @ row + noise, moments_of_effects(self.problem))
 
     def observed_z(self, row: Array, n: float, scale: Array | None = None) -> Sample:
         """What a new study of n people at a row observes under the exact law of r, as z."""
@@ -172,9 +174,11 @@ class Sampled:
         if self.problem.model.effects != "student-t":
             found["H2"] = self._h2(total, s2, prob, kind)
         if len(self.level_variances) > 1:
+            others = sum(v for level, v in self.level_variances.items() if level != "effect")
             for level, variance in self.level_variances.items():
-                share = 100 * variance / (total + s2)
-                found[f"I2_{level}"] = Sample(share).summary(prob, kind)
+                # Of effects all that is not of groups: a t law or outliers vary by more than tau².
+                own = total - others if level == "effect" else variance
+                found[f"I2_{level}"] = Sample(100 * own / (total + s2)).summary(prob, kind)
         return found
 
     def _h2(self, total: Array, s2: float, prob: float, kind: Kind) -> Summary:

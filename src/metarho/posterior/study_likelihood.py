@@ -88,7 +88,10 @@ def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
         if problem.is_gaussian and not evidence.is_interval[rows].any():
             columns.append(_log_normal(problem, given, rows, mean[:, rows]))
         elif levels:
-            columns.append(_over_deviation(problem, given, rows, mean, levels[0]))
+            index = evidence.groups(levels[0])[0]
+            groups = [rows[index[rows] == group] for group in np.unique(index[rows])]
+            parts = [_over_deviation(problem, given, one, mean, levels[0]) for one in groups]
+            columns.append(sum(parts[1:], parts[0]))
         else:
             # Only errors tie rows here, and never those of intervals.
             words = rows[evidence.is_interval[rows]]
@@ -129,7 +132,7 @@ def _log_normal_shared(residual: Array, d: Array, tau2: Array) -> Array:
 def _over_deviation(
     problem: Problem, given: Hyperparameters, rows: Index, mean: Array, level: str
 ) -> Array:
-    """The likelihood of a study's rows integrated over its one deviation: (N).
+    """The likelihood of a group's rows integrated over its deviation: (N).
 
     Draws whose integrand is about as narrow share a trapezoidal rule.
     """

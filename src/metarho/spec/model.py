@@ -122,6 +122,8 @@ class Model(Frozen):
         levels = re.findall(r"\w+", random)
         if len(set(levels)) != len(levels) or ("none" in levels and len(levels) > 1):
             raise ValueError(f"{shown(random)} names a level twice, or none beside others")
+        if "outlier" in levels:
+            raise ValueError(f"{shown(random)}: tau_outlier is the sd of a mixture, not of a level")
         if re.search(r"\beffect\s*/", random):
             raise ValueError(f"{shown(random)}: nothing is nested in effect, which is a single row")
         return random.strip()
@@ -145,11 +147,6 @@ class Model(Frozen):
         terms = [re.findall(r"\w+", term) for term in self.random.split("+")]
         nested = {path[d]: tuple(path[: d + 1]) for path in terms for d in range(len(path))}
         return {} if self.random == "none" else nested
-
-    @property
-    def is_crossed(self) -> bool:
-        """Whether levels stand beside each other (``+``), and not all within one another."""
-        return "+" in self.random
 
     @property
     def level_sds(self) -> dict[str, str]:
@@ -262,9 +259,9 @@ def resolve_priors(
     model = model.model_copy(update={"priors": _on_tau(model.priors)})
     sds = list(model.level_sds.values())
     total = "tau" in prior_set and len(sds) > 1
-    if total and (len(sds) > 2 or model.is_crossed):
+    if total and model.levels != ("study", "effect"):
         raise InputError(
-            f"tau (the total) is split between two nested levels only, and the model "
+            f"tau (the total) is split between study and effect only, and the model "
             f"{model.name!r} has random: {model.random}; give priors to {', '.join(sds)}"
         )
     clash = sorted(name for name in prior_set if name in sds and name != "tau")

@@ -11,7 +11,13 @@ import numpy as np
 
 from metarho.engines.exact.moments import unbounded_mean
 from metarho.engines.nuts.draws import Draws
-from metarho.engines.nuts.layout import group_levels, has_intervals, lay_out, signature
+from metarho.engines.nuts.layout import (
+    group_levels,
+    has_intervals,
+    integrated_level,
+    lay_out,
+    signature,
+)
 from metarho.engines.problem import Problem
 from metarho.spec.analysis import Sampler
 from metarho.spec.model import StepSelection
@@ -59,15 +65,19 @@ def _refused_correlated(problem: Problem) -> str | None:
     with_errors = "correlated sampling errors (rho_within or covariance)"
     if not problem.is_gaussian or problem.scale_slopes:
         return f"the nuts engine has {with_errors} only with normal rows and effects of one tau"
+    levels = {level: evidence.groups(level)[0] for level in group_levels(problem)}
     for group in evidence.correlated:
-        if evidence.is_interval[group.rows].any():
+        tied = np.isin(np.arange(evidence.k), group.rows)
+        for index in levels.values():
+            tied |= np.isin(index, index[group.rows])
+        if evidence.is_interval[tied].any():
             study = evidence.study_names[evidence.study[group.rows[0]]]
             return (
-                f"the nuts engine has no interval rows among those with {with_errors}, as in "
+                f"the nuts engine has no interval rows in a group with {with_errors}, as in "
                 f"{study}; drop the intervals, or leave errors uncorrelated"
             )
-        for level in group_levels(problem):
-            if np.ptp(evidence.groups(level)[0][group.rows]):
+        for level, index in levels.items():
+            if np.ptp(index[group.rows]):
                 return (
                     f"the nuts engine has {with_errors} only within one group of every level, and "
                     f"{level} differs between effects of {evidence.rows[group.rows[0]].study}"
@@ -125,7 +135,7 @@ def structure(problem: Problem) -> tuple[object, ...]:
         tuple((name, signature(applied.prior)) for name, applied in problem.priors.items()),
         has_intervals(problem),
         bool(problem.evidence.correlated),
-        tuple(kept.items()),
+        (integrated_level(problem), tuple(kept.items())),
         problem.evidence.k if has_effects else None,
         int(intervals.sum()) if model.likelihood == "exact-r" else None,
     )

@@ -16,11 +16,11 @@ from metarho.engines.nuts.layout import FARTHEST_THETA
 from metarho.engines.problem import Problem
 
 
-def add_exact_r(problem: Problem, rows: Mapping[str, Any], mean: Any, tau2_effect: Any) -> None:
+def add_exact_r(problem: Problem, rows: Mapping[str, Any], mean: Any, sd_effect: Any) -> None:
     """The likelihood of rows under the exact law of r (``engines/law_of_r.py``)."""
     theta = mean + pt.zeros(problem.evidence.k)
     if "effect" in problem.model.levels:
-        theta = theta + pt.sqrt(tau2_effect) * pm.Normal("effect_away", 0, 1, dims="effect")
+        theta = theta + sd_effect * pm.Normal("effect_away", 0, 1, dims="effect")
     if "numbers" in rows:
         given = theta[rows["numbers"]]
         pm.Potential("numbers_seen", log_law(rows["z"], given, rows["n"], rows["law"]).sum())

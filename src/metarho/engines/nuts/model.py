@@ -40,19 +40,20 @@ def build(problem: Problem) -> pm.Model:
     with pm.Model(coords=coordinates(problem)) as model:
         rows = {name: pm.Data(name, values) for name, values in row_data(problem).items()}
         parameters = add_parameters(problem, rows)
-        tau2 = problem.level_variances(parameters)
+        sds = level_sds(problem, parameters)
         mean = linear_predictor(problem, rows, parameters)
-        mean = mean + kept_deviations(problem, rows, tau2)
-        tau2_effect = tau2.get("effect", 0.0) * scale_factor(problem, rows, parameters)
+        mean = mean + kept_deviations(problem, rows, sds)
+        sd_effect = sds.get("effect", 0.0) * scale_factor(problem, rows, parameters)
+        tau2_effect = sd_effect**2
         if problem.model.likelihood == "exact-r":
-            add_exact_r(problem, rows, mean, tau2_effect)
+            add_exact_r(problem, rows, mean, sd_effect)
         elif isinstance(problem.model.selection, StepSelection):
             parts = parts_of_effects(problem, parameters, tau2_effect)
             add_selected_rows(problem, rows, parameters, mean, parts)
         else:
             parts = parts_of_effects(problem, parameters, tau2_effect)
             integrated = integrated_level(problem)
-            tau2_group = tau2.get(integrated, 0.0) if integrated else None
+            tau2_group = sds[integrated] ** 2 if integrated else None
             add_normal_rows(problem, rows, mean, parts, tau2_group)
     return model
 
@@ -62,7 +63,7 @@ def coordinates(problem: Problem) -> dict[str, tuple[str, ...]]:
     found = {"effect": problem.evidence.effect_names}
     for level, kept in lay_out(problem).items():
         names = problem.evidence.groups(level)[1]
-        found[level] = tuple(names[group] for group in kept.groups)
+        found[f"{level} groups"] = tuple(names[group] for group in kept.groups)
     return found
 
 
@@ -102,22 +103,30 @@ def linear_predictor(
 
 
 def scale_factor(problem: Problem, rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
-    """exp(2 s'α), by which tau² of each row's effect is larger than at the reference."""
+    """exp(s'α), by which the sd of each row's effect is larger than at the reference."""
     if not problem.scale_slopes:
         return 1.0
     log_factor = sum(
         rows[f"s_{column}"] * parameters[slope] for column, slope in enumerate(problem.scale_slopes)
     )
-    return pt.exp(2 * log_factor)
+    return pt.exp(log_factor)
 
 
-def kept_deviations(problem: Problem, rows: Mapping[str, Any], tau2: Mapping[str, Any]) -> Any:
+def level_sds(problem: Problem, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Level -> its sd. Not the root of a variance, which has no slope at 0."""
+    if problem.is_total_form:
+        tau, share = parameters["tau"], parameters["share"]
+        return {"study": tau * pt.sqrt(share), "effect": tau * pt.sqrt(1 - share)}
+    return {level: parameters[sd] for level, sd in problem.model.level_sds.items()}
+
+
+def kept_deviations(problem: Problem, rows: Mapping[str, Any], sds: Mapping[str, Any]) -> Any:
     """The deviations of groups that are not integrated out, as each row has them: tau·ε."""
     total: Any = 0.0
     for level in group_levels(problem):
         if f"place_{level}" not in rows:
             continue
-        deviation = pm.Normal(f"deviation_{level}", 0, 1, dims=level)
+        deviation = pm.Normal(f"deviation_{level}", 0, 1, dims=f"{level} groups")
         of_row = rows[f"kept_{level}"] * deviation[rows[f"place_{level}"]]
-        total = total + pt.sqrt(tau2[level]) * of_row * rows.get("one", 1.0)
+        total = total + sds[level] * of_row * rows.get("one", 1.0)
     return total
