@@ -104,10 +104,11 @@ def is_steep(problem: Problem) -> bool:
     """Whether the posterior may be steep near an sd of 0.
 
     It is where deviations or true effects are variables, where several sds share what little a
-    few groups say, and where rows are not normal.
+    few groups say, where rows are not normal, and where a bias stretches out along mu.
     """
     kept = any(len(kept.groups) for kept in lay_out(problem).values())
-    return kept or not problem.is_gaussian or len(problem.spreads) > 1
+    plain = problem.is_gaussian and problem.model.selection == "none"
+    return kept or not plain or len(problem.spreads) > 1
 
 
 def signature(prior: Prior) -> tuple[object, ...]:
