@@ -145,7 +145,10 @@ def _refusal(fit: Fit, null: Null) -> str | None:
     if isinstance(fit.result, Quadrature):
         return improper(restricted) or exact.covers(restricted)
     if fit.log_evidence is None:
-        return "the evidence of a sampled model needs proper priors on all its parameters"
+        return (
+            "the evidence of a sampled model needs proper priors on all its parameters and more "
+            "draws than it has variables"
+        )
     refusals = exact.covers(restricted), nuts.covers(restricted)
     return improper(restricted) or (refusals[1] if all(refusals) else None)
 

@@ -196,22 +196,37 @@ def _by_row(problem: Problem, values: Mapping[str, Array]) -> xr.Dataset:
     )
 
 
+# Parameters that come in several, with the dimension they lie along.
+_ALONG = {"beta": "coef", "alpha": "scale_coef", "omega": "band"}
+
+
+def _members(values: Mapping[str, Array], base: str) -> dict[str, Array]:
+    """The parameters ``base[name]``, by name."""
+    start = f"{base}["
+    return {
+        name.removeprefix(start)[:-1]: array
+        for name, array in values.items()
+        if name.startswith(start)
+    }
+
+
 def _stacked(values: Mapping[str, Array], shape: tuple[int, int]) -> dict[str, object]:
-    """Parameters as variables; the slopes together as beta[coef]."""
+    """Parameters as variables; those that come in several together, as beta[coef]."""
     variables: dict[str, object] = {
         name: (("chain", "draw"), array.reshape(shape))
         for name, array in values.items()
-        if not name.startswith("beta[")
+        if "[" not in name
     }
-    slopes = [array.reshape(shape) for name, array in values.items() if name.startswith("beta[")]
-    if slopes:
-        variables["beta"] = (("chain", "draw", "coef"), np.stack(slopes, axis=-1))
+    for base, dimension in _ALONG.items():
+        members = [array.reshape(shape) for array in _members(values, base).values()]
+        if members:
+            variables[base] = (("chain", "draw", dimension), np.stack(members, axis=-1))
     return variables
 
 
 def _coefs(values: Mapping[str, Array]) -> dict[str, list[str]]:
-    names = [name[5:-1] for name in values if name.startswith("beta[")]
-    return {"coef": names} if names else {}
+    found = {dimension: list(_members(values, base)) for base, dimension in _ALONG.items()}
+    return {dimension: names for dimension, names in found.items() if names}
 
 
 def _of_rows(

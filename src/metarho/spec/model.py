@@ -336,6 +336,4 @@ def _applied(names: list[str], model: Model, prior_set: Mapping[str, Prior]) -> 
             return AppliedPrior(prior_set[name], "prior set")
         if name in model.priors:
             return AppliedPrior(model.priors[name], "model")
-    raise InputError(
-        f"the model {model.name!r} has no prior for {names[-1]}; add one under priors:"
-    )
+    raise InputError(f"the model {model.name!r} has no prior for {names[0]}; add one under priors:")

@@ -68,6 +68,8 @@ def _refused_correlated(problem: Problem) -> str | None:
     levels = {level: evidence.groups(level)[0] for level in group_levels(problem)}
     for group in evidence.correlated:
         tied = np.isin(np.arange(evidence.k), group.rows)
+        if levels:
+            tied |= evidence.study == evidence.study[group.rows[0]]
         for index in levels.values():
             tied |= np.isin(index, index[group.rows])
         if evidence.is_interval[tied].any():

@@ -131,7 +131,11 @@ def _draws(
     if all(applied.prior.proper for applied in problem.priors.values()):
         unconstrained = np.asarray(tree.sample_stats["unconstrained_draw"], dtype=float)
         rng = np.random.default_rng((seed, 2))
-        evidence = log_evidence(_log_density(compiled), unconstrained, rng)
+        try:
+            evidence = log_evidence(_log_density(compiled), unconstrained, rng)
+        except (np.linalg.LinAlgError, ArithmeticError):
+            # Fewer draws than variables, or draws that do not meet the proposal: no evidence then.
+            evidence = (None, None)
     return Draws(parameters, deviations, statistics, target_accept, retried, *evidence)
 
 
