@@ -43,7 +43,7 @@ INTERVALS = st.one_of(
     st.tuples(INTERVAL, st.integers(2, 5)).map(lambda drawn: [drawn[0]] * drawn[1]),
 )
 HOSTILE = settings(
-    max_examples=10, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
