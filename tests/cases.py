@@ -266,5 +266,33 @@ CASES = (
         mods="~ guidance + center(year)",
         priors=(("tau", "LogNormal(mu=-2, sigma=0.6)"),),
     ),
+    Case("Student-t effects", "drop", model="student-t", priors=(("nu", "DiracDelta(c=4)"),)),
+    Case("selection", "drop", model="selection"),
+    Case("exact law of r", model="exact-r"),
+    Case("three levels, intervals used", model="three-level"),
+    Case(
+        "total and share", "drop", model="three-level", priors=(("tau", "HalfNormal(sigma=0.2)"),)
+    ),
+    Case(
+        "priors of r and of tau squared",
+        "drop",
+        priors=(
+            ("mu", "StretchedBeta(alpha=2, beta=3) on r"),
+            ("tau2", "InverseGamma(alpha=2, beta=0.02)"),
+        ),
+    ),
+    Case(
+        "a mixture and a truncation",
+        "drop",
+        priors=(
+            ("mu", "NormalMixture(w=[1, 2], mu=[0, 0.3], sigma=[0.05, 0.4])"),
+            ("tau", "Truncated(dist=HalfCauchy(beta=0.2), lower=0.02, upper=1)"),
+        ),
+    ),
+    Case(
+        "a mean in units of tau, a reference prior",
+        "drop",
+        priors=(("mu", "Normal(mu=1, sigma=2) on mu/tau"), ("tau", "UniformShrinkage()")),
+    ),
 )
 """Problems that both engines cover."""

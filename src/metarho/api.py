@@ -14,7 +14,7 @@ from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
 from metarho.spec.analysis import Engine, Interval, Sampler
 from metarho.spec.lookup import find
-from metarho.spec.model import Model, checked_priors, names_reached, read_model
+from metarho.spec.model import Model, checked_priors, read_model
 from metarho.spec.priors import Prior, parse_prior
 
 __all__ = ["Result", "fit", "load_model", "load_studies", "run"]
@@ -54,7 +54,7 @@ def fit(
     """
     given = _priors(priors or {})
     problem = encode(model, studies, given)
-    reached = names_reached(model, problem.design.coefficients)
+    reached = problem.names_reached
     for name in given:
         if name not in reached:
             raise InputError(

@@ -13,19 +13,18 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from cases import REFERENCES, alliance, molloy, problem
-from metarho.data.effect_sizes import critical_r
-from metarho.data.studies import Studies, load_studies
+from cases import alliance, molloy, problem
+from grammar_cases import few_words, samples
+from metarho.data.studies import Studies
 from metarho.engines import exact
 from metarho.engines.problem import Problem, encode
 from metarho.posterior.exact import Exact
-from metarho.posterior.prior_draws import draw_prior
 from metarho.spec.model import Step, StepSelection
+from simulation import draw_truth, seen_as, simulate
 
 LOG = logging.getLogger("calibration")
 
 type Array = NDArray[np.float64]
-type Truth = Mapping[str, Array]
 
 # An honest engine fails one parameter in a thousand at this level.
 LEVEL = 1e-3
@@ -52,12 +51,6 @@ class Case:
         return encode(model, DATA[self.data]())
 
 
-def _samples() -> Studies:
-    """The 16 correlations as if from three samples, of 4, 8 and 4 rows."""
-    columns = {"ri": "ri", "ni": "ni", "study": "quality"}
-    return load_studies(REFERENCES / "molloy2014.csv", columns=columns, rho_within=0.6)
-
-
 def _tenth() -> Studies:
     """The 16 correlations from a tenth of the people: 5 to 77."""
     studies = molloy()
@@ -68,12 +61,11 @@ def _tenth() -> Studies:
 
 DATA: Mapping[str, Callable[[], Studies]] = {
     "molloy": molloy,
-    "samples": _samples,
+    "samples": samples,
     "tenth": _tenth,
     "alliance": lambda: alliance("drop", "n > 0"),
     "words": alliance,
-    # One study with a number and words, one with two rows in words, the rest numbers or alone.
-    "few words": lambda: alliance("use", "year == 2018 or year >= 2021"),
+    "few words": few_words,
     "six": lambda: replace(molloy(), rows=molloy().rows[:6]),
 }
 
@@ -124,88 +116,12 @@ def _ranks(base: Problem, count: int, world: Problem | None = None) -> dict[str,
     free = [name for name, applied in base.priors.items() if not applied.prior.is_point]
     ranks: dict[str, list[float]] = {name: [] for name in free}
     for _ in range(count):
-        truth = _truth(base, rng)
-        found = _found(base, _simulated(world or base, truth, rng))
+        truth = draw_truth(base, rng)
+        found = seen_as(base, simulate(world or base, truth, rng))
         posterior = Exact(found, exact.integrate(found))
         for name, places in ranks.items():
             places.append(float(posterior.parameters[name].cdf(truth[name])[0]))
     return {name: np.array(values) for name, values in ranks.items()}
-
-
-def _truth(base: Problem, rng: np.random.Generator) -> dict[str, Array]:
-    truth = {}
-    for name, applied in base.priors.items():
-        drawn = draw_prior(applied.prior, rng, 1, base.evidence.v)
-        assert drawn is not None
-        truth[name] = drawn
-    return truth
-
-
-def _found(base: Problem, y: Array) -> Problem:
-    """The problem with y for its rows, cut into words in those that printed words."""
-    nothing = np.full_like(y, np.nan)
-    cut = _words(base, y) if base.evidence.is_interval.any() else (y, nothing, nothing)
-    return replace(base, evidence=replace(base.evidence, y=cut[0], lower=cut[1], upper=cut[2]))
-
-
-def _simulated(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
-    """A number a row on the model's scale."""
-    law = _pairs if world.model.likelihood == "exact-r" else _errors
-    y = law(world, _effects(world, truth, rng), rng)
-    selection = world.model.selection
-    if not isinstance(selection, StepSelection):
-        return y
-    # Results that are not reported are never seen: another study takes their place.
-    step = selection.step
-    weights = np.array([1.0, *(truth["omega"] if step.weights is None else step.weights)])
-    kept = np.zeros(len(y), dtype=bool)
-    while True:
-        p = stats.norm.sf(y / np.sqrt(world.evidence.v))
-        kept |= rng.uniform(size=len(y)) < weights[np.searchsorted(step.cutpoints, p)]
-        if kept.all():
-            return y
-        y = np.where(kept, y, law(world, _effects(world, truth, rng), rng))
-
-
-def _effects(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
-    """True effects: normal around their study's mean, or Student-t."""
-    k, study = world.evidence.k, world.evidence.study
-    sd = {level: np.sqrt(tau2) for level, tau2 in world.level_variances(truth).items()}
-    away = rng.standard_t(truth["nu"], k) if "nu" in truth else rng.standard_normal(k)
-    mean = world.design.matrix @ np.concatenate([truth[name] for name in world.coefficients])
-    of_study = sd.get("study", 0.0) * rng.standard_normal(len(world.evidence.study_names))
-    return np.asarray(mean + of_study[study] + sd.get("effect", 0.0) * away)
-
-
-def _errors(world: Problem, theta: Array, rng: np.random.Generator) -> Array:
-    """Normal sampling errors, which correlate within samples."""
-    y = rng.normal(theta, np.sqrt(world.evidence.v))
-    for group in world.evidence.correlated:
-        y[group.rows] = rng.multivariate_normal(theta[group.rows], group.covariance)
-    return y
-
-
-def _pairs(world: Problem, theta: Array, rng: np.random.Generator) -> Array:
-    """Fisher's z of the correlation in as many bivariate normal pairs as there are people."""
-    y = np.empty_like(theta)
-    for row, n in enumerate(world.evidence.sizes.astype(int)):
-        a, b = rng.standard_normal((2, n))
-        b = math.tanh(theta[row]) * a + b / math.cosh(theta[row])
-        y[row] = math.atanh(np.corrcoef(a, b)[0, 1])
-    return y
-
-
-def _words(base: Problem, y: Array) -> tuple[Array, Array, Array]:
-    """y, lower and upper, y cut into words in the rows that printed words."""
-    limits = np.array([math.atanh(critical_r(row.ni or 4)) for row in base.evidence.rows])
-    cut = base.evidence.is_interval
-    lower = np.where(y > limits, limits, np.where(y < -limits, -np.inf, -limits))
-    upper = np.where(y > limits, np.inf, np.where(y < -limits, -limits, limits))
-    return (
-        np.where(cut, np.nan, y),
-        np.where(cut, lower, np.nan),
-        np.where(cut, upper, np.nan),
-    )
 
 
 def _p(ranks: Array) -> float:
@@ -282,8 +198,8 @@ def test_intervals_under_improper_priors_cover_as_often_as_they_say(
     rng = np.random.default_rng(20261123)
     places = np.empty((count, len(bases)))
     for row in places:
-        y = _simulated(bases[0], truth, rng)
-        found = [_found(base, y) for base in bases]
+        y = simulate(bases[0], truth, rng)
+        found = [seen_as(base, y) for base in bases]
         posteriors = map(Exact, found, exact.fit_many(found))
         row[:] = [posterior.parameters["mu"].cdf(truth["mu"])[0] for posterior in posteriors]
     covered = np.mean((places > 0.025) & (places < 0.975), axis=0)

@@ -144,3 +144,10 @@ def test_values_that_no_square_bears_are_weighed_all_the_same() -> None:
     _common_effect_holds(
         [(0.875, 10**-2.8125)], [(3.5, 1003.5, 7.5e-5)], (-50.0, 10**1.21875), is_normal=False
     )
+
+
+def test_a_tail_that_a_wide_panel_passes_over_is_seen() -> None:
+    # Beyond 5.2 posterior sds nothing was integrated, with a stated error of 7e-10.
+    numbers = [(0.976603430852049, 1.35e-6), (-2.324, 1.0), (0.0, 2.139)]
+    interval = 3.75, 1003.75, 6.865498806619761e-05
+    _common_effect_holds(numbers, [interval], (-50.0, 0.006313142128720305), is_normal=True)

@@ -25,9 +25,11 @@ from metarho.engines.exact.likelihood import log_likelihood_table
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.errors import InputError
-from metarho.posterior.effects import Hyperparameters, draw_effects, study_log_likelihood
+from metarho.posterior.effects import draw_effects
 from metarho.posterior.exact import Exact
+from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.posterior.joint import independent_draws
+from metarho.posterior.study_likelihood import study_log_likelihood
 
 type Array = NDArray[np.float64]
 
@@ -281,7 +283,8 @@ def test_true_effects_under_correlated_errors_have_their_conditional_law(tmp_pat
     encoded = problem(_nested(tmp_path, 0.6), "three-level")
     dense, count = _dense(False, 0.6), 40_000
     given = Hyperparameters(
-        np.full((count, 1), 0.2), np.full(count, 0.1**2), np.full(count, 0.15**2), None
+        np.full((count, 1), 0.2),
+        {"study": np.full(count, 0.1**2), "effect": np.full(count, 0.15**2)},
     )
     theta = draw_effects(encoded, given, np.random.default_rng(3))
     prior = 0.1**2 * dense.together + 0.15**2 * np.eye(len(dense.y))
@@ -294,7 +297,7 @@ def test_true_effects_under_correlated_errors_have_their_conditional_law(tmp_pat
     seen = np.cov(theta.T) / np.outer(sd, sd)
     assert np.abs(seen - covariance / np.outer(sd, sd)).max() < 4.5 * math.sqrt(2 / count)
     first = Hyperparameters(
-        given.coefficients[:1], given.tau2_study[:1], given.tau2_effect[:1], None
+        given.coefficients[:1], {level: values[:1] for level, values in given.tau2.items()}
     )
     by_study = study_log_likelihood(encoded, first)
     noise = dense.v + prior

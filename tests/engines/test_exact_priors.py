@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from adaptive import Density, Rows, integrate
 from cases import CUT, PRIORS, TRANSFORMED, molloy, problem, written
 from metarho.data.studies import Studies
-from metarho.engines import exact, nuts
+from metarho.engines import exact
 from metarho.engines.exact.priors import (
     DENSITIES,
     at_lower_end,
@@ -532,20 +532,3 @@ def test_a_prior_that_doubles_cannot_hold_is_refused(prior: str, said: str) -> N
 def test_a_truncation_is_out_of_reach_only_far_out() -> None:
     assert is_out_of_reach(parse_prior("TruncatedNormal(mu=0, sigma=1, lower=40)"))
     assert not is_out_of_reach(parse_prior("TruncatedNormal(mu=0, sigma=1, lower=37)"))
-
-
-@pytest.mark.parametrize("text", [*PRIORS.values(), *TRANSFORMED])
-def test_the_sampled_engine_has_a_prior_or_refuses_it_by_name(text: str) -> None:
-    prior = parse_prior(text)
-    name = "mu" if prior.on == "r" or prior.support[0] < 0 else "tau"
-    refusal = nuts.covers(problem(molloy(), **{name: text}))
-    if prior.family not in nuts.PRIORS:
-        assert refusal == f"{name}: the nuts engine has no {prior.family} prior yet"
-    elif prior.on:
-        assert refusal == f"{name}: the nuts engine has no prior on {prior.on} yet"
-    else:
-        assert refusal is None
-
-
-def test_the_sampled_engine_s_names_are_families() -> None:
-    assert set(FAMILIES) >= nuts.PRIORS

@@ -17,14 +17,14 @@ from scipy.special import gammaln, hyp2f1
 
 from cases import model, problem, written
 from metarho.data.studies import Studies
-from metarho.engines import exact
-from metarho.engines.exact import law_of_r
+from metarho.engines import exact, law_of_r
 from metarho.engines.exact.exact_r import log_likelihood_table
 from metarho.engines.problem import encode
 from metarho.fitting import Settings, fit_many
-from metarho.posterior.effects import Hyperparameters, replicate
+from metarho.posterior.effects import replicate
 from metarho.posterior.exact import Exact
 from metarho.posterior.exact_r_effects import draw, log_likelihood
+from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.predict.new_studies import predict
 from metarho.spec.analysis import Profile
 
@@ -179,7 +179,12 @@ def test_small_studies_move_the_pooled_correlation(tmp_path: Path) -> None:
 def test_true_effects_are_drawn_from_their_conditional_law(tau: float, tmp_path: Path) -> None:
     evidence = problem(_studies(tmp_path, RANGE, *WORDS), "exact-r").evidence
     mu, count = 0.3, 4000
-    theta = draw(evidence, np.full(count, mu), np.full(count, tau), np.random.default_rng(3))
+    theta = draw(
+        evidence,
+        np.full((count, evidence.k), mu),
+        np.full((count, evidence.k), tau),
+        np.random.default_rng(3),
+    )
     grid = mu + tau * np.linspace(-10, 10, 20001)
     for row in range(evidence.k):
         y, low, high = (float(a[row]) for a in (evidence.y, evidence.lower, evidence.upper))
@@ -201,14 +206,23 @@ def test_likelihoods_of_draws_are_those_of_the_table(tmp_path: Path) -> None:
     mu, tau = np.array([-0.3, 0.2, 0.9]), np.array([0.0, 0.07, 0.5, 3.0])
     table = log_likelihood_table(evidence, mu, tau**2)
     at = np.meshgrid(tau, mu, indexing="ij")
-    seen = log_likelihood(evidence, at[1].ravel(), at[0].ravel()).sum(axis=1)
+    seen = log_likelihood(
+        evidence,
+        np.repeat(at[1].reshape(-1, 1), evidence.k, axis=1),
+        np.repeat(at[0].reshape(-1, 1), evidence.k, axis=1),
+    ).sum(axis=1)
     # Draws take their probabilities from polynomials.
     assert seen.reshape(table.shape) == pytest.approx(table, abs=1e-7)
 
 
 def test_without_heterogeneity_every_effect_is_the_mean(tmp_path: Path) -> None:
     evidence = problem(_studies(tmp_path), "exact-r").evidence
-    theta = draw(evidence, np.array([0.1, 0.2]), np.zeros(2), np.random.default_rng(1))
+    theta = draw(
+        evidence,
+        np.repeat([[0.1], [0.2]], evidence.k, axis=1),
+        np.zeros((2, evidence.k)),
+        np.random.default_rng(1),
+    )
     assert np.all(theta == np.array([[0.1], [0.2]]))
 
 
@@ -238,7 +252,7 @@ def test_replicates_follow_the_law(tmp_path: Path) -> None:
     encoded = problem(_studies(tmp_path), "exact-r")
     theta = np.full((4000, encoded.evidence.k), 0.5)
     nothing = np.zeros(4000)
-    given = Hyperparameters(nothing[:, None], nothing, nothing, None)
+    given = Hyperparameters(nothing[:, None], {"effect": nothing})
     z = replicate(encoded, given, theta, np.random.default_rng(8))
     n = float(encoded.evidence.sizes[0])
     assert stats.kstest(z[:, 0], lambda x: law_of_r.cdf(x, 0.5, n)).pvalue > 1e-3

@@ -17,8 +17,10 @@ from metarho.engines import exact
 from metarho.engines.exact.selection import log_likelihood_table_selected
 from metarho.engines.problem import Problem, encode
 from metarho.fitting import Settings, fit_many
-from metarho.posterior.effects import Hyperparameters, replicate, study_log_likelihood
+from metarho.posterior.effects import replicate
 from metarho.posterior.exact import Exact
+from metarho.posterior.hyperparameters import Hyperparameters
+from metarho.posterior.study_likelihood import study_log_likelihood
 from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]
@@ -122,7 +124,7 @@ def test_likelihoods_of_draws_are_those_of_the_table(tmp_path: Path) -> None:
     mu, tau2, omega = np.array([0.1, -0.4]), np.array([0.01, 0.2]), np.array([0.3, 1e-6])
     step = Step(cutpoints=(0.025,))
     table = log_likelihood_table_selected(encoded.evidence, step, mu, tau2, omega)
-    given = Hyperparameters(mu[:, None], np.zeros(2), tau2, None, {"omega": omega})
+    given = Hyperparameters(mu[:, None], {"effect": tau2}, {}, {"omega": omega})
     seen = study_log_likelihood(encoded, given).sum(axis=1)
     assert seen == pytest.approx(np.diag(table), abs=1e-10)
 
@@ -132,7 +134,7 @@ def test_replicates_are_reported_results(tmp_path: Path) -> None:
     count = 4000
     nothing = np.zeros(count)
     shapes = {"omega": np.full(count, 0.1)}
-    given = Hyperparameters(nothing[:, None], nothing, nothing, None, shapes)
+    given = Hyperparameters(nothing[:, None], {"effect": nothing}, {}, shapes)
     y = replicate(encoded, given, np.full((count, 4), 0.1), np.random.default_rng(2))
     sd = math.sqrt(0.02)
     above = stats.norm.sf(CUT * sd, 0.1, sd)

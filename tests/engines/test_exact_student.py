@@ -186,11 +186,12 @@ def test_true_effects_and_likelihoods_of_draws(tmp_path: Path) -> None:
     encoded = problem(_studies(tmp_path, intervals=True), "student-t", nu="DiracDelta(c=3)")
     evidence, count = encoded.evidence, 4000
     mu, tau, nu = (np.full(count, x) for x in (0.2, 0.3, 3.0))
+    centre, spread = (np.repeat(x[:, None], evidence.k, axis=1) for x in (mu, tau))
     table = log_likelihood_table(evidence, mu[:1], tau[:1] ** 2, nu[:1])[0, 0]
-    seen = log_likelihood(evidence, mu[:3], tau[:3], nu[:3]).sum(axis=1)
+    seen = log_likelihood(evidence, centre[:3], spread[:3], nu[:3]).sum(axis=1)
     assert seen == pytest.approx(np.full(3, table), abs=1e-10)
     rng = np.random.default_rng(4)
-    variance = draw_variances(evidence, mu, tau, nu, rng)
+    variance = draw_variances(evidence, centre, spread, nu, rng)
     v = evidence.v[:4]
     shrink = variance[:, :4] / (variance[:, :4] + v)
     theta = mu[:, None] + shrink * (evidence.y[:4] - mu[:, None])

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.special import gammaln, hyp2f1, ndtr
 
-from metarho.engines.exact.law_of_r import cdf, log_density, log_probability, sample
+from metarho.engines.law_of_r import cdf, log_density, log_probability, sample
 
 SIZES = (4.0, 4.3, 6.5, 10.0, 33.0, 1000.0, 1e6)
 TAILS = [

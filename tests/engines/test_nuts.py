@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from cases import CASES, REFERENCES, alliance, problem, reference
+from cases import CASES, REFERENCES, alliance, problem, reference, written
+from grammar_cases import LEVELS, Part, samples, step
 from metarho.data.studies import load_studies
-from metarho.engines import nuts
+from metarho.engines import exact, nuts
 from metarho.engines.nuts.draws import Draws
+from metarho.engines.nuts.layout import lay_out
 from metarho.engines.problem import Problem
 from metarho.errors import FitError
 from metarho.fitting import Settings, fit_many
@@ -106,28 +109,86 @@ def test_a_problem_s_draws_do_not_depend_on_its_companions() -> None:
     assert np.array_equal(together.parameters["tau"], single.parameters["tau"])
 
 
-def test_every_family_that_is_not_refused_has_a_distribution_or_is_a_point() -> None:
-    from metarho.engines.nuts.priors import DISTRIBUTIONS
+JOINS: dict[str, dict[str, object]] = {
+    "effects: student-t with step selection": {
+        "effects": "student-t",
+        "selection": step(0.025),
+    },
+    "likelihood: exact-r with effects: mixture": {"likelihood": "exact-r", "effects": "mixture"},
+    "likelihood: exact-r with selection": {"likelihood": "exact-r", "selection": "pet"},
+    "custom model mine.py": {"custom": "mine.py"},
+}
 
-    assert set(DISTRIBUTIONS) == nuts.PRIORS - {"DiracDelta"}
 
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"likelihood": "exact-r"}, "likelihood: exact-r"),
-        ({"effects": "mixture"}, "effects: mixture"),
-        ({"selection": "peese"}, "selection"),
-        ({"random": "study + rater"}, "random: study + rater"),
-        ({"scale": "~ year"}, "scale: ~ year"),
-        ({"custom": "mine.py"}, "custom model mine.py"),
-    ],
-)
-def test_what_the_engine_cannot_do_is_refused_by_name(change: dict[str, str], named: str) -> None:
+@pytest.mark.parametrize("named", JOINS)
+def test_what_the_engine_cannot_do_is_refused_by_name(named: str) -> None:
     base = problem(alliance())
-    refusal = nuts.covers(replace(base, model=base.model.model_copy(update=change)))
+    refusal = nuts.covers(replace(base, model=base.model.model_copy(update=JOINS[named])))
     assert refusal is not None
     assert named in refusal
+
+
+@pytest.mark.parametrize("changes", [{"effects": "student-t"}, {"effects": "mixture"}])
+def test_laws_of_effects_need_effects(changes: dict[str, str]) -> None:
+    base = problem(alliance(), "three-level")
+    beyond = base.model.model_copy(update={**changes, "random": "study"})
+    refusal = nuts.covers(replace(base, model=beyond))
+    assert refusal is not None
+    assert f"effects: {changes['effects']} needs effects that vary" in refusal
+
+
+def test_a_flat_mean_that_one_row_does_not_bound_is_refused_by_both_engines(tmp_path: Path) -> None:
+    one = written(tmp_path, [{"yi": 0.2, "vi": 0.01}])
+    encoded = problem(one, "student-t", mu="Flat()")
+    refusals = [exact.covers(encoded), nuts.covers(encoded)]
+    assert all("nothing bounds mu" in str(refusal) for refusal in refusals)
+
+
+def _crossed(folder: Path, first: str, second: str, words: str) -> Problem:
+    """Six rows with their groups on two crossed levels, 1 where a row is in words."""
+    rows: list[dict[str, object]] = [
+        {"study": f"s{i}", "a": a, "b": b, "ni": 50 + i, "ri": "" if w == "1" else 0.1 + 0.05 * i}
+        | {"reported": "not significant" if w == "1" else "exact"}
+        for i, (a, b, w) in enumerate(zip(first, second, words, strict=True))
+    ]
+    path = folder / f"{first}{second}.csv"
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    path.write_text("\n".join(lines), "utf-8")
+    columns = {"study": "study", "ri": "ri", "ni": "ni", "reported": "reported"}
+    levels = {"tau_a": "HalfNormal(sigma=0.2)", "tau_b": "HalfNormal(sigma=0.5)", **LEVELS}
+    crossed = Part(
+        lambda: load_studies(path, columns=columns), {"random": "a + b + effect"}, levels
+    )
+    return crossed.problem()
+
+
+def test_models_that_integrate_another_level_out_are_compiled_apart(tmp_path: Path) -> None:
+    one = _crossed(tmp_path, "001111", "001122", "101000")
+    other = _crossed(tmp_path, "000111", "010101", "100010")
+    kept = [{name: len(kept.groups) for name, kept in lay_out(p).items()} for p in (one, other)]
+    assert kept[0] == kept[1]
+    assert nuts.structure(one) != nuts.structure(other)
+
+
+def test_intervals_tied_to_correlated_errors_are_refused_by_both_engines(tmp_path: Path) -> None:
+    printed: dict[str, object] = {"study": "a", "sample": 1, "ni": 50, "reported": "exact"}
+    rows = [
+        {**printed, "effect": 1, "ri": 0.3},
+        {**printed, "effect": 2, "ri": 0.5},
+        {**printed, "effect": 3, "sample": 2, "reported": "not significant"},
+    ]
+    tied = problem(written(tmp_path, rows, "ZCOR", 0.7), "three-level")
+    assert "no interval rows" in str(nuts.covers(tied))
+    assert "no interval rows" in str(exact.covers(tied))
+    assert nuts.covers(problem(written(tmp_path, rows, "ZCOR", 0.7))) is None
+
+
+def test_correlated_errors_are_refused_where_turning_rows_would_break_the_model() -> None:
+    base = Part(samples).problem()
+    student = replace(base, model=base.model.model_copy(update={"effects": "student-t"}))
+    assert "only with normal rows" in str(nuts.covers(student))
+    crossed = Part(samples, {"random": "ni/effect"}, {**LEVELS, "tau_ni": "HalfNormal(sigma=1)"})
+    assert "only within one group of every level" in str(nuts.covers(crossed.problem()))
 
 
 def _sample(encoded: Problem, draws: int = 1000) -> Draws:

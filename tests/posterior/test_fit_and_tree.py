@@ -18,10 +18,12 @@ from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.fitting import Settings, fit_many
-from metarho.posterior.effects import Hyperparameters, draw_effects, study_log_likelihood
+from metarho.posterior.effects import draw_effects
 from metarho.posterior.fit import Fit, as_dict
+from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.posterior.marginals import Curve
 from metarho.posterior.prior_draws import SAMPLERS, draw_prior
+from metarho.posterior.study_likelihood import study_log_likelihood
 from metarho.posterior.tree import quadrature_dataset, quadrature_from
 from metarho.spec.analysis import Sampler
 from metarho.spec.priors import FAMILIES, parse_prior
@@ -94,9 +96,7 @@ def test_a_saved_fit_opens_in_xarray_and_arviz(interval_fit: Fit, tmp_path: Path
 def test_true_effects_of_interval_rows_lie_where_the_interval_pulls_them() -> None:
     encoded = problem(alliance())
     count = 4000
-    given = Hyperparameters(
-        np.full((count, 1), 0.24), np.zeros(count), np.full(count, 0.3**2), None
-    )
+    given = Hyperparameters(np.full((count, 1), 0.24), {"effect": np.full(count, 0.3**2)})
     theta = draw_effects(encoded, given, np.random.default_rng(0))
     for index, row in enumerate(encoded.evidence.rows):
         if not row.is_interval:
@@ -111,7 +111,9 @@ def test_true_effects_of_interval_rows_lie_where_the_interval_pulls_them() -> No
 
 def test_study_likelihoods_equal_multivariate_normals() -> None:
     encoded = problem(alliance("drop"), "three-level")
-    given = Hyperparameters(np.array([[0.2]]), np.array([0.04]), np.array([0.01]), None)
+    given = Hyperparameters(
+        np.array([[0.2]]), {"study": np.array([0.04]), "effect": np.array([0.01])}
+    )
     seen = study_log_likelihood(encoded, given)[0]
     evidence = encoded.evidence
     for study in range(len(evidence.study_names)):
@@ -126,7 +128,9 @@ def test_study_likelihoods_equal_multivariate_normals() -> None:
 def test_a_mixed_study_s_likelihood_integrates_its_deviation() -> None:
     encoded = problem(alliance(), "three-level")
     evidence = encoded.evidence
-    given = Hyperparameters(np.array([[0.2]]), np.array([0.04]), np.array([0.01]), None)
+    given = Hyperparameters(
+        np.array([[0.2]]), {"study": np.array([0.04]), "effect": np.array([0.01])}
+    )
     seen = study_log_likelihood(encoded, given)[0]
     study = evidence.study_names.index("Vernmark 2019")
     rows = np.flatnonzero(evidence.study == study)

@@ -88,7 +88,7 @@ def test_draws_of_h2_have_no_moments_that_the_posterior_lacks(tmp_path: Path) ->
     draws = {"mu": rng.normal(size=(2, 50)), "tau": np.abs(rng.normal(size=(2, 50)))}
     for prior, exists in (("HalfCauchy(beta=1)", False), ("HalfNormal(sigma=1)", True)):
         encoded = problem(studies, mu="Flat()", tau=prior)
-        sampled = Sampled(encoded, Draws(draws, None, {}, 0.8, False))
+        sampled = Sampled(encoded, Draws(draws, {}, {}, 0.8, False))
         found = sampled.derived(0.95, "eti")["H2"]
         s2 = typical_variance(encoded)
         assert s2 is not None

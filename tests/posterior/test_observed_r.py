@@ -10,8 +10,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from cases import molloy, problem
-from metarho.engines import exact
-from metarho.engines.exact import law_of_r
+from metarho.engines import exact, law_of_r
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.exact import Exact
 from metarho.predict.new_studies import predict

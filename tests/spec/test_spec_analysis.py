@@ -141,7 +141,7 @@ FAULTS = {
     ),
     "a misspelt parameter": (
         "priors: {a: {tua: Flat()}}\n",
-        ":3: priors.a.tua: no parameter 'tua'; allowed: beta",
+        ":3: priors.a.tua: no parameter 'tua'; allowed: alpha",
     ),
     "a new study of three": (
         "new_studies:\n  - {label: a, ni: 80}\n  - {label: b, ni: 3}\n",

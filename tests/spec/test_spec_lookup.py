@@ -79,5 +79,5 @@ def test_a_misspelt_name_lists_what_the_workspace_and_the_package_have(own: Path
         find("three-lvel", "models", own)
     message = str(caught.value)
     assert message.startswith("there is no model 'three-lvel'; allowed: common-effect, ")
-    assert ", mine, random-effects, " in message
+    assert ", mine, mixture, " in message
     assert message.endswith("did you mean 'three-level'?")

@@ -132,7 +132,7 @@ FAULTS = {
         "priors: {tau_study: DuMouchel()}\n",
         "DuMouchel() is a prior for tau only",
     ),
-    "a misspelt parameter": ("priors: {tua: Flat()}\n", "no parameter 'tua'; allowed: beta"),
+    "a misspelt parameter": ("priors: {tua: Flat()}\n", "no parameter 'tua'; allowed: alpha"),
     "an open bracket": ("priors: {'beta[': Flat()}\n", "no parameter 'beta['"),
     "a share outside 0 to 1": ("priors: {share: HalfNormal(sigma=1)}\n", "must lie in 0 to 1"),
 }
@@ -318,3 +318,18 @@ def test_a_share_without_a_total_is_refused() -> None:
 def test_a_level_is_named_once(random: str) -> None:
     with pytest.raises(ValueError, match="names a level twice"):
         Model(name="x", random=random)
+
+
+@pytest.mark.parametrize("random", ["sample/effect", "study/sample", "study/effect + rater"])
+def test_a_total_is_split_between_study_and_effect_only(random: str) -> None:
+    levels = Model.model_validate({"name": "m", "random": random})
+    with pytest.raises(InputError, match="split between study and effect only"):
+        resolve_priors(
+            levels, {}, {name: parse_prior("HalfNormal(sigma=1)") for name in ("mu", "tau")}
+        )
+
+
+@pytest.mark.parametrize("random", ["effect/study", "outlier + effect"])
+def test_levels_that_cannot_be_are_refused(random: str) -> None:
+    with pytest.raises(ValidationError):
+        Model.model_validate({"name": "m", "random": random})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from metarho.batch.plan import Plan
-from metarho.spec.model import Model
+from metarho.spec.formulas import is_intercept_only
+from metarho.spec.model import Model, StepSelection
 
 
 def describe(plan: Plan) -> list[str]:
@@ -30,7 +31,7 @@ def describe(plan: Plan) -> list[str]:
             f"{studies.k_effects - printed} interval rows"
         )
     for name, (model, path) in plan.models.items():
-        lines.append(f"model {name} ({path}): {heterogeneity_in_words(model)}")
+        lines.append(f"model {name} ({path}): {model_in_words(model)}")
         cells = [cell for cell in plan.cells if cell.model == name]
         reference = {factor: levels[0] for factor, levels in cells[0].problem.design.levels.items()}
         if reference:
@@ -53,10 +54,30 @@ def describe(plan: Plan) -> list[str]:
     return lines
 
 
-def heterogeneity_in_words(model: Model) -> str:
-    """Which row has which true effect."""
+def model_in_words(model: Model) -> str:
+    """Which row has which true effect, and what is not normal, plain and as printed about it."""
     if model.custom is not None:
         return f"custom model {model.custom}"
+    parts = [_heterogeneity(model)]
+    if model.effects == "student-t":
+        parts.append("effects vary by a t law")
+    if model.effects == "mixture":
+        parts.append("a share of effects are outliers, which vary more")
+    if not is_intercept_only(model.scale):
+        parts.append(f"how much they vary depends on {model.scale}")
+    if model.likelihood == "exact-r":
+        parts.append("r follows its exact law")
+    if isinstance(model.selection, StepSelection):
+        cuts = " and ".join(f"{cut:g}" for cut in model.selection.step.cutpoints)
+        parts.append(f"the chance of being reported changes at one-sided p = {cuts}")
+    if model.selection == "pet":
+        parts.append("what is reported rises with the standard error (PET)")
+    if model.selection == "peese":
+        parts.append("what is reported rises with the sampling variance (PEESE)")
+    return "; ".join(parts)
+
+
+def _heterogeneity(model: Model) -> str:
     match model.random:
         case "none":
             return "one true effect for all rows"
@@ -66,5 +87,10 @@ def heterogeneity_in_words(model: Model) -> str:
             return "one true effect a study, shared by its rows"
         case "study/effect":
             return "true effects of rows nested in studies; both levels vary"
-        case other:
-            return f"true effects vary by {other}"
+    deepest = [
+        path
+        for level, path in model.paths.items()
+        if not any(level in other[:-1] for other in model.paths.values())
+    ]
+    nested = [" within ".join(reversed(path)) for path in deepest]
+    return f"true effects vary by {', and crossed with it by '.join(nested)}"

@@ -14,7 +14,7 @@ from metarho.fitting import choose
 from metarho.spec.analysis import Analysis, read_analysis
 from metarho.spec.document import Document
 from metarho.spec.lookup import find, workspace
-from metarho.spec.model import Model, names_reached, read_model
+from metarho.spec.model import Model, read_model
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def plan(config: Path, output: Path | None = None) -> Plan:
                     place = document.place(("priors", prior_set))
                     raise InputError(f"model {name}: {error}", place=place) from None
                 cells.append(Cell(name, prior_set, intervals, problem, engine, reason))
-                reached |= names_reached(model, problem.design.coefficients)
+                reached |= problem.names_reached
     _check_reached(analysis, document, reached)
     _check_profiles(analysis, document, cells, studies)
     root = output or _default_output(here)
@@ -165,6 +165,7 @@ def _check_profiles(
         for cell in cells:
             try:
                 cell.problem.design.encode(profile.moderators)
+                cell.problem.scale_design.encode(profile.moderators)
             except InputError as error:
                 raise InputError(
                     f"new study {profile.label!r}: {error}",
@@ -177,19 +178,14 @@ def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
     for name, priors in analysis.priors.items():
         for parameter in priors:
             without = sorted(
-                {
-                    cell.model
-                    for cell in cells
-                    if parameter
-                    not in names_reached(cell.problem.model, cell.problem.design.coefficients)
-                }
+                {cell.model for cell in cells if parameter not in cell.problem.names_reached}
             )
             if without:
                 remarks.append(f"prior set {name}: {parameter} has no use in {', '.join(without)}")
     for profile in analysis.new_studies:
         unused: dict[tuple[str, ...], list[str]] = {}
         for column in profile.moderators:
-            models = sorted({c.model for c in cells if column not in c.problem.design.cells})
+            models = sorted({c.model for c in cells if column not in c.problem.moderators})
             if models:
                 unused.setdefault(tuple(models), []).append(column)
         remarks += [

@@ -64,7 +64,15 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
         add("rho_new", "r", fit.new_study["rho"])
         for threshold, probability in threshold_probabilities(plan, fit):
             rows.append({**head, "quantity": f"P(rho_median > {threshold:g})", "mean": probability})
-        rows.append({**head, "quantity": "log_evidence", "mean": fit.log_evidence})
+        # sd: the Monte Carlo error where the evidence comes from draws.
+        rows.append(
+            {
+                **head,
+                "quantity": "log_evidence",
+                "mean": fit.log_evidence,
+                "sd": fit.log_evidence_mcse,
+            }
+        )
     return rows
 
 

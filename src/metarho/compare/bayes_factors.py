@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from metarho.engines import exact
+from metarho.engines import exact, nuts
 from metarho.engines.exact.axes import hard_parameters
 from metarho.engines.exact.panels import Axis, along
 from metarho.engines.exact.priors import log_density
@@ -52,7 +52,8 @@ class BayesFactor:
     ``log_bf`` is log BF10, positive where the data speak for the model; None with a ``reason``.
     ``savage_dickey`` is the same from the densities at the null; None with ``no_savage_dickey``,
     why. ``shared_improper`` are parameters whose improper prior, with its arbitrary constant, both
-    have. ``error`` bounds ``log_bf``.
+    have. ``error`` bounds ``log_bf`` where both models are integrated; ``mcse`` is its Monte Carlo
+    standard error where one is sampled.
     """
 
     null: str
@@ -63,6 +64,7 @@ class BayesFactor:
     error: float | None = None
     reason: str | None = None
     no_savage_dickey: str | None = None
+    mcse: float | None = None
 
     @property
     def label(self) -> str:
@@ -74,12 +76,12 @@ class BayesFactor:
 def bayes_factors(fit: Fit, settings: Settings) -> tuple[BayesFactor, ...]:
     """The Bayes factor of every null of a fit's model: mu = 0, no heterogeneity, none of a level.
 
-    The models without the parameter are refitted (by the exact engine, as the fit must be).
+    The models without the parameter are refitted, by the exact engine where it covers them.
     """
     found = [(null, _refusal(fit, null)) for null in nulls(fit.problem)]
     asked = [null for null, reason in found if reason is None]
     restricted = [held(fit.problem, null) for null in asked]
-    refits = iter(fit_many(restricted, replace(settings, engine="exact", agreement=False)))
+    refits = iter(fit_many(restricted, replace(settings, engine="auto", agreement=False)))
     return tuple(
         _bayes_factor(fit, null, next(refits))
         if reason is None
@@ -109,13 +111,17 @@ def nulls(problem: Problem) -> tuple[Null, ...]:
             Null(f"{' = '.join(problem.spreads)} = 0", dict.fromkeys(problem.spreads, 0.0), *words)
         )
     if len(problem.spreads) > 1:
-        level = {"tau_study": "studies", "tau_effect": "effects"}
-        found += [Null(f"{name} = 0", {name: 0.0}, *_between(level[name])) for name in free]
+        plural = {"tau_study": "studies", "tau_effect": "effects"}
+        found += [
+            Null(f"{name} = 0", {name: 0.0}, *_between(plural.get(name, name[4:]))) for name in free
+        ]
+    bias = [name for name in ("pet", "peese") if name in problem.priors]
+    found += [Null(f"{name} = 0", {name: 0.0}, "small-study bias", "it") for name in bias]
     return tuple(found)
 
 
 def _between(what: str) -> tuple[str, str]:
-    where = "within studies" if what == "effects" else "between studies"
+    where = "within studies" if what == "effects" else f"between {what}"
     return f"heterogeneity {where}", "it"
 
 
@@ -131,19 +137,23 @@ def held(problem: Problem, null: Null) -> Problem:
 
 def _refusal(fit: Fit, null: Null) -> str | None:
     """Why a null has no Bayes factor; None when it has one."""
-    if not isinstance(fit.result, Quadrature):
-        return "only the exact engine has the evidence of a model"
     for name in null.values:
         prior = fit.problem.prior(name)
         if not prior.proper:
             return f"{null.name} needs a proper prior on {name}, and {prior} is improper"
     restricted = held(fit.problem, null)
-    return improper(restricted) or exact.covers(restricted)
+    if isinstance(fit.result, Quadrature):
+        return improper(restricted) or exact.covers(restricted)
+    if fit.log_evidence is None:
+        return "the evidence of a sampled model needs proper priors on all its parameters"
+    refusals = exact.covers(restricted), nuts.covers(restricted)
+    return improper(restricted) or (refusals[1] if all(refusals) else None)
 
 
 def _bayes_factor(fit: Fit, null: Null, refit: Fit) -> BayesFactor:
     whole, without = fit.result, refit.result
-    assert isinstance(whole, Quadrature) and isinstance(without, Quadrature)
+    if not (isinstance(whole, Quadrature) and isinstance(without, Quadrature)):
+        return _sampled_bayes_factor(fit, null, refit)
     log_bf = whole.log_integral - without.log_integral
     ratio = savage_dickey(fit.problem, whole, null)
     if isinstance(ratio, float) and not abs(ratio - log_bf) <= LARGEST_DIFFERENCE:
@@ -161,6 +171,21 @@ def _bayes_factor(fit: Fit, null: Null, refit: Fit) -> BayesFactor:
         shared,
         whole.quad_err + without.quad_err,
         no_savage_dickey=ratio if isinstance(ratio, str) else None,
+    )
+
+
+def _sampled_bayes_factor(fit: Fit, null: Null, refit: Fit) -> BayesFactor:
+    """From evidence by bridge sampling, of one model or of both."""
+    assert fit.log_evidence is not None and refit.log_evidence is not None
+    log_bf = fit.log_evidence - refit.log_evidence
+    error = math.hypot(fit.log_evidence_mcse or 0.0, refit.log_evidence_mcse or 0.0)
+    return BayesFactor(
+        null.name,
+        log_bf,
+        None,
+        direction(log_bf, null),
+        no_savage_dickey="draws have no density at a point",
+        mcse=error,
     )
 
 

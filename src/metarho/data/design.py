@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,13 @@ class Design:
             at = ", ".join(f"{name} {value}" for name, value in named.items())
             raise InputError(f"{self.formula} has no finite value at {at}")
         return row
+
+    def only(self, rows: NDArray[np.bool_]) -> Design:
+        """The design of some rows; what encoding learned stays."""
+        cells = {
+            name: tuple(compress(column, rows.tolist())) for name, column in self.cells.items()
+        }
+        return replace(self, cells=cells, matrix=self.matrix[rows])
 
     def prior_only(self) -> tuple[str, ...]:
         """Slopes that no row informs: a factor level without rows."""

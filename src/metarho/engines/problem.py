@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, compress
 
@@ -13,8 +13,16 @@ from numpy.typing import NDArray
 
 from metarho.data.design import Design, encode_studies
 from metarho.data.studies import Row, Studies
+from metarho.data.tables import is_blank, text
 from metarho.errors import InputError
-from metarho.spec.model import AppliedPrior, Model, resolve_priors
+from metarho.spec.formulas import columns_of
+from metarho.spec.model import (
+    AppliedPrior,
+    Model,
+    StepSelection,
+    names_reached,
+    resolve_priors,
+)
 from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
@@ -34,7 +42,8 @@ class Evidence:
 
     ``y`` is NaN in interval rows, ``lower`` and ``upper`` are NaN in exact ones; ``v`` is the
     sampling variance (nominal, in interval rows). ``study`` numbers the studies 0, 1, ….
-    ``correlated`` lists the groups of rows whose sampling errors are not independent.
+    ``correlated`` lists the groups of rows whose sampling errors are not independent. ``labels``
+    has the group of each row on every level of the model but study and effect.
     """
 
     rows: tuple[Row, ...]
@@ -45,6 +54,7 @@ class Evidence:
     study: NDArray[np.intp]
     study_names: tuple[str, ...]
     correlated: tuple[Correlated, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def k(self) -> int:
@@ -66,6 +76,16 @@ class Evidence:
         """``study: effect``, one a row, without repeats."""
         return tuple(f"{row.study}: {row.effect}" for row in self.rows)
 
+    def groups(self, level: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+        """The group of each row on a level, numbered 0, 1, …, and the groups' names."""
+        if level == "study":
+            return self.study, self.study_names
+        if level == "effect":
+            return np.arange(self.k), self.effect_names
+        names = tuple(dict.fromkeys(self.labels[level]))
+        number = {name: index for index, name in enumerate(names)}
+        return np.array([number[label] for label in self.labels[level]], dtype=np.intp), names
+
     def only(self, rows: NDArray[np.bool_]) -> Evidence:
         """The evidence of some rows; studies are numbered anew."""
         found, study = np.unique(self.study[rows], return_inverse=True)
@@ -84,17 +104,35 @@ class Evidence:
                 for group, kept in groups
                 if kept.sum() > 1
             ),
+            {name: tuple(compress(one, rows.tolist())) for name, one in self.labels.items()},
         )
+
+    def turned(self, columns: Array) -> tuple[Array, Array]:
+        """Columns (k, c) and variances (k) with correlated errors turned to be independent.
+
+        Each group is turned into the directions of its covariance, where errors have its
+        eigenvalues for variances; adding one variance to all rows keeps them independent. What
+        each row has of its study's deviation, 1, turns like any other column.
+        """
+        columns, v = columns.copy(), self.v.copy()
+        for group in self.correlated:
+            v[group.rows], directions = np.linalg.eigh(group.covariance)
+            columns[group.rows] = directions.T @ columns[group.rows]
+        return columns, v
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What an engine solves. ``priors`` holds exactly the parameters, in order."""
+    """What an engine solves. ``priors`` holds exactly the parameters, in order.
+
+    ``design`` encodes the moderators of the mean, ``scale_design`` those of log tau.
+    """
 
     model: Model
     priors: Mapping[str, AppliedPrior]
     evidence: Evidence
     design: Design
+    scale_design: Design
     measure: str
     scale: str
     intervals: str
@@ -116,18 +154,35 @@ class Problem:
     @cached_property
     def spreads(self) -> tuple[str, ...]:
         """The parameters of heterogeneity: level sds, or a total sd and its share."""
-        return tuple(name for name in self.priors if name.startswith("tau") or name == "share")
+        sds = {"tau", "share", *self.model.level_sds.values()}
+        return tuple(name for name in self.priors if name in sds)
 
     @property
     def shapes(self) -> tuple[str, ...]:
         """The parameters of the law of effects and of selection: nu, omega."""
         return self.model.shapes
 
+    @cached_property
+    def scale_slopes(self) -> tuple[str, ...]:
+        """The slopes of log tau."""
+        return tuple(name for name in self.priors if name.startswith("alpha["))
+
+    @property
+    def moderators(self) -> set[str]:
+        """The columns that the mean or heterogeneity depend on."""
+        return {*self.design.cells, *self.scale_design.cells}
+
+    @property
+    def names_reached(self) -> set[str]:
+        """The names under which a prior set can speak to the model."""
+        return names_reached(self.model, self.design.coefficients, self.scale_design.coefficients)
+
     @property
     def is_gaussian(self) -> bool:
         """Whether numbers are normal given mean and heterogeneity, and not selected."""
         model = self.model
-        return (model.likelihood, model.effects, model.selection) == ("normal", "normal", "none")
+        selected = isinstance(model.selection, StepSelection)
+        return (model.likelihood, model.effects) == ("normal", "normal") and not selected
 
     @property
     def may_vary(self) -> bool:
@@ -136,7 +191,10 @@ class Problem:
         return any(self.prior(name) != Prior("DiracDelta", (("c", 0.0),)) for name in total)
 
     def level_variances(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Level -> tau² there, at values of the parameters of heterogeneity."""
+        """Level -> tau² there, at values of the parameters of heterogeneity.
+
+        Of effects whose tau has moderators: where these are 0.
+        """
         if self.is_total_form:
             tau2, share = values["tau"] ** 2, values["share"]
             return {"study": tau2 * share, "effect": tau2 * (1 - share)}
@@ -180,11 +238,19 @@ def encode(
         np.array([number[row.study] for row in rows], dtype=np.intp),
         names,
         _correlated(studies),
+        _labels(model, studies),
     )
-    design = encode_studies(model.mods, model.reference, studies, all_rows or studies)
-    priors = resolve_priors(model, design.coefficients, prior_set or {})
+    design, scale_design = _designs(model, studies, all_rows or studies)
+    priors = resolve_priors(model, design.coefficients, prior_set or {}, scale_design.coefficients)
     problem = Problem(
-        model, priors, evidence, design, studies.measure, studies.scale, studies.intervals
+        model,
+        priors,
+        evidence,
+        design,
+        scale_design,
+        studies.measure,
+        studies.scale,
+        studies.intervals,
     )
     reason = misplaced(problem) or improper(problem)
     if reason:
@@ -195,12 +261,11 @@ def encode(
 def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
     """The problem on the rows that are not named; what encoding learned (levels, knots) stays."""
     kept = ~rows
-    design = problem.design
-    cells = {name: tuple(compress(column, kept.tolist())) for name, column in design.cells.items()}
     return replace(
         problem,
         evidence=problem.evidence.only(kept),
-        design=replace(design, cells=cells, matrix=design.matrix[kept]),
+        design=problem.design.only(kept),
+        scale_design=problem.scale_design.only(kept),
     )
 
 
@@ -246,7 +311,7 @@ def improper(problem: Problem) -> str | None:
             f"the posterior is improper: {p} coefficients with a Flat() prior, but the {k_b} rows "
             f"that are numbers or bounded intervals determine {rank} of them; give a proper prior"
         )
-    spreads = [name for name in problem.priors if name.startswith("tau")]
+    spreads = [name for name in problem.spreads if name != "share"]
     vague = [name for name in spreads if not problem.prior(name).proper]
     if vague and len(spreads) + problem.is_total_form > 1:
         return f"{vague[0]}: models with several levels need proper priors on heterogeneity"
@@ -279,6 +344,53 @@ def _correlated(studies: Studies) -> tuple[Correlated, ...]:
         if np.count_nonzero(covariance) > len(members):
             found.append(Correlated(np.array(members, dtype=np.intp), covariance))
     return tuple(found)
+
+
+def _designs(model: Model, studies: Studies, all_rows: Studies) -> tuple[Design, Design]:
+    """The moderators of the mean and of log tau. A reference may be of a factor in either."""
+    in_mods, in_scale = columns_of(model.mods), columns_of(model.scale)
+    of_scale = {name: level for name, level in model.reference.items() if name in in_scale}
+    # One that is in neither is the mean's, to be refused there.
+    of_mean = {
+        name: level
+        for name, level in model.reference.items()
+        if name in in_mods or name not in in_scale
+    }
+    return (
+        encode_studies(model.mods, of_mean, studies, all_rows),
+        encode_studies(model.scale, of_scale, studies, all_rows),
+    )
+
+
+def _labels(model: Model, studies: Studies) -> dict[str, tuple[str, ...]]:
+    """The group of each row on every level but study and effect; nested ones within their outer.
+
+    Levels are the roles study and sample, or columns of the table.
+    """
+    own = {
+        "study": tuple(row.study for row in studies.used),
+        # Samples are named within their study.
+        "sample": tuple(f"{row.study} / {row.sample}" for row in studies.used),
+    }
+    found = {}
+    for level, path in model.paths.items():
+        if level in ("study", "effect"):
+            continue
+        parts = [own.get(outer) or _column(studies, outer) for outer in path]
+        found[level] = tuple(" / ".join(labels) for labels in zip(*parts, strict=True))
+    return found
+
+
+def _column(studies: Studies, name: str) -> tuple[str, ...]:
+    """A column of the table as labels of groups. Raises InputError where it is blank."""
+    cells = studies.moderator(name)
+    blank = [row.place for row, cell in zip(studies.used, cells, strict=True) if is_blank(cell)]
+    if blank:
+        raise InputError(
+            f"random: the level {name} is blank in {', '.join(blank)}; fill it in, or leave these "
+            "rows out with where"
+        )
+    return tuple(text(cell) for cell in cells)
 
 
 def _samples(studies: Studies) -> list[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metarho.engines.problem import Problem
+from metarho.posterior.study_likelihood import no_study_likelihood
 from metarho.spec.model import StepSelection
 
 
@@ -35,6 +36,12 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             f"mu is the mean where {' and '.join(far)} is 0, far outside the data; centre it: "
             f"center({far[0]})"
         )
+    apart = problem.scale_design.far_from_zero()
+    if apart:
+        notes.append(
+            f"tau is the sd where {' and '.join(apart)} is 0, far outside the data; centre it: "
+            f"center({apart[0]})"
+        )
     silent = design.prior_only()
     if silent:
         notes.append(f"no row informs {', '.join(silent)}: its posterior is its prior (prior only)")
@@ -43,6 +50,25 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             f"no row is at {factor} {level}, the reference: the data inform mu and the slopes of "
             f"{factor} only together; name another reference"
         )
+    if model.selection in ("pet", "peese"):
+        size = "standard error" if model.selection == "pet" else "sampling variance"
+        notes.append(
+            f"mu is the mean that a study without sampling error would have: the mean of what is "
+            f"reported rises with the {size} by {model.selection}; predictions leave that out"
+        )
+    if problem.scale_slopes:
+        notes.append(
+            "heterogeneity differs with moderators (scale): tau is that of the reference row, and "
+            "there is no single I² or H²"
+        )
+    if model.effects == "mixture":
+        notes.append(
+            "true effects are a mixture: a share `weight` of them, the outliers, varies by "
+            "tau_outlier besides tau"
+        )
+    reason = no_study_likelihood(problem)
+    if reason:
+        notes.append(f"{reason}; leave-one-study-out is not available")
     if isinstance(model.selection, StepSelection):
         notes.append(
             "selection favours positive effects: p-values are one-sided, for effects above 0; code "

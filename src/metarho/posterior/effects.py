@@ -1,92 +1,135 @@
-"""True effects given hyperparameters: conditional draws, and each study's likelihood.
+"""True effects given hyperparameters, and what rows with them would print.
 
-Both engines integrate true effects out; here they come back. With u the deviation of a study and
-e that of an effect, theta = x'β + u + e, y ~ Normal(theta, v), and an interval row says that its
-y lies within its ends.
+Both engines integrate true effects out; here they come back. With u the deviations of a row's
+groups and e its own, theta = x'β + u + e, y ~ Normal(theta + bias, v), and an interval row says
+that its y lies within its ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp, ndtri_exp
+from scipy.special import log_ndtr, ndtri_exp
 
-from metarho.engines.exact import law_of_r
+from metarho.engines import law_of_r
 from metarho.engines.exact.likelihood import log_interval
 from metarho.engines.exact.peaks import peaks
-from metarho.engines.exact.selection import limits, log_bands, log_selection, log_weights
-from metarho.engines.nuts.layout import lay_out
+from metarho.engines.nuts.layout import integrated_level, lay_out
 from metarho.engines.problem import Evidence, Problem
 from metarho.posterior import exact_r_effects, student_effects
+from metarho.posterior.hyperparameters import (
+    Hyperparameters,
+    bias_of_rows,
+    kept_of_rows,
+    mean_of_rows,
+    tau2_integrated,
+    tau2_of_rows,
+)
+from metarho.posterior.rows import (
+    band_ends,
+    by_part,
+    log_band_weights,
+    log_row,
+    part_probabilities,
+    parts_of_effects,
+)
 from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]
-
-_LOG_2PI = float(np.log(2 * np.pi))
-# Trapezoidal rule for a study's deviation, in its own sd; smooth integrands need no more.
-_STEP = 0.125
-_NODES = np.arange(-72, 73) * _STEP
-_LOG_WEIGHTS = -0.5 * (_NODES**2 + _LOG_2PI) + np.log(_STEP)
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """N joint draws: coefficients (N, p), variances on the two levels (N), kept deviations."""
-
-    coefficients: Array
-    tau2_study: Array
-    tau2_effect: Array
-    deviation: Array | None
-    """(N, mixed studies) in units of the study sd; None where no study keeps one."""
-    shapes: Mapping[str, Array] = field(default_factory=dict)
-    """Parameter of the law of effects or of selection -> (N)."""
+type Index = NDArray[np.intp]
 
 
 def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
     """Theta of every row given each draw of the hyperparameters: (N, k)."""
+    evidence = problem.evidence
+    centre = mean_of_rows(problem, given) + kept_of_rows(problem, given)
     if problem.model.likelihood == "exact-r":
-        mean, tau = given.coefficients[:, 0], np.sqrt(given.tau2_effect)
-        return exact_r_effects.draw(problem.evidence, mean, tau, rng)
-    evidence, layout = problem.evidence, lay_out(problem)
-    mean = given.coefficients @ problem.design.matrix.T
-    tau2_study, tau2_effect = given.tau2_study[:, None], given.tau2_effect[:, None]
-    if problem.model.effects == "student-t":
-        tau, nu = np.sqrt(given.tau2_effect), given.shapes["nu"]
-        tau2_effect = student_effects.draw_variances(evidence, mean[:, 0], tau, nu, rng)
-    kept = layout.place >= 0
-    u = np.zeros((len(mean), len(evidence.study_names)))
-    if given.deviation is not None:
-        u[:, layout.mixed] = np.sqrt(tau2_study) * given.deviation
-    # y where it is known only to lie in an interval; whole-study noise where u is not yet drawn.
-    d = evidence.v + tau2_effect
-    y = np.broadcast_to(np.where(evidence.is_interval, 0.0, evidence.y), mean.shape).copy()
-    rows = np.flatnonzero(evidence.is_interval)
-    centre = mean + u[:, evidence.study]
-    sd = np.sqrt(d + np.where(kept, 0.0, 1.0) * tau2_study)
-    if len(rows):
-        y[:, rows] = _truncated_normal(
-            centre[:, rows], sd[:, rows], evidence.lower[rows], evidence.upper[rows], rng
-        )
-    # Deviations that were integrated out: normal given the study's y.
-    first = np.unique(evidence.study, return_index=True)[1]  # rows are sorted by study
-    s = np.add.reduceat(np.broadcast_to(1 / d, mean.shape), first, axis=1)
-    r = np.add.reduceat((y - mean) / d, first, axis=1)
-    factor = tau2_study / (1 + tau2_study * s)
-    drawn = factor * r + np.sqrt(factor) * rng.standard_normal(u.shape)
-    keeps = np.zeros(len(evidence.study_names), dtype=bool)
-    keeps[layout.mixed] = True
-    u = np.where(keeps, u, drawn)
-    centre = mean + u[:, evidence.study]
-    shrink = tau2_effect / d
-    noise = rng.standard_normal(mean.shape)
-    theta = centre + shrink * (y - centre) + np.sqrt(shrink * evidence.v) * noise
-    for study in {int(evidence.study[group.rows[0]]) for group in evidence.correlated}:
-        inside = np.flatnonzero(evidence.study == study)
-        theta[:, inside] = _draw_correlated(problem, inside, mean[:, inside], given, rng)
+        tau = np.sqrt(tau2_of_rows(problem, given))
+        return exact_r_effects.draw(evidence, centre, tau, rng)
+    tau2_effect = _draw_variances(problem, given, centre, rng)
+    y = _draw_y(problem, given, centre, tau2_effect, rng)
+    mean = centre
+    centre = centre + _draw_integrated(problem, given, y - mean, tau2_effect, rng)
+    shrink = tau2_effect / (evidence.v + tau2_effect)
+    noise = np.sqrt(shrink * evidence.v) * rng.standard_normal(mean.shape)
+    theta = centre + shrink * (y - centre) + noise
+    for inside in _correlated_rows(problem):
+        gap = y[:, inside] - mean[:, inside]
+        theta[:, inside] = mean[:, inside] + _draw_correlated(problem, inside, gap, given, rng)
     return np.asarray(theta)
+
+
+def _draw_variances(
+    problem: Problem, given: Hyperparameters, centre: Array, rng: np.random.Generator
+) -> Array:
+    """The variance of each row's own effect: tau², or that of the part that it belongs to."""
+    seen = centre + bias_of_rows(problem, given)
+    if problem.model.effects == "student-t":
+        tau = np.sqrt(tau2_of_rows(problem, given))
+        return student_effects.draw_variances(problem.evidence, seen, tau, given.others["nu"], rng)
+    parts = parts_of_effects(problem, given)
+    if len(parts) == 1:
+        return parts[0].variance
+    outlier = rng.uniform(size=centre.shape) < part_probabilities(problem, given, seen)[1]
+    return np.where(outlier, parts[1].variance, parts[0].variance)
+
+
+def outlier_probabilities(problem: Problem, given: Hyperparameters) -> Array:
+    """P(the row's effect is of the wide part of a mixture | row, draw): (N, k)."""
+    centre = mean_of_rows(problem, given) + kept_of_rows(problem, given)
+    chances = part_probabilities(problem, given, centre + bias_of_rows(problem, given))
+    return np.asarray(chances[1])
+
+
+def _draw_y(
+    problem: Problem,
+    given: Hyperparameters,
+    centre: Array,
+    tau2_effect: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """What each row would have printed, less the bias: drawn where it is known as an interval."""
+    evidence, bias = problem.evidence, bias_of_rows(problem, given)
+    y = np.broadcast_to(np.where(evidence.is_interval, 0.0, evidence.y), centre.shape) - bias
+    alone = np.zeros(evidence.k)
+    level = integrated_level(problem)
+    if level is not None:
+        alone = 1 - lay_out(problem)[level].rows
+    sd = np.sqrt(evidence.v + tau2_effect + alone * tau2_integrated(problem, given)[:, None])
+    for row in np.flatnonzero(evidence.is_interval):
+        ends = evidence.lower[row], evidence.upper[row]
+        selection = problem.model.selection
+        if isinstance(selection, StepSelection):
+            y[:, row] = _draw_in_bands(
+                selection.step, given, evidence.v[row], centre[:, row], sd[:, row], ends, rng
+            )
+        else:
+            seen = centre[:, row] + bias[:, row]
+            low, high = (np.full(len(seen), end) for end in ends)
+            y[:, row] = _truncated_normal(seen, sd[:, row], low, high, rng) - bias[:, row]
+    return y
+
+
+def _draw_integrated(
+    problem: Problem,
+    given: Hyperparameters,
+    gap: Array,
+    tau2_effect: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """Deviations that were integrated out, as each row has them: normal given y − mean (N, k)."""
+    level = integrated_level(problem)
+    if level is None:
+        return np.zeros(gap.shape)
+    evidence, kept = problem.evidence, lay_out(problem)[level]
+    index, names = evidence.groups(level)
+    inside = (index[:, None] == np.arange(len(names))).astype(float)
+    d = evidence.v + tau2_effect
+    s, r = (1 / d) @ inside, (gap / d) @ inside
+    tau2 = tau2_integrated(problem, given)[:, None]
+    factor = tau2 / (1 + tau2 * s)
+    drawn = factor * r + np.sqrt(factor) * rng.standard_normal(r.shape)
+    return np.asarray((1 - kept.rows) * drawn[:, index])
 
 
 def draw_errors(evidence: Evidence, count: int, rng: np.random.Generator) -> Array:
@@ -98,28 +141,36 @@ def draw_errors(evidence: Evidence, count: int, rng: np.random.Generator) -> Arr
     return errors
 
 
+def _correlated_rows(problem: Problem) -> list[Index]:
+    """Rows whose effects are drawn together: groups with correlated errors, and what ties them."""
+    evidence, level = problem.evidence, integrated_level(problem)
+    if level is None:
+        return [group.rows for group in evidence.correlated]
+    index, _ = evidence.groups(level)
+    tied = sorted({int(index[group.rows[0]]) for group in evidence.correlated})
+    return [np.flatnonzero(index == group) for group in tied]
+
+
 def _draw_correlated(
-    problem: Problem,
-    rows: NDArray[np.intp],
-    mean: Array,
-    given: Hyperparameters,
-    rng: np.random.Generator,
+    problem: Problem, rows: Index, gap: Array, given: Hyperparameters, rng: np.random.Generator
 ) -> Array:
-    """Theta of one study's rows, (N, rows), where sampling errors correlate.
+    """Deviations of rows from their mean, (N, rows), where sampling errors correlate.
 
     A draw of theta and y from the model is moved by the regression of theta on y to the y seen:
     theta + T(T + C)⁻¹(y_seen − y), with T the covariance of theta and C that of the errors.
+    ``gap`` is y_seen less its mean.
     """
     evidence = problem.evidence.only(np.isin(np.arange(problem.evidence.k), rows))
-    count, k = mean.shape
-    study, effect = given.tau2_study[:, None], given.tau2_effect[:, None]
-    theta = mean + np.sqrt(study) * rng.standard_normal((count, 1))
+    count, k = gap.shape
+    shared = tau2_integrated(problem, given)[:, None]
+    effect = tau2_of_rows(problem, given)[:, rows]
+    theta = np.sqrt(shared) * rng.standard_normal((count, 1))
     theta = theta + np.sqrt(effect) * rng.standard_normal((count, k))
     errors = draw_errors(evidence, count, rng)
-    t = study[:, :, None] + effect[:, :, None] * np.eye(k)
+    t = shared[:, :, None] + effect[:, :, None] * np.eye(k)
     total = t + covariance_of_errors(evidence)
-    gap = evidence.y - theta - errors
-    return np.asarray(theta + (t @ np.linalg.solve(total, gap[:, :, None]))[:, :, 0])
+    moved = gap - theta - errors
+    return np.asarray(theta + (t @ np.linalg.solve(total, moved[:, :, None]))[:, :, 0])
 
 
 def covariance_of_errors(evidence: Evidence) -> Array:
@@ -143,12 +194,12 @@ def draw_deviations(
     no study keeps a deviation. The density of a deviation is log-concave and curved at least as a
     standard normal one, which around its mode is therefore an envelope to reject from.
     """
-    mixed = lay_out(problem).mixed
-    if not len(mixed):
+    kept = lay_out(problem).get("study")
+    if kept is None or not len(kept.groups):
         return None
     sd_study = np.sqrt(np.maximum(tau2_study, np.finfo(float).tiny))
     sd = np.sqrt(problem.evidence.v + tau2_effect[:, None])
-    columns = [_draw_deviation(problem, study, mean, sd_study, sd, rng) for study in mixed]
+    columns = [_draw_deviation(problem, study, mean, sd_study, sd, rng) for study in kept.groups]
     return np.stack(columns, axis=1)
 
 
@@ -164,10 +215,10 @@ def _draw_deviation(
     rows = np.flatnonzero(problem.evidence.study == study)
     everyone = np.arange(len(mean))
 
-    def log_density(eps: Array, at: NDArray[np.intp]) -> Array:
+    def log_density(eps: Array, at: Index) -> Array:
         centre = (mean[at] + sd_study[at] * eps)[:, None]
         centre = np.broadcast_to(centre, (len(at), len(rows)))
-        return -0.5 * eps**2 + _rows(problem, rows, centre, sd[np.ix_(at, rows)]).sum(axis=1)
+        return -0.5 * eps**2 + _log_rows(problem, rows, centre, sd[np.ix_(at, rows)]).sum(axis=1)
 
     low, high = _reach(problem, rows, mean, sd_study, sd[:, rows])
     # To rounding, from a stretch of any length.
@@ -185,8 +236,14 @@ def _draw_deviation(
     return result
 
 
+def _log_rows(problem: Problem, rows: Index, mean: Array, sd: Array) -> Array:
+    """Log p(row) of some rows, (N, rows)."""
+    columns = [log_row(problem, row, mean[:, at], sd[:, at]) for at, row in enumerate(rows)]
+    return np.stack(columns, axis=1)
+
+
 def _reach(
-    problem: Problem, rows: NDArray[np.intp], mean: Array, sd_study: Array, sd: Array
+    problem: Problem, rows: Index, mean: Array, sd_study: Array, sd: Array
 ) -> tuple[Array, Array]:
     """Ends between which the mode of a study's deviation lies, in units of the study sd."""
     evidence = problem.evidence
@@ -198,132 +255,77 @@ def _reach(
     return (low - mean) / sd_study, (high - mean) / sd_study
 
 
-def log_jacobian(problem: Problem) -> Array:
-    """What turns each study's log density into one of z = atanh(r): Σ log(1 − r²) for COR, else 0.
-
-    In this unit correlation models can be compared, whatever scale they were fitted on.
-    """
-    evidence = problem.evidence
-    by_study = np.zeros(len(evidence.study_names))
-    if problem.measure == "COR":
-        np.add.at(by_study, evidence.study, np.log1p(-(evidence.y**2)))
-    return by_study
-
-
-def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
-    """Log p(all rows of a study | hyperparameters), true effects integrated out: (N, studies)."""
-    evidence = problem.evidence
-    if not problem.is_gaussian:
-        # Of two levels all: given the hyperparameters, the rows of a study are independent.
-        by_study = evidence.study[:, None] == np.arange(len(evidence.study_names))
-        return np.asarray(_row_log_likelihood(problem, given) @ by_study)
-    mean = given.coefficients @ problem.design.matrix.T
-    result = np.empty((len(mean), len(evidence.study_names)))
-    sd = np.sqrt(evidence.v + given.tau2_effect[:, None])
-    for study in range(len(evidence.study_names)):
-        rows = np.flatnonzero(evidence.study == study)
-        correlated = any(evidence.study[group.rows[0]] == study for group in evidence.correlated)
-        if correlated:
-            inside = evidence.only(evidence.study == study)
-            t = given.tau2_effect[:, None, None] * np.eye(len(rows))
-            total = t + given.tau2_study[:, None, None] + covariance_of_errors(inside)
-            gap = evidence.y[rows] - mean[:, rows]
-            square = (gap * np.linalg.solve(total, gap[:, :, None])[:, :, 0]).sum(axis=1)
-            log_det = np.linalg.slogdet(total)[1]
-            result[:, study] = -0.5 * (square + log_det + len(rows) * _LOG_2PI)
-        elif not np.any(given.tau2_study > 0):
-            result[:, study] = _rows(problem, rows, mean[:, rows], sd[:, rows]).sum(axis=1)
-        elif len(rows) == 1:
-            total = np.sqrt(sd[:, rows] ** 2 + given.tau2_study[:, None])
-            result[:, study] = _rows(problem, rows, mean[:, rows], total)[:, 0]
-        elif not evidence.is_interval[rows].any():
-            result[:, study] = _joint_normal(
-                evidence.y[rows] - mean[:, rows], sd[:, rows] ** 2, given.tau2_study
-            )
-        else:
-            shifted = mean[:, None, rows] + (
-                np.sqrt(given.tau2_study)[:, None, None] * _NODES[None, :, None]
-            )
-            at_nodes = _rows(problem, rows, shifted, sd[:, None, rows]).sum(axis=2)
-            result[:, study] = logsumexp(at_nodes + _LOG_WEIGHTS, axis=1)
-    return result
-
-
-def _row_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
-    """Log p(row | hyperparameters) of every row where rows or effects are not normal: (N, k)."""
-    mean, tau = given.coefficients[:, 0], np.sqrt(given.tau2_effect)
-    if problem.model.likelihood == "exact-r":
-        return exact_r_effects.log_likelihood(problem.evidence, mean, tau)
-    if problem.model.effects == "student-t":
-        return student_effects.log_likelihood(problem.evidence, mean, tau, given.shapes["nu"])
-    selection = problem.model.selection
-    assert isinstance(selection, StepSelection)
-    rows = np.arange(problem.evidence.k)
-    sd = np.sqrt(problem.evidence.v + given.tau2_effect[:, None])
-    plain = _rows(problem, rows, np.broadcast_to(mean[:, None], sd.shape), sd)
-    return plain + log_selection(
-        problem.evidence, selection.step, mean, given.tau2_effect, given.shapes.get("omega")
-    )
-
-
 def replicate(
     problem: Problem, given: Hyperparameters, theta: Array, rng: np.random.Generator
 ) -> Array:
     """What rows with the true effects theta (N, k) would print, on the model's scale.
 
-    Under selection: what would be reported of them.
+    With the bias of small studies; under selection what would be reported of them.
     """
     if isinstance(problem.model.selection, StepSelection):
         return _replicate_selected(problem, problem.model.selection.step, given, theta, rng)
     if problem.model.likelihood == "exact-r":
         return law_of_r.sample(theta, problem.evidence.sizes, rng)
-    return theta + draw_errors(problem.evidence, len(theta), rng)
+    return theta + bias_of_rows(problem, given) + draw_errors(problem.evidence, len(theta), rng)
 
 
 def _replicate_selected(
     problem: Problem, step: Step, given: Hyperparameters, theta: Array, rng: np.random.Generator
 ) -> Array:
-    """Band by its chance of being reported, then y within the band."""
-    evidence = problem.evidence
-    weights = log_weights(step, given.shapes.get("omega"), len(theta))
-    limit = limits(step, evidence.v)
     found = np.empty(theta.shape)
-    for row in range(evidence.k):
-        sd = np.full(len(theta), np.sqrt(evidence.v[row]))
-        log_mass = log_bands(limit[row], theta[:, row], sd) + weights
-        mass = np.exp(log_mass - log_mass.max(axis=1, keepdims=True)).cumsum(axis=1)
-        band = (mass < rng.uniform(size=(len(theta), 1)) * mass[:, -1:]).sum(axis=1)
-        ends = np.concatenate([[np.inf], limit[row], [-np.inf]])
-        for each in np.unique(band):
-            here = band == each
-            lower, upper = np.full(here.sum(), ends[each + 1]), np.full(here.sum(), ends[each])
-            found[here, row] = _truncated_normal(theta[here, row], sd[here], lower, upper, rng)
+    for row, v in enumerate(problem.evidence.v):
+        sd = np.full(len(theta), np.sqrt(v))
+        whole = -np.inf, np.inf
+        found[:, row] = _draw_in_bands(step, given, v, theta[:, row], sd, whole, rng)
     return found
 
 
-def _rows(problem: Problem, rows: NDArray[np.intp], mean: Array, sd: Array) -> Array:
-    """Log p(row) for rows that are independent given mean and sd (..., rows)."""
-    evidence = problem.evidence
-    mean, sd = np.broadcast_arrays(mean, sd)
-    result = np.empty(mean.shape)
-    for position, row in enumerate(rows):
-        m, s = mean[..., position], sd[..., position]
-        if evidence.is_interval[row]:
-            result[..., position] = log_interval(
-                (evidence.lower[row] - m) / s, (evidence.upper[row] - m) / s
-            )
-        else:
-            scaled = (evidence.y[row] - m) / s
-            result[..., position] = -0.5 * (scaled**2 + _LOG_2PI) - np.log(s)
-    return result
+def draw_reported(
+    problem: Problem, given: Hyperparameters, centre: Array, rng: np.random.Generator
+) -> Array:
+    """What is reported of rows whose effects are drawn around a centre, as often as it takes."""
+    selection = problem.model.selection
+    assert isinstance(selection, StepSelection)
+    parts = parts_of_effects(problem, given)
+    chances = np.stack([one for _, one in by_part(problem, given, centre)])
+    share = np.exp(chances - chances.max(axis=0)).cumsum(axis=0)
+    which = (share < rng.uniform(size=centre.shape) * share[-1]).sum(axis=0)
+    variance = np.take_along_axis(np.stack([part.variance for part in parts]), which[None], 0)[0]
+    found = np.empty(centre.shape)
+    for row, v in enumerate(problem.evidence.v):
+        sd = np.sqrt(v + variance[:, row])
+        whole = -np.inf, np.inf
+        found[:, row] = _draw_in_bands(selection.step, given, v, centre[:, row], sd, whole, rng)
+    return found
 
 
-def _joint_normal(residual: Array, d: Array, tau2_study: Array) -> Array:
-    """Log N(residual; 0, diag(d) + tau2_study·11ᵀ) for each draw."""
-    s, r = (1 / d).sum(axis=1), (residual / d).sum(axis=1)
-    inside = (np.log(d) + _LOG_2PI + residual**2 / d).sum(axis=1)
-    between = np.log1p(tau2_study * s) - tau2_study * r**2 / (1 + tau2_study * s)
-    return np.asarray(-0.5 * (inside + between))
+def _draw_in_bands(
+    step: Step,
+    given: Hyperparameters,
+    v: float,
+    mean: Array,
+    sd: Array,
+    ends: tuple[float, float],
+    rng: np.random.Generator,
+) -> Array:
+    """Draws of a reported Normal(mean, sd) between two ends: a band by its chance, y within it."""
+    lower, upper = (edge[0] for edge in band_ends(step, np.array([v])))
+    low, high = np.maximum(lower, ends[0]), np.minimum(upper, ends[1])
+    held = np.flatnonzero(low < high)
+    weights = log_band_weights(step, given)
+    chances = [
+        log_interval((low[band] - mean) / sd, (high[band] - mean) / sd) + weights[:, band]
+        for band in held
+    ]
+    log_mass = np.stack(chances, axis=1)
+    mass = np.exp(log_mass - log_mass.max(axis=1, keepdims=True)).cumsum(axis=1)
+    band = held[(mass < rng.uniform(size=(len(mean), 1)) * mass[:, -1:]).sum(axis=1)]
+    found = np.empty(len(mean))
+    for each in np.unique(band):
+        here = band == each
+        ends_here = [np.full(here.sum(), edge[each]) for edge in (low, high)]
+        found[here] = _truncated_normal(mean[here], sd[here], ends_here[0], ends_here[1], rng)
+    return found
 
 
 def _truncated_normal(

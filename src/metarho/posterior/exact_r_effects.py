@@ -54,22 +54,22 @@ class _Conditional:
 
 
 def draw(evidence: Evidence, mean: Array, tau: Array, rng: np.random.Generator) -> Array:
-    """Theta of every row given N draws of mu and tau: (N, k)."""
-    theta = np.repeat(mean[:, None], evidence.k, axis=1)
+    """Theta of every row given N draws of its centre and tau: (N, k), as these are."""
+    theta = mean.copy()
     for row, result in enumerate(results_of(evidence)):
-        for here, conditional in _conditionals(result, mean, tau):
+        for here, conditional in _conditionals(result, mean[:, row], tau[:, row]):
             theta[here, row] = conditional.draw(rng)
     return theta
 
 
 def log_likelihood(evidence: Evidence, mean: Array, tau: Array) -> Array:
-    """Log p(row | mu, tau) at N draws: (N, k)."""
-    found = np.empty((len(mean), evidence.k))
+    """Log p(row | its centre, tau) at N draws: (N, k), as centre and tau are."""
+    found = np.empty(mean.shape)
     for row, result in enumerate(results_of(evidence)):
-        # Where effects do not vary, theta is mu.
-        common = np.flatnonzero(tau == 0)
-        found[common, row] = result.log_given(mean[common])
-        for here, conditional in _conditionals(result, mean, tau):
+        # Where effects do not vary, theta is their mean.
+        common = np.flatnonzero(tau[:, row] == 0)
+        found[common, row] = result.log_given(mean[common, row])
+        for here, conditional in _conditionals(result, mean[:, row], tau[:, row]):
             found[here, row] = conditional.log_integral
     return found
 

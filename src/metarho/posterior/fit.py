@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import log_jacobian
 from metarho.posterior.exact import Exact
 from metarho.posterior.leave_out import LeaveOut, leave_out
 from metarho.posterior.marginals import NOTHING, Kind, Marginal, Summary
+from metarho.posterior.study_likelihood import log_jacobian
 from metarho.spec.analysis import Interval, Sampler
 
 if TYPE_CHECKING:
@@ -77,11 +77,16 @@ class Fit:
     def log_evidence(self) -> float | None:
         """Log marginal likelihood, a density of z for correlations (GEN: of yi).
 
-        None with improper priors and where sampled.
+        Of draws by bridge sampling, with error ``log_evidence_mcse``. None with improper priors.
         """
-        if not isinstance(self.result, Quadrature) or self.result.log_evidence is None:
+        if self.result.log_evidence is None:
             return None
         return self.result.log_evidence + float(log_jacobian(self.problem).sum())
+
+    @property
+    def log_evidence_mcse(self) -> float | None:
+        """Monte Carlo standard error of the log evidence; None where it is integrated."""
+        return self.result.log_evidence_mcse if isinstance(self.result, Draws) else None
 
     @property
     def quad_err(self) -> float | None:
@@ -127,6 +132,20 @@ class Fit:
         from metarho.posterior.sampled import diagnostics
 
         return diagnostics(self.problem, self.result)
+
+    @cached_property
+    def outliers(self) -> Mapping[str, float] | None:
+        """Effect -> P(it is of the wide part of a mixture); None where effects are no mixture."""
+        if self.problem.model.effects != "mixture":
+            return None
+        from metarho.posterior.effects import outlier_probabilities
+        from metarho.posterior.joint import hyperparameters_of_sample
+        from metarho.posterior.sampled import Sampled
+
+        assert isinstance(self.posterior, Sampled)
+        given = hyperparameters_of_sample(self.posterior)
+        chances = outlier_probabilities(self.problem, given).mean(axis=0)
+        return dict(zip(self.problem.evidence.effect_names, chances.tolist(), strict=True))
 
     @cached_property
     def leave_out(self) -> LeaveOut | None:
@@ -177,7 +196,9 @@ def as_dict(fit: Fit) -> dict[str, object]:
         "parameters": five(fit.parameters),
         "derived": five(fit.derived),
         "new_study": five(fit.new_study),
+        "outliers": dict(fit.outliers) if fit.outliers is not None else None,
         "log_evidence": fit.log_evidence,
+        "log_evidence_mcse": fit.log_evidence_mcse,
         "quad_err": fit.quad_err,
         "agreement": fit.agreement.largest if fit.agreement else None,
         "diagnostics": dict(fit.diagnostics) if fit.diagnostics is not None else None,

@@ -13,9 +13,20 @@ type Array = NDArray[np.float64]
 def scale_of_parameter(name: str, scale: str) -> str:
     """What a parameter is measured in: the model's scale, but for shares, degrees of freedom, odds.
 
-    ``omega`` is the chance of being reported over that of the most significant results.
+    ``omega`` is the chance of being reported over that of the most significant results, ``alpha``
+    what the log of an sd changes by, ``pet`` and ``peese`` are slopes on the standard error and the
+    variance.
     """
-    return {"share": "share", "nu": "df", "omega": "ratio"}.get(name, scale)
+    others = {
+        "share": "share",
+        "weight": "share",
+        "nu": "df",
+        "omega": "ratio",
+        "alpha": "log sd",
+        "pet": f"{scale} per se",
+        "peese": f"{scale} per v",
+    }
+    return others.get(name.partition("[")[0], scale)
 
 
 def scale_of_derived(name: str) -> str:

@@ -13,7 +13,8 @@ from metarho.engines.exact.panels import along
 from metarho.engines.exact.priors import components
 from metarho.engines.exact.quadrature import Quadrature, variances_at
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import Hyperparameters, draw_deviations
+from metarho.posterior.effects import draw_deviations
+from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.posterior.inversion import invert_rows
 from metarho.posterior.sampled import Sampled
 
@@ -115,23 +116,22 @@ def hyperparameters_of_draws(
 ) -> Hyperparameters:
     """Independent draws as hyperparameters; studies that keep a deviation get it drawn."""
     coefficients = np.stack([parameters[name] for name in problem.coefficients], axis=-1)
-    variances = problem.level_variances(parameters)
+    tau2 = problem.level_variances(parameters)
     zero = np.zeros(len(coefficients))
-    study, effect = variances.get("study", zero), variances.get("effect", zero)
+    study, effect = tau2.get("study", zero), tau2.get("effect", zero)
     deviation = draw_deviations(problem, coefficients[:, 0], study, effect, rng)
-    shapes = {name: parameters[name] for name in problem.shapes}
-    return Hyperparameters(coefficients, study, effect, deviation, shapes)
+    deviations = {} if deviation is None else {"study": deviation}
+    others = {name: parameters[name] for name in problem.shapes}
+    return Hyperparameters(coefficients, tau2, deviations, others)
 
 
 def hyperparameters_of_sample(sampled: Sampled) -> Hyperparameters:
     """The sampler's draws, chain after chain, as hyperparameters."""
-    p = sampled.coefficients.shape[-1]
-    zero = np.zeros(sampled.total_variance.size)
-    variances = {level: values.ravel() for level, values in sampled.level_variances.items()}
-    deviation = sampled.draws.deviation
+    problem, draws = sampled.problem, sampled.draws
+    coefficients = sampled.coefficients.reshape(-1, sampled.coefficients.shape[-1])
     return Hyperparameters(
-        sampled.coefficients.reshape(-1, p),
-        variances.get("study", zero),
-        variances.get("effect", zero),
-        None if deviation is None else deviation.reshape(len(zero), -1),
+        coefficients,
+        {level: values.ravel() for level, values in sampled.level_variances.items()},
+        {level: one.reshape(len(coefficients), -1) for level, one in draws.deviations.items()},
+        {name: draws.parameters[name].ravel() for name in (*problem.scale_slopes, *problem.shapes)},
     )

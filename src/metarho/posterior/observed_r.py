@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact import law_of_r
+from metarho.engines import law_of_r
 from metarho.engines.exact.panels import FINE, Axis, Reach, refine
 from metarho.posterior.marginals import Curve, Marginal, Point
 

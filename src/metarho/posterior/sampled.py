@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -9,11 +11,11 @@ import numpy as np
 from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
-from metarho.engines.exact import law_of_r
-from metarho.engines.exact.moments import moments_of_heterogeneity
+from metarho.engines import law_of_r
+from metarho.engines.exact.moments import moments_of_effects, moments_of_heterogeneity
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
-from metarho.posterior.average import average_correlation
+from metarho.posterior import new_effects
 from metarho.posterior.heterogeneity import h2, i2, typical_variance
 from metarho.posterior.marginals import NOTHING, Kind, Marginal, Point, Summary
 
@@ -22,9 +24,10 @@ type Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """A marginal known by draws, (chain, draw)."""
+    """A marginal known by draws, (chain, draw). ``moments`` below this order exist."""
 
     draws: Array
+    moments: float = math.inf
 
     def summary(self, prob: float, kind: Kind) -> Summary:
         """Mean, sd, median and interval (ArviZ)."""
@@ -32,8 +35,8 @@ class Sample:
         interval = array_stats.hdi if kind == "hdi" else array_stats.eti
         lower, upper = interval(flat, prob=prob)
         return Summary(
-            float(array_stats.mean(flat)),
-            float(array_stats.std(flat)),
+            float(array_stats.mean(flat)) if self.moments > 1 else None,
+            float(array_stats.std(flat)) if self.moments > 2 else None,
             float(array_stats.median(flat)),
             float(lower),
             float(upper),
@@ -100,15 +103,19 @@ class Sampled:
         return self.problem.level_variances(self.draws.parameters)
 
     @cached_property
-    def total_variance(self) -> Array:
-        """Draws of Στ²."""
-        shape = self.coefficients.shape[:2]
-        return np.asarray(sum(self.level_variances.values(), np.zeros(shape)))
-
-    @cached_property
     def tau(self) -> Sample:
-        """The total sd of true effects, the root of Στ²."""
-        return Sample(np.sqrt(self.total_variance))
+        """The root of Στ², at the average of the moderators of tau."""
+        between, effect = new_effects.variances(self.problem, self._values, self._scale)
+        return Sample(np.sqrt(between + effect))
+
+    @property
+    def _values(self) -> Mapping[str, Array]:
+        return self.draws.parameters
+
+    @property
+    def _scale(self) -> Array:
+        """The row of the moderators of log tau that the headline is at."""
+        return self.problem.scale_design.average
 
     @property
     def head(self) -> Array:
@@ -119,21 +126,28 @@ class Sampled:
         """The posterior of rowᵀ(mu, beta)."""
         return Sample(self.coefficients @ row)
 
-    def theta_new(self, row: Array, extra_variance: float = 0.0) -> Sample:
-        """The true effect of a new study at a row, plus independent noise of a given variance."""
-        # One stream for every question, so that profiles differ by what they ask, not by luck.
-        noise = np.random.default_rng(self.seed).standard_normal(self.total_variance.shape)
-        spread = np.sqrt(self.total_variance + extra_variance)
-        return Sample(self.coefficients @ row + spread * noise)
+    def theta_new(
+        self, row: Array, extra_variance: float = 0.0, scale: Array | None = None
+    ) -> Sample:
+        """The true effect of a new study at a row, plus independent noise of a given variance.
 
-    def observed_z(self, row: Array, n: float) -> Sample:
+        ``scale`` is its row of the moderators of log tau, their average unless given.
+        """
+        # One stream for every question, so that profiles differ by what they ask, not by luck.
+        rng = np.random.default_rng(self.seed)
+        at = self._scale if scale is None else scale
+        noise = new_effects.draw_noise(self.problem, self._values, at, extra_variance, rng)
+        return Sample(self.coefficients @ row + noise, moments_of_effects(self.problem))
+
+    def observed_z(self, row: Array, n: float, scale: Array | None = None) -> Sample:
         """What a new study of n people at a row observes under the exact law of r, as z."""
         rng = np.random.default_rng((self.seed, 1))
-        return Sample(law_of_r.sample(self.theta_new(row).draws, n, rng))
+        return Sample(law_of_r.sample(self.theta_new(row, scale=scale).draws, n, rng))
 
     def average_correlation_summary(self, row: Array, prob: float, kind: Kind) -> Summary:
         """rho_mean at a row, draw by draw."""
-        values = average_correlation(self.coefficients @ row, np.sqrt(self.total_variance))
+        mean = self.coefficients @ row
+        values = new_effects.mean_correlation(self.problem, self._values, self._scale, mean)
         return Sample(values).summary(prob, kind)
 
     def rho(self, base: Marginal) -> Marginal:
@@ -153,18 +167,23 @@ class Sampled:
                 self.average_correlation_summary(self.head, prob, kind) if scale == "z" else median
             )
         s2 = typical_variance(self.problem)
-        if s2 is not None:
-            found["I2"] = Sample(i2(self.total_variance, s2)).summary(prob, kind)
-            found["H2"] = self._h2(s2, prob, kind)
-            if len(self.level_variances) > 1:
-                for level, variance in self.level_variances.items():
-                    share = 100 * variance / (self.total_variance + s2)
-                    found[f"I2_{level}"] = Sample(share).summary(prob, kind)
+        if s2 is None or self.problem.scale_slopes or moments_of_effects(self.problem) <= 2:
+            return found
+        total = new_effects.total_variance(self.problem, self._values, self._scale)
+        found["I2"] = Sample(i2(total, s2)).summary(prob, kind)
+        if self.problem.model.effects != "student-t":
+            found["H2"] = self._h2(total, s2, prob, kind)
+        if len(self.level_variances) > 1:
+            others = sum(v for level, v in self.level_variances.items() if level != "effect")
+            for level, variance in self.level_variances.items():
+                # Of effects all that is not of groups: a t law or outliers vary by more than tau².
+                own = total - others if level == "effect" else variance
+                found[f"I2_{level}"] = Sample(100 * own / (total + s2)).summary(prob, kind)
         return found
 
-    def _h2(self, s2: float, prob: float, kind: Kind) -> Summary:
+    def _h2(self, total: Array, s2: float, prob: float, kind: Kind) -> Summary:
         """H², without a mean or sd that the posterior lacks, whatever its draws average to."""
-        found = Sample(h2(self.total_variance, s2)).summary(prob, kind)
+        found = Sample(h2(total, s2)).summary(prob, kind)
         moments = moments_of_heterogeneity(self.problem) / 2
         mean = found.mean if moments > 1 else None
         return replace(found, mean=mean, sd=found.sd if moments > 2 else None)

@@ -33,20 +33,25 @@ _LOWEST = -600.0
 _LOG_UNSEEN = 300.0
 # Noise beyond exp(30) leaves an average correlation of 0.
 _LOG_FARTHEST = 30.0
+_DRAWS = 200
 
 
 def draw_variances(
     evidence: Evidence, mean: Array, tau: Array, nu: Array, rng: np.random.Generator
 ) -> Array:
-    """tau²/λ of every row's effect given N draws of mu, tau and nu: (N, k).
+    """tau²/λ of every row's effect given N draws of its centre and tau (N, k), and nu (N): (N, k).
 
     λ is drawn at the nodes of the rule: effects given λ are smooth in it, so that their law is the
     right one to the rule's error.
     """
-    found = np.zeros((len(mean), evidence.k))
-    varies = np.flatnonzero(tau > 0)
+    found = np.zeros(mean.shape)
     for row in range(evidence.k):
-        variance, log_mass = _at_nodes(evidence, row, mean[varies], tau[varies], nu[varies])
+        varies = np.flatnonzero(tau[:, row] > 0)
+        if not len(varies):
+            continue
+        variance, log_mass = _at_nodes(
+            evidence, row, mean[varies, row], tau[varies, row], nu[varies]
+        )
         mass = np.exp(log_mass - log_mass.max(axis=1, keepdims=True)).cumsum(axis=1)
         share = rng.uniform(size=(len(varies), 1)) * mass[:, -1:]
         node = (mass < share).sum(axis=1)
@@ -55,11 +60,11 @@ def draw_variances(
 
 
 def log_likelihood(evidence: Evidence, mean: Array, tau: Array, nu: Array) -> Array:
-    """Log p(row | mu, tau, nu) at N draws: (N, k)."""
-    found = np.empty((len(mean), evidence.k))
+    """Log p(row | its centre, tau, nu) at N draws: (N, k), as centre and tau are."""
+    found = np.empty(mean.shape)
     # Any tau will do where it is 0, for its variance is then taken out again.
     for row in range(evidence.k):
-        _, log_mass = _at_nodes(evidence, row, mean, tau, nu)
+        _, log_mass = _at_nodes(evidence, row, mean[:, row], tau[:, row], nu)
         found[:, row] = logsumexp(log_mass, axis=1)
     return found
 
@@ -92,6 +97,28 @@ def _at_nodes(
     else:
         log_row = -0.5 * (np.log(total) + _LOG_2PI + (y - mean[:, None]) ** 2 / total)
     return variance, log_mass + log_row
+
+
+def average_correlation_given(mean: Array, between: Array, tau2: Array, nu: Array) -> Array:
+    """E tanh(mean + Normal(0, between) + tau·t_nu), draw by draw."""
+    shape = mean.shape
+    mean, between, tau2, nu = (np.ravel(values) for values in (mean, between, tau2, nu))
+    found = np.empty(len(mean))
+    # Draws of about the same nu share a rule.
+    order = np.argsort(nu)
+    for start in range(0, len(order), _DRAWS):
+        here = order[start : start + _DRAWS]
+        left, right = spread_of_log(nu[here], outlier=0.0)
+        least, most = float(left.min()), float(right.max())
+        count = math.ceil((most - least) / float(spacing(nu[here]).min())) + 1
+        nodes = np.linspace(least, most, count)
+        weights = np.exp(log_weight(nodes, nu[here, None]))
+        with np.errstate(over="ignore"):
+            ratio = np.minimum(np.exp(-nodes), np.exp(2 * _LOG_FARTHEST))
+        sd = np.sqrt(between[here, None] + tau2[here, None] * ratio)
+        values = average_correlation(mean[here, None], sd)
+        found[here] = (weights * values).sum(axis=1) / weights.sum(axis=1)
+    return found.reshape(shape)
 
 
 def new_effects(joint: Array, tau: Array, nu: Array) -> tuple[Array, Array]:

@@ -15,13 +15,20 @@ from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
-from metarho.posterior.effects import draw_effects, log_jacobian, replicate, study_log_likelihood
+from metarho.posterior.effects import draw_effects, outlier_probabilities, replicate
+from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.posterior.joint import (
     hyperparameters_of_draws,
     hyperparameters_of_sample,
     independent_draws,
 )
 from metarho.posterior.prior_draws import draw_priors
+from metarho.posterior.prior_predictive import draw_prior_predictive
+from metarho.posterior.study_likelihood import (
+    log_jacobian,
+    no_study_likelihood,
+    study_log_likelihood,
+)
 from metarho.spec.priors import PER_TAU, Prior
 
 if TYPE_CHECKING:
@@ -38,7 +45,7 @@ def tree_of(fit: Fit) -> xr.DataTree:
     """
     problem = fit.problem
     # Separate streams, so that one group's draws do not depend on another's number.
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(fit.seed).spawn(5)]
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(fit.seed).spawn(6)]
     if isinstance(fit.result, Quadrature):
         shape = (fit.sampler.chains, fit.sampler.draws)
         flat = independent_draws(problem, fit.result, shape[0] * shape[1], streams[0])
@@ -58,24 +65,23 @@ def tree_of(fit: Fit) -> xr.DataTree:
     replicated = replicate(problem, given, theta, streams[2])
     k = problem.evidence.k
     groups: dict[str, xr.Dataset] = {
-        "/posterior": _dataset(problem, parameters, theta.reshape(*shape, k)),
+        "/posterior": _dataset(problem, parameters, _of_rows(problem, given, theta, shape)),
         "/prior": _prior(problem, shape[0] * shape[1], streams[3]),
         "/posterior_predictive": _by_row(problem, {"y": replicated.reshape(*shape, k)}),
-        "/log_likelihood": xr.Dataset(
-            {
-                "y": (
-                    ("chain", "draw", "study"),
-                    (study_log_likelihood(problem, given) + log_jacobian(problem)).reshape(
-                        *shape, -1
-                    ),
-                )
-            },
-            {**_chains(shape), "study": list(problem.evidence.study_names)},
-        ),
         "/log_prior": _log_prior(problem, named, shape),
         "/observed_data": _observed(problem),
         "/constant_data": _constant(problem),
     }
+    if all(applied.prior.proper for applied in problem.priors.values()):
+        values = draw_priors(problem, streams[5], shape[0] * shape[1])
+        expected = draw_prior_predictive(problem, values, streams[5])
+        groups["/prior_predictive"] = _by_row(problem, {"y": expected[None]})
+    if no_study_likelihood(problem) is None:
+        by_study = study_log_likelihood(problem, given) + log_jacobian(problem)
+        groups["/log_likelihood"] = xr.Dataset(
+            {"y": (("chain", "draw", "study"), by_study.reshape(*shape, -1))},
+            {**_chains(shape), "study": list(problem.evidence.study_names)},
+        )
     if isinstance(fit.result, Quadrature):
         groups["/quadrature"] = quadrature_dataset(fit.result)
     else:
@@ -208,10 +214,24 @@ def _coefs(values: Mapping[str, Array]) -> dict[str, list[str]]:
     return {"coef": names} if names else {}
 
 
-def _dataset(problem: Problem, parameters: Mapping[str, Array], theta: Array) -> xr.Dataset:
+def _of_rows(
+    problem: Problem, given: Hyperparameters, theta: Array, shape: tuple[int, int]
+) -> dict[str, Array]:
+    """What each row has in the posterior: theta, and in a mixture the chance to be an outlier."""
+    found = {"theta": theta}
+    if problem.model.effects == "mixture":
+        found["outlier"] = outlier_probabilities(problem, given)
+    return {name: values.reshape(*shape, -1) for name, values in found.items()}
+
+
+def _dataset(
+    problem: Problem, parameters: Mapping[str, Array], of_rows: Mapping[str, Array]
+) -> xr.Dataset:
+    theta = of_rows["theta"]
     shape = (theta.shape[0], theta.shape[1])
     variables = _stacked(parameters, shape)
-    variables["theta"] = (("chain", "draw", "effect"), theta)
+    for name, values in of_rows.items():
+        variables[name] = (("chain", "draw", "effect"), values)
     return xr.Dataset(variables, {**_chains(shape), **_coefs(parameters), **_rows(problem)})
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Summary
 from metarho.spec.analysis import Profile
@@ -45,10 +46,9 @@ def predict(
     correlation, it is left out under both; GEN has only its own.
     """
     row = fit.problem.design.encode(profile.moderators)
-    posterior = fit.posterior
     found = [
-        _prediction(fit, profile, "mean", posterior.mean_of(row), thresholds),
-        _prediction(fit, profile, "true", posterior.theta_new(row), thresholds),
+        _prediction(fit, profile, "mean", fit.posterior.mean_of(row), thresholds),
+        _prediction(fit, profile, "true", _true(fit, profile, 0.0), thresholds),
     ]
     observed = _observed(fit, profile, law)
     if observed is not None:
@@ -61,9 +61,23 @@ def _observed(fit: Fit, profile: Profile, law: Law) -> Marginal | None:
     row = fit.problem.design.encode(profile.moderators)
     exactly = law == "exact" or fit.problem.model.likelihood == "exact-r"
     if exactly and fit.problem.scale == "z":
-        return None if profile.ni is None else fit.posterior.observed_z(row, profile.ni)
+        if profile.ni is None:
+            return None
+        if isinstance(fit.posterior, Exact):
+            return fit.posterior.observed_z(row, profile.ni)
+        scale = fit.problem.scale_design.encode(profile.moderators)
+        return fit.posterior.observed_z(row, profile.ni, scale)
     variance = _sampling_variance(fit, profile)
-    return None if variance is None else fit.posterior.theta_new(row, variance)
+    return None if variance is None else _true(fit, profile, variance)
+
+
+def _true(fit: Fit, profile: Profile, extra_variance: float) -> Marginal:
+    """The true effect of a new study, plus noise. Only sampled models have moderators of tau."""
+    row = fit.problem.design.encode(profile.moderators)
+    if isinstance(fit.posterior, Exact):
+        return fit.posterior.theta_new(row, extra_variance)
+    scale = fit.problem.scale_design.encode(profile.moderators)
+    return fit.posterior.theta_new(row, extra_variance, scale)
 
 
 def marginal_means(fit: Fit) -> list[tuple[str, str, Summary]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from metarho.batch.describe import heterogeneity_in_words
+from metarho.batch.describe import model_in_words
 from metarho.batch.plan import Cell, Plan, file_names
 from metarho.batch.run import Outcome, provenance
 from metarho.batch.tables import threshold_probabilities
@@ -137,7 +137,7 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
         file_of=names,
         means=_means(outcome),
         predictions=_predictions(outcome),
-        words={name: heterogeneity_in_words(model) for name, (model, _) in plan.models.items()},
+        words={name: model_in_words(model) for name, (model, _) in plan.models.items()},
         record=provenance(plan, outcome.fits),
         prob=f"{plan.analysis.interval.prob * 100:g}%",
         kind={"eti": "equal-tailed", "hdi": "shortest"}[plan.analysis.interval.kind],

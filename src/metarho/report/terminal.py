@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from metarho.engines.problem import Problem
 
 
+# What a reader should look at; all probabilities are in --json and the saved fit.
+LIKELY_OUTLIER = 0.5
+
+
 def say(message: str) -> None:
     """A line on standard output; text from users stays text."""
     Console().print(Text(message), soft_wrap=True)
@@ -78,13 +82,19 @@ def block(fit: Fit) -> None:
     _wide().print(table)
     say("")
     if fit.log_evidence is not None:
-        say(f"log evidence: {fit.log_evidence:.4f}")
+        error = fit.log_evidence_mcse
+        by = "" if error is None else f" (bridge sampling, Monte Carlo error {error:.3f})"
+        say(f"log evidence: {fit.log_evidence:.{4 if error is None else 2}f}{by}")
     if fit.agreement is not None:
         verdict = "agree" if fit.agreement.holds else "differ"
         say(
             f"engines {verdict}: largest difference {fit.agreement.largest:.2f} MCSE "
             f"({fit.agreement.quantity}; threshold {fit.agreement.threshold:.2f})"
         )
+    if fit.outliers is not None:
+        likely = {name: p for name, p in fit.outliers.items() if p > LIKELY_OUTLIER}
+        named = ", ".join(f"{name} ({p:.2f})" for name, p in likely.items())
+        say(f"probability above {LIKELY_OUTLIER:g} to be an outlier: {named or 'none'}")
     for note in fit.notes:
         say(f"note: {note}")
 

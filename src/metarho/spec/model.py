@@ -19,14 +19,17 @@ from metarho.spec.priors import PER_TAU, Prior, on_scale
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
 PARAMETERS = (
     *("mu", "beta", "beta[TERM]", "tau", "tau2", "tau_study", "tau_effect", "share"),
-    *("nu", "omega"),
+    *("alpha", "alpha[TERM]", "nu", "weight", "tau_outlier", "omega", "omega[BAND]"),
+    *("pet", "peese"),
 )
 # What each parameter of a shape is, for the message about a prior that does not fit it.
 SHAPES = {
     "nu": "degrees of freedom are greater than 0",
     "omega": "a weight is greater than 0",
 }
-_PARAMETER = re.compile(r"mu|beta(\[.+\])?|tau2?|tau_\w+|share|nu|omega|weight|pet|peese|alpha")
+_PARAMETER = re.compile(r"mu|(beta|alpha|omega)(\[.+\])?|tau2?|tau_\w+|share|nu|weight|pet|peese")
+# Slopes whose prior must be proper, for propriety is checked on the design of the mean only.
+_PROPER = ("alpha", "pet", "peese")
 
 # What is left for a nested model's own level sds when a prior set speaks of the total: nothing
 # is known about the split, so every share of the variance is as likely as any other.
@@ -49,6 +52,15 @@ class Step(Frozen):
 
     cutpoints: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
     weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
+
+    @property
+    def omegas(self) -> tuple[str, ...]:
+        """The weights that are parameters: ``omega``, or one a band, ``omega[0.025-0.5]``."""
+        if self.weights is not None:
+            return ()
+        if len(self.cutpoints) == 1:
+            return ("omega",)
+        return tuple(f"omega[{low:g}-{high:g}]" for low, high in pairwise((*self.cutpoints, 1.0)))
 
     @field_validator("cutpoints")
     @classmethod
@@ -110,6 +122,10 @@ class Model(Frozen):
         levels = re.findall(r"\w+", random)
         if len(set(levels)) != len(levels) or ("none" in levels and len(levels) > 1):
             raise ValueError(f"{shown(random)} names a level twice, or none beside others")
+        if "outlier" in levels:
+            raise ValueError(f"{shown(random)}: tau_outlier is the sd of a mixture, not of a level")
+        if re.search(r"\beffect\s*/", random):
+            raise ValueError(f"{shown(random)}: nothing is nested in effect, which is a single row")
         return random.strip()
 
     @model_validator(mode="after")
@@ -126,6 +142,13 @@ class Model(Frozen):
         return tuple(re.findall(r"\w+", self.random))
 
     @property
+    def paths(self) -> dict[str, tuple[str, ...]]:
+        """Level -> the levels that it is nested in, itself the last."""
+        terms = [re.findall(r"\w+", term) for term in self.random.split("+")]
+        nested = {path[d]: tuple(path[: d + 1]) for path in terms for d in range(len(path))}
+        return {} if self.random == "none" else nested
+
+    @property
     def level_sds(self) -> dict[str, str]:
         """Level -> the name of its sd: ``tau`` for a single effect level, else ``tau_<level>``."""
         if self.levels == ("effect",):
@@ -134,13 +157,11 @@ class Model(Frozen):
 
     @property
     def shapes(self) -> tuple[str, ...]:
-        """The parameters of the law of effects and of selection: nu, omega."""
-        step = self.selection.step if isinstance(self.selection, StepSelection) else None
-        has = {
-            "nu": self.effects == "student-t",
-            "omega": step is not None and step.weights is None,
-        }
-        return tuple(name for name, present in has.items() if present)
+        """The parameters of the law of effects and of selection, each with a prior."""
+        found = {"student-t": ("nu",), "mixture": ("weight", "tau_outlier")}.get(self.effects, ())
+        if isinstance(self.selection, StepSelection):
+            return found + self.selection.step.omegas
+        return found if self.selection == "none" else (*found, self.selection)
 
 
 @dataclass(frozen=True)
@@ -170,10 +191,13 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
                 f"{name}: {prior} has mass below 0, heterogeneity has none; "
                 "use HalfNormal, HalfStudentT, HalfCauchy or another family on 0 and above"
             )
-        if name == "share" and (lower < 0 or upper > 1 or not prior.proper):
-            raise ValueError(f"share: {prior} must lie in 0 to 1; use Beta(alpha=..., beta=...)")
-        if name in SHAPES and (not prior.proper or lower < 0 or upper <= 0):
-            raise ValueError(f"{name}: {prior} does not fit: {SHAPES[name]}, its prior proper")
+        if name in ("share", "weight") and (lower < 0 or upper > 1 or not prior.proper):
+            raise ValueError(f"{name}: {prior} must lie in 0 to 1; use Beta(alpha=..., beta=...)")
+        base = name.partition("[")[0]
+        if base in SHAPES and (not prior.proper or lower < 0 or upper <= 0):
+            raise ValueError(f"{name}: {prior} does not fit: {SHAPES[base]}, its prior proper")
+        if base in _PROPER and not prior.proper:
+            raise ValueError(f"{name}: {prior} is improper; give a proper prior")
     try:
         _on_tau(priors)
     except InputError as error:
@@ -215,12 +239,16 @@ def with_mods(model: Model, mods: str) -> Model:
 
 
 def resolve_priors(
-    model: Model, coefficients: Mapping[str, str], prior_set: Mapping[str, Prior]
+    model: Model,
+    coefficients: Mapping[str, str],
+    prior_set: Mapping[str, Prior],
+    scale_coefficients: Mapping[str, str] | None = None,
 ) -> dict[str, AppliedPrior]:
     """Every parameter of a model with its prior, a prior set laid over the model's own.
 
-    ``coefficients`` maps each slope's design column to its term. A slope takes the most
-    special entry: ``beta[column]``, ``beta[term]``, ``beta``. ``tau`` in a set reaches every
+    ``coefficients`` maps each slope's design column to its term, ``scale_coefficients`` does so
+    for the slopes of log tau. A slope takes the most special entry: ``beta[column]``,
+    ``beta[term]``, ``beta``; likewise ``alpha`` and ``omega``. ``tau`` in a set reaches every
     model with heterogeneity: in a nested one it is the total sd, split by ``share``. ``tau2``
     is ``tau`` with a prior on its square.
 
@@ -231,6 +259,11 @@ def resolve_priors(
     model = model.model_copy(update={"priors": _on_tau(model.priors)})
     sds = list(model.level_sds.values())
     total = "tau" in prior_set and len(sds) > 1
+    if total and model.levels != ("study", "effect"):
+        raise InputError(
+            f"tau (the total) is split between study and effect only, and the model "
+            f"{model.name!r} has random: {model.random}; give priors to {', '.join(sds)}"
+        )
     clash = sorted(name for name in prior_set if name in sds and name != "tau")
     if total and clash:
         raise InputError(
@@ -253,8 +286,11 @@ def resolve_priors(
     else:
         for name in sds:
             applied[name] = _applied([name], model, prior_set)
+    for column, term in (scale_coefficients or {}).items():
+        names = [f"alpha[{column}]", f"alpha[{term}]", "alpha"]
+        applied[f"alpha[{column}]"] = _applied(names, model, prior_set)
     for name in model.shapes:
-        applied[name] = _applied([name], model, prior_set)
+        applied[name] = _applied([name, name.partition("[")[0]], model, prior_set)
     for name, entry in applied.items():
         if entry.prior.is_reference and (name != "tau" or model.levels != ("effect",)):
             raise InputError(
@@ -276,17 +312,21 @@ def _on_tau(priors: Mapping[str, Prior]) -> dict[str, Prior]:
     }
 
 
-def names_reached(model: Model, coefficients: Mapping[str, str]) -> set[str]:
+def names_reached(
+    model: Model,
+    coefficients: Mapping[str, str],
+    scale_coefficients: Mapping[str, str] | None = None,
+) -> set[str]:
     """The names under which a prior set can speak to a model."""
     names = {"mu", *model.level_sds.values(), *model.shapes}
+    names |= {name.partition("[")[0] for name in model.shapes}
     if model.levels:
         names |= {"tau", "tau2"}
     if len(model.levels) > 1:
         names.add("share")
-    if coefficients:
-        names.add("beta")
-        for column, term in coefficients.items():
-            names |= {f"beta[{column}]", f"beta[{term}]"}
+    for slope, columns in (("beta", coefficients), ("alpha", scale_coefficients or {})):
+        for column, term in columns.items():
+            names |= {slope, f"{slope}[{column}]", f"{slope}[{term}]"}
     return names
 
 

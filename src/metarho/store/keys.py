@@ -6,11 +6,12 @@ import hashlib
 import json
 from importlib.metadata import version
 
+from metarho.data.design import Design
 from metarho.engines.problem import Problem
 from metarho.spec.analysis import Sampler
 
 # Raised when what is stored, or how it is computed, changes its meaning.
-FORMAT = 4
+FORMAT = 5
 
 _COMPUTES = {
     "exact": ("numpy", "scipy"),
@@ -27,7 +28,7 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
     profiles. ``draws_factor`` sets apart the longer run that decides a disagreement.
     """
     model = problem.model
-    evidence, design = problem.evidence, problem.design
+    evidence = problem.evidence
     content = {
         "format": FORMAT,
         "model": {
@@ -51,11 +52,9 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
             [row.study, row.sample, row.effect, row.ni, row.yi, row.vi, row.lower, row.upper]
             for row in evidence.rows
         ],
-        "design": {
-            "names": list(design.names),
-            "levels": {name: list(levels) for name, levels in design.levels.items()},
-            "matrix": design.matrix.tolist(),
-        },
+        "labels": {level: list(labels) for level, labels in evidence.labels.items()},
+        "design": _content(problem.design),
+        "scale_design": _content(problem.scale_design),
         "engine": engine,
         "versions": {name: version(name) for name in _COMPUTES[engine]},
         "sampler": sampler.model_dump(),
@@ -63,6 +62,14 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _content(design: Design) -> dict[str, object]:
+    return {
+        "names": list(design.names),
+        "levels": {name: list(levels) for name, levels in design.levels.items()},
+        "matrix": design.matrix.tolist(),
+    }
 
 
 def seed_of(key: str) -> int:

@@ -82,11 +82,16 @@ def _dataset(draws: Draws) -> xr.Dataset:
             np.stack([draws.parameters[name] for name in names]),
         )
     }
-    if draws.deviation is not None:
-        variables["deviation"] = (("chain", "draw", "mixed_study"), draws.deviation)
+    for level, values in draws.deviations.items():
+        variables[f"deviation_{level}"] = (("chain", "draw", f"group_{level}"), values)
     for name, values in draws.statistics.items():
         variables[f"statistic_{name}"] = (("chain", "draw"), values)
     attrs = {"target_accept": draws.target_accept, "retried": int(draws.retried)}
+    if draws.log_evidence is not None and draws.log_evidence_mcse is not None:
+        attrs |= {
+            "log_evidence": draws.log_evidence,
+            "log_evidence_mcse": draws.log_evidence_mcse,
+        }
     return xr.Dataset(variables, {"parameter": names}, attrs)
 
 
@@ -96,12 +101,19 @@ def _draws(dataset: xr.Dataset) -> Draws:
             str(name): dataset["parameters"].sel(parameter=name).to_numpy()
             for name in dataset["parameter"].to_numpy()
         },
-        dataset["deviation"].to_numpy() if "deviation" in dataset else None,
-        {
-            str(name).removeprefix("statistic_"): dataset[name].to_numpy()
-            for name in dataset.data_vars
-            if str(name).startswith("statistic_")
-        },
+        _prefixed(dataset, "deviation_"),
+        _prefixed(dataset, "statistic_"),
         float(dataset.attrs["target_accept"]),
         bool(dataset.attrs["retried"]),
+        _number(dataset, "log_evidence"),
+        _number(dataset, "log_evidence_mcse"),
     )
+
+
+def _prefixed(dataset: xr.Dataset, prefix: str) -> dict[str, np.ndarray]:
+    names = [str(name) for name in dataset.data_vars if str(name).startswith(prefix)]
+    return {name.removeprefix(prefix): dataset[name].to_numpy() for name in names}
+
+
+def _number(dataset: xr.Dataset, name: str) -> float | None:
+    return float(dataset.attrs[name]) if name in dataset.attrs else None

@@ -8,7 +8,7 @@ import numpy as np
 
 from metarho.engines.exact import quadrature, shared
 from metarho.engines.exact.axes import has_own_axis, is_conjugate
-from metarho.engines.exact.moments import moments_of
+from metarho.engines.exact.moments import unbounded_mean
 from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
@@ -133,12 +133,8 @@ def _refused_part(problem: Problem) -> str | None:
         )
     if model.effects == "student-t" and not model.levels:
         return "effects: student-t with random: none has no effects that vary; use random: effect"
-    if model.effects == "student-t" and moments_of(problem, "mu") <= 0:
-        return (
-            f"with effects: student-t, a prior {problem.prior('mu')} on mu and so few rows nothing "
-            "bounds mu where nu is near 0; give mu a proper prior, or nu a lower end: "
-            "Truncated(dist=Gamma(alpha=2, beta=0.1), lower=1)"
-        )
+    if reason := unbounded_mean(problem):
+        return reason
     if model.likelihood == "exact-r":
         return _refused_exact_r(problem)
     if isinstance(model.selection, StepSelection):

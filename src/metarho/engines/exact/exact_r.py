@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from metarho.engines.exact import law_of_r
+from metarho.engines import law_of_r
 from metarho.engines.problem import Evidence
 
 type Array = NDArray[np.float64]

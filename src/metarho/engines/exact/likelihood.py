@@ -89,12 +89,11 @@ def gaussian_sums(
         constant  = ½ Σ_j [Σ log w − n_j log 2π − log(1 + tau2_study·S)]
     """
     rows = ~evidence.is_interval
-    x, v = matrix[rows], evidence.v[rows]
     if origin is None:
-        origin = estimate(x, evidence.y[rows], v)
-    columns = np.column_stack([np.ones(len(v)), x, evidence.y[rows] - x @ origin])
-    columns, v = _turned(evidence, columns, v)
-    one, columns = columns[:, 0], columns[:, 1:]
+        origin = estimate(matrix[rows], evidence.y[rows], evidence.v[rows])
+    columns = np.column_stack([np.ones(evidence.k), matrix, evidence.y - matrix @ origin])
+    columns, v = evidence.turned(columns)
+    one, columns, v = columns[rows, 0], columns[rows, 1:], v[rows]
     if not np.any(tau2_study > 0):
         found = _independent(columns, v, tau2_effect)
     else:
@@ -145,21 +144,6 @@ def estimate(x: Array, y: Array, v: Array) -> Array:
     """The least-squares estimate at weights 1/v (the shortest one, where rows do not suffice)."""
     root = 1 / np.sqrt(v)
     return np.asarray(np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0])
-
-
-def _turned(evidence: Evidence, columns: Array, v: Array) -> tuple[Array, Array]:
-    """Rows with correlated errors turned into their covariance's own directions.
-
-    There errors are independent with the eigenvalues for variances, and adding tau2_effect keeps
-    them so; a column of ones, what a study's deviation adds to, turns with the others.
-    """
-    place = np.cumsum(~evidence.is_interval) - 1
-    columns, v = columns.copy(), v.copy()
-    for group in evidence.correlated:
-        inside = place[group.rows]
-        v[inside], directions = np.linalg.eigh(group.covariance)
-        columns[inside] = directions.T @ columns[inside]
-    return columns, v
 
 
 def _independent(columns: Array, v: Array, tau2_effect: Array) -> tuple[Array, Array]:

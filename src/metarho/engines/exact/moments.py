@@ -71,6 +71,17 @@ def moments_of_effects(problem: Problem) -> float:
     return problem.prior("nu").support[0] if "nu" in problem.shapes else math.inf
 
 
+def unbounded_mean(problem: Problem) -> str | None:
+    """Why rows do not bound a flat mean under Student-t effects; None where they do."""
+    if problem.model.effects != "student-t" or moments_of(problem, "mu") > 0:
+        return None
+    return (
+        f"with effects: student-t, a prior {problem.prior('mu')} on mu and so few rows nothing "
+        "bounds mu where nu is near 0; give mu a proper prior, or nu a lower end: "
+        "Truncated(dist=Gamma(alpha=2, beta=0.1), lower=1)"
+    )
+
+
 def needed(moments: float, most: int = 2) -> int:
     """How many of the first ``most`` moments exist, and so must be integrated to their tails."""
     return max(count for count in range(most + 1) if count == 0 or moments > count)

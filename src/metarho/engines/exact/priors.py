@@ -195,12 +195,17 @@ def _log_overall_jeffreys(x: Array, v: Array) -> Array:
 
 
 def _log_conventional(x: Array, v: Array) -> Array:
-    return np.asarray(np.log(x) - 1.5 * _mean_log(x, v) - _conventional_constant(v.tobytes()))
+    return np.asarray(np.log(x) - 1.5 * _mean_log(x, v) - log_conventional_integral(v))
+
+
+def log_conventional_integral(v: Array) -> float:
+    """Log ∫ x Π (v + x²)^(-3/(2k)) dx, the constant of the conventional prior."""
+    return _log_conventional_integral(v.tobytes())
 
 
 @lru_cache(maxsize=256)
-def _conventional_constant(variances: bytes) -> float:
-    """Log ∫ x Π (v + x²)^(-3/(2k)) dx by the trapezoidal rule in log x.
+def _log_conventional_integral(variances: bytes) -> float:
+    """By the trapezoidal rule in log x.
 
     There the integrand is analytic in a strip of half-width π/2 and falls like exp(2u) and
     exp(-u), so steps of 1/4 leave an error of exp(-π²/0.25) = 1e-17 (Trefethen and Weideman 2014,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp, ndtri
+from scipy.special import log_ndtr, ndtri
 
 from metarho.engines.exact.likelihood import log_interval, log_likelihood_table
 from metarho.engines.problem import Evidence
@@ -68,16 +68,3 @@ def log_likelihood_table_selected(
         total = np.log(np.einsum("nmb,nb->nm", scaled[place], np.exp(weights)))
         table -= counts[index] * (total + top[place])
     return np.asarray(table)
-
-
-def log_selection(
-    evidence: Evidence, step: Step, mean: Array, tau2: Array, omega: Array | None
-) -> Array:
-    """Log w/A of every row at N draws: (N, k)."""
-    weights = log_weights(step, omega, len(mean))
-    limit, band = limits(step, evidence.v), bands(step, evidence)
-    found = np.empty((len(mean), evidence.k))
-    for row in range(evidence.k):
-        chances = log_bands(limit[row], mean, np.sqrt(evidence.v[row] + tau2))
-        found[:, row] = weights[:, band[row]] - logsumexp(chances + weights, axis=1)
-    return found

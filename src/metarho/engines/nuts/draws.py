@@ -13,14 +13,19 @@ type Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Draws:
-    """``parameters`` by name, each (chain, draw); ``deviation`` (chain, draw, mixed study) in sds.
+    """``parameters`` by name, each (chain, draw); ``deviations`` by level (chain, draw, group).
 
+    Deviations are those that were not integrated out, in units of their level's sd.
     ``statistics`` by ArviZ's names, each (chain, draw). ``target_accept`` is that of the run
     that counts, ``retried`` whether it was raised because an earlier one diverged.
+    ``log_evidence`` is by bridge sampling, with its Monte Carlo standard error; None with improper
+    priors.
     """
 
     parameters: Mapping[str, Array]
-    deviation: Array | None
+    deviations: Mapping[str, Array]
     statistics: Mapping[str, Array]
     target_accept: float
     retried: bool
+    log_evidence: float | None = None
+    log_evidence_mcse: float | None = None

@@ -1,94 +1,132 @@
 """A problem as a PyMC model, readable as the equations of its paper.
 
-Rows that are numbers:    y_i ~ Normal(x_i'β, v_i + Σtau²)
-Rows that are intervals:  log P(lower_i < y_i < upper_i) under the same law
+    mean_i   = x_i'β + bias + Σ deviations of the groups of row i that are kept
+    tau_i    = tau · exp(s_i'α)
+    theta_i  ~ effects(mean_i, tau_i): normal, Student-t or a mixture
+    y_i      ~ likelihood(theta_i): Normal(theta_i, v_i), or the exact law of r
 
-True effects are integrated out (``layout.py`` says where); ``posterior/effects.py`` draws them
-back. Numbers of priors and data are mutable, so one compiled model serves many problems. All
-rows stand in vectors of one length: compiling takes seconds a node, and so there are few.
+Parts are one function each. True effects and deviations are integrated out where that is exact
+(``layout.py`` says where); ``posterior/effects.py`` draws them back. Numbers of priors and data are
+mutable, so one compiled model serves many problems. All rows stand in vectors of one length:
+compiling takes seconds a node, and so there are few.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from metarho.engines.nuts.layout import has_study_level, lay_out, row_data, variables
-from metarho.engines.nuts.priors import add_prior
+from metarho.engines.nuts.exact_r import add_exact_r
+from metarho.engines.nuts.layout import (
+    group_levels,
+    integrated_level,
+    lay_out,
+    row_data,
+    variables,
+)
+from metarho.engines.nuts.priors import add_prior, add_shifted_prior, is_unbounded
+from metarho.engines.nuts.rows import add_normal_rows, parts_of_effects
+from metarho.engines.nuts.selection import add_selected_rows
 from metarho.engines.problem import Problem
+from metarho.spec.model import StepSelection
+from metarho.spec.priors import PER_TAU
 
 
 def build(problem: Problem) -> pm.Model:
     """The PyMC model of a problem."""
-    layout = lay_out(problem)
-    names = variables(problem)
-    with pm.Model() as model:
-        rows = {name: pm.Data(name, values) for name, values in row_data(problem, layout).items()}
-        parameters = {
-            name: add_prior(name, names[name], applied.prior)
-            for name, applied in problem.priors.items()
-        }
-        tau2_study, tau2_effect = variances(problem, parameters)
-        mean = parameters["mu"]
-        # Column by column: a matrix product takes many times longer to compile.
-        for column, slope in enumerate(problem.coefficients[1:]):
-            mean = mean + rows[f"x_{column}"] * parameters[slope]
-        if len(layout.mixed):
-            deviation = pm.Normal("deviation", 0, 1, shape=len(layout.mixed))
-            mean = mean + pt.sqrt(tau2_study) * rows["kept"] * deviation[rows["place"]]
-        variance = rows["v"] + tau2_effect
-
-        d = variance
-        log_density = -0.5 * rows["exact"] * (pt.log(2 * np.pi * d) + (rows["y"] - mean) ** 2 / d)
-        if has_study_level(problem):
-            pm.Potential("deviations_integrated", _integrated_deviations(rows, mean, d, tau2_study))
-            variance = variance + (1 - rows["kept"]) * tau2_study
-        if "lower" in rows:
-            sd = pt.sqrt(variance)
-            log_density = log_density + log_interval(
-                (rows["lower"] - mean) / sd, (rows["upper"] - mean) / sd
-            )
-        pm.Potential("rows", log_density.sum())
+    with pm.Model(coords=coordinates(problem)) as model:
+        rows = {name: pm.Data(name, values) for name, values in row_data(problem).items()}
+        parameters = add_parameters(problem, rows)
+        sds = level_sds(problem, parameters)
+        mean = linear_predictor(problem, rows, parameters)
+        mean = mean + kept_deviations(problem, rows, sds)
+        sd_effect = sds.get("effect", 0.0) * scale_factor(problem, rows, parameters)
+        tau2_effect = sd_effect**2
+        if problem.model.likelihood == "exact-r":
+            add_exact_r(problem, rows, mean, sd_effect)
+        elif isinstance(problem.model.selection, StepSelection):
+            parts = parts_of_effects(problem, parameters, tau2_effect)
+            add_selected_rows(problem, rows, parameters, mean, parts)
+        else:
+            parts = parts_of_effects(problem, parameters, tau2_effect)
+            integrated = integrated_level(problem)
+            tau2_group = sds[integrated] ** 2 if integrated else None
+            add_normal_rows(problem, rows, mean, parts, tau2_group)
     return model
 
 
-def variances(problem: Problem, parameters: dict[str, Any]) -> tuple[Any, Any]:
-    """Variance between studies and between effects of one study (0 where the model has none)."""
-    by_level = problem.level_variances(parameters)
-    return by_level.get("study", 0.0), by_level.get("effect", 0.0)
+def coordinates(problem: Problem) -> dict[str, tuple[str, ...]]:
+    """The names along the model's dimensions: effects, and the groups that keep a deviation."""
+    found = {"effect": problem.evidence.effect_names}
+    for level, kept in lay_out(problem).items():
+        names = problem.evidence.groups(level)[1]
+        found[f"{level} groups"] = tuple(names[group] for group in kept.groups)
+    return found
 
 
-def _integrated_deviations(rows: dict[str, Any], mean: Any, d: Any, tau2_study: Any) -> Any:
-    """What integrating out a study's deviation adds to the log density of its numbers.
+def add_parameters(problem: Problem, rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter with its prior, mu last: it may be in units of heterogeneity.
 
-    They have covariance D + tau2_study·11ᵀ, D = diag(d), so with residuals r, S = Σ 1/d and
-    R = Σ r/d over the study's numbers (Woodbury):
-
-        −½ [log(1 + tau2_study·S) − tau2_study·R²/(1 + tau2_study·S)]
+    With small-study bias, mu is where studies without sampling error would be, far from the data
+    and tied to the bias: the variable is then the mean of a study of average size.
     """
-    weight = rows["exact"] * (1 - rows["kept"]) / d
-    s = pt.inc_subtensor(rows["studies"][rows["study"]], weight)
-    r = pt.inc_subtensor(rows["studies"][rows["study"]], weight * (rows["y"] - mean))
-    return -0.5 * (pt.log1p(tau2_study * s) - tau2_study * r**2 / (1 + tau2_study * s)).sum()
+    names, v = variables(problem), problem.evidence.v
+    found: dict[str, Any] = {
+        name: add_prior(names[name], applied.prior, v, None, positive=name.startswith("tau"))
+        for name, applied in problem.priors.items()
+        if name != "mu"
+    }
+    prior = problem.prior("mu")
+    if "bias" in rows and is_unbounded(prior):
+        shift = found[str(problem.model.selection)] * rows["bias_centre"]
+        found["mu"] = add_shifted_prior("mu", prior, v, shift)
+    else:
+        total = problem.total_sd(found) if prior.on == PER_TAU else None
+        found["mu"] = add_prior("mu", prior, v, total, positive=False)
+    return found
 
 
-def log_interval(lower: Any, upper: Any) -> Any:
-    """log(Φ(upper) − Φ(lower)), taken in the tail where both ends are small."""
-    flip = lower + upper > 0
-    a, b = pt.switch(flip, -upper, lower), pt.switch(flip, -lower, upper)
-    log_b = _log_cdf(b)
-    return log_b + pt.log1p(-pt.exp(_log_cdf(a) - log_b))
+def linear_predictor(
+    problem: Problem, rows: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Any:
+    """x'β, and what the bias of small studies adds: pet·se or peese·v."""
+    mean = parameters["mu"] * rows.get("one", 1.0)
+    # Column by column: a matrix product takes many times longer to compile.
+    for column, slope in enumerate(problem.coefficients[1:]):
+        mean = mean + rows[f"x_{column}"] * parameters[slope]
+    if "bias" in rows:
+        mean = mean + rows["bias"] * parameters[str(problem.model.selection)]
+    return mean
 
 
-def _log_cdf(x: Any) -> Any:
-    """Log Φ(x); each branch sees only arguments where it and its gradient are finite."""
-    tail = pt.minimum(x, -1.0)
-    body = pt.maximum(x, -1.0)
-    return pt.switch(
-        x < -1.0,
-        pt.log(0.5 * pt.erfcx(-tail / np.sqrt(2))) - 0.5 * tail**2,
-        pt.log1p(-0.5 * pt.erfc(body / np.sqrt(2))),
+def scale_factor(problem: Problem, rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
+    """exp(s'α), by which the sd of each row's effect is larger than at the reference."""
+    if not problem.scale_slopes:
+        return 1.0
+    log_factor = sum(
+        rows[f"s_{column}"] * parameters[slope] for column, slope in enumerate(problem.scale_slopes)
     )
+    return pt.exp(log_factor)
+
+
+def level_sds(problem: Problem, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Level -> its sd. Not the root of a variance, which has no slope at 0."""
+    if problem.is_total_form:
+        tau, share = parameters["tau"], parameters["share"]
+        return {"study": tau * pt.sqrt(share), "effect": tau * pt.sqrt(1 - share)}
+    return {level: parameters[sd] for level, sd in problem.model.level_sds.items()}
+
+
+def kept_deviations(problem: Problem, rows: Mapping[str, Any], sds: Mapping[str, Any]) -> Any:
+    """The deviations of groups that are not integrated out, as each row has them: tau·ε."""
+    total: Any = 0.0
+    for level in group_levels(problem):
+        if f"place_{level}" not in rows:
+            continue
+        deviation = pm.Normal(f"deviation_{level}", 0, 1, dims=f"{level} groups")
+        of_row = rows[f"kept_{level}"] * deviation[rows[f"place_{level}"]]
+        total = total + sds[level] * of_row * rows.get("one", 1.0)
+    return total

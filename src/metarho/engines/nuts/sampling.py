@@ -9,18 +9,26 @@ from typing import Any
 
 import numpy as np
 import nutpie
+import pymc as pm
 import pytensor
+from numpy.typing import NDArray
 
+from metarho.engines.nuts.bridge import log_evidence
 from metarho.engines.nuts.draws import Draws
-from metarho.engines.nuts.layout import lay_out, row_data, variables
-from metarho.engines.nuts.model import build
+from metarho.engines.nuts.layout import is_steep, lay_out, row_data, variables
+from metarho.engines.nuts.model import build, coordinates
 from metarho.engines.nuts.priors import prior_data
 from metarho.engines.problem import Problem
 from metarho.errors import FitError
 from metarho.spec.analysis import Sampler
 
-# Heterogeneity near 0 makes the posterior steep; smaller steps than the usual 0.8 pay there.
-TARGET_ACCEPT = 0.95
+type Array = NDArray[np.float64]
+
+# Where all effects are integrated out over one sd, the usual steps did not diverge and give more
+# effective draws a second; elsewhere sds near 0 make the posterior steep, and smaller steps pay
+# (measured; docs/sampling.md).
+TARGET_ACCEPT = 0.8
+STEEP_TARGET_ACCEPT = 0.95
 # What a run that diverged is repeated with.
 CAREFUL_TARGET_ACCEPT = 0.995
 
@@ -44,16 +52,15 @@ def sample_many(
     first, _ = problems[0]
     announce("compiling")
     with _reproducible():
-        compiled = nutpie.compile_pymc_model(build(first))
+        model = build(first)
+        compiled = nutpie.compile_pymc_model(model)
         for problem, seed in problems:
             announce("sampling")
-            names = variables(problem)
-            numbers: dict[str, Any] = dict(row_data(problem, lay_out(problem)))
-            for name, applied in problem.priors.items():
-                numbers |= {
-                    key: np.asarray(value)
-                    for key, value in prior_data(names[name], applied.prior).items()
-                }
+            numbers = _numbers(problem)
+            # Where chains begin is asked of the model, which therefore holds the numbers too.
+            pm.set_data(numbers, model=model, coords=coordinates(problem))
+            used = {variable.name for variable in compiled.shared_var_keys}
+            numbers = {name: value for name, value in numbers.items() if name in used}
             try:
                 draws = _sample(compiled.with_data(**numbers), problem, sampler, seed)
             except Exception as error:  # whatever kind the sampler has for a failed start
@@ -61,16 +68,28 @@ def sample_many(
             yield draws
 
 
+def _numbers(problem: Problem) -> dict[str, Any]:
+    """All data of a problem's model, by name."""
+    names = variables(problem)
+    numbers: dict[str, Any] = dict(row_data(problem))
+    for name, applied in problem.priors.items():
+        numbers |= prior_data(names[name], applied.prior, problem.evidence.v)
+    return numbers
+
+
 def _sample(compiled: Any, problem: Problem, sampler: Sampler, seed: int) -> Draws:
-    tree = _run(compiled, sampler, seed, TARGET_ACCEPT)
+    first = STEEP_TARGET_ACCEPT if is_steep(problem) else TARGET_ACCEPT
+    tree = _run(compiled, problem, sampler, seed, first)
     if not tree.sample_stats["diverging"].any():
-        return _draws(tree, problem, TARGET_ACCEPT, False)
-    return _draws(
-        _run(compiled, sampler, seed, CAREFUL_TARGET_ACCEPT), problem, CAREFUL_TARGET_ACCEPT, True
-    )
+        return _draws(compiled, tree, problem, seed, first, False)
+    tree = _run(compiled, problem, sampler, seed, CAREFUL_TARGET_ACCEPT)
+    return _draws(compiled, tree, problem, seed, CAREFUL_TARGET_ACCEPT, True)
 
 
-def _run(compiled: Any, sampler: Sampler, seed: int, target_accept: float) -> Any:
+def _run(compiled: Any, problem: Problem, sampler: Sampler, seed: int, target_accept: float) -> Any:
+    # Slopes of moderators that are not centred correlate with mu, which a diagonal metric cannot
+    # see: a metric that learns correlations gave seven times the effective draws a second there.
+    adaptation = "low_rank" if len(problem.coefficients) > 1 else "diag"
     return nutpie.sample(
         compiled,
         draws=sampler.draws,
@@ -78,12 +97,16 @@ def _run(compiled: Any, sampler: Sampler, seed: int, target_accept: float) -> An
         chains=sampler.chains,
         seed=seed,
         target_accept=target_accept,
+        adaptation=adaptation,
         save_warmup=False,
         progress_bar=False,
+        store_unconstrained=True,
     )
 
 
-def _draws(tree: Any, problem: Problem, target_accept: float, retried: bool) -> Draws:
+def _draws(
+    compiled: Any, tree: Any, problem: Problem, seed: int, target_accept: float, retried: bool
+) -> Draws:
     posterior: Mapping[str, Any] = tree.posterior
     shape = (tree.posterior.sizes["chain"], tree.posterior.sizes["draw"])
     parameters = {
@@ -94,13 +117,32 @@ def _draws(tree: Any, problem: Problem, target_accept: float, retried: bool) -> 
             problem.priors.items(), variables(problem).values(), strict=True
         )
     }
-    deviation = posterior["deviation"].to_numpy() if "deviation" in posterior else None
+    deviations = {
+        level: posterior[f"deviation_{level}"].to_numpy()
+        for level, kept in lay_out(problem).items()
+        if len(kept.groups)
+    }
     statistics = {
         name: np.asarray(tree.sample_stats[key])
         for key, name in _STATISTICS.items()
         if key in tree.sample_stats
     }
-    return Draws(parameters, deviation, statistics, target_accept, retried)
+    evidence: tuple[float, float] | tuple[None, None] = (None, None)
+    if all(applied.prior.proper for applied in problem.priors.values()):
+        unconstrained = np.asarray(tree.sample_stats["unconstrained_draw"], dtype=float)
+        rng = np.random.default_rng((seed, 2))
+        evidence = log_evidence(_log_density(compiled), unconstrained, rng)
+    return Draws(parameters, deviations, statistics, target_accept, retried, *evidence)
+
+
+def _log_density(compiled: Any) -> Callable[[Array], float]:
+    """The compiled log density of the posterior on the unconstrained scale, not normalised."""
+    function = compiled.logp_func.vm.jit_fn
+    data = [
+        compiled.shared_data[compiled.shared_var_keys[variable]]
+        for variable in compiled.logp_func.get_shared()
+    ]
+    return lambda point: float(function(point, *data)[0])
 
 
 @contextmanager

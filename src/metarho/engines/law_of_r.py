@@ -50,7 +50,7 @@ def log_density(z: ArrayLike, theta: ArrayLike, n: float) -> Array:
     The absolute error is below 1e-13, and a few roundings of the value where that is more;
     that of z − theta itself comes on top. Defined for |z|, |theta| <= 600.
     """
-    coefficients = _log_factor(float(n))
+    coefficients = log_factor(float(n))
     blocks = np.nditer(
         [np.asarray(z, dtype=float), np.asarray(theta, dtype=float), None],
         flags=["external_loop", "buffered", "zerosize_ok"],
@@ -142,9 +142,10 @@ def _log_cosh(x: Array) -> Array:
 
 
 @lru_cache(maxsize=4096)
-def _log_factor(n: float) -> tuple[float, ...]:
+def log_factor(n: float, error: float = _ROUNDING) -> tuple[float, ...]:
     """Coefficients in powers of 2s − 1 of log[(n−2)/(√2 π) G(s)], 0 <= s <= 1.
 
+    As many as the error asked for needs.
     Powers are safe: the Chebyshev coefficients fall like 5.8**−k or are at rounding by k = 40,
     and those of the polynomials grow like 2.4**k.
     """
@@ -165,6 +166,6 @@ def _log_factor(n: float) -> tuple[float, ...]:
     at_one = float(integral[-1])
     series = chebyshev.chebfit(t, np.log(integral[:-1] / at_one), _DEGREE)
     tails = np.cumsum(np.abs(series[::-1]))[::-1]
-    kept = series[: max(1, int((tails > _ROUNDING).sum()))]
+    kept = series[: max(1, int((tails > error).sum()))]
     kept[0] += math.log((n - 2) / (math.sqrt(2) * math.pi) * at_one)
     return tuple(float(c) for c in chebyshev.cheb2poly(kept))

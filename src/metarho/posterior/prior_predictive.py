@@ -1,0 +1,47 @@
+"""What the model expects to be printed before it has seen the rows: joint draws from the priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.engines.nuts.layout import group_levels
+from metarho.engines.problem import Problem
+from metarho.posterior.effects import draw_reported, replicate
+from metarho.posterior.hyperparameters import Hyperparameters, mean_of_rows, tau2_of_rows
+from metarho.spec.model import StepSelection
+
+type Array = NDArray[np.float64]
+
+
+def draw_prior_predictive(
+    problem: Problem, values: Mapping[str, Array], rng: np.random.Generator
+) -> Array:
+    """A number a row, on the model's scale, from N draws of all parameters: (N, k).
+
+    Under step selection what would be reported, effects and errors drawn anew until it is.
+    """
+    coefficients = np.stack([values[name] for name in problem.coefficients], axis=-1)
+    others = {name: values[name] for name in (*problem.scale_slopes, *problem.shapes)}
+    given = Hyperparameters(coefficients, problem.level_variances(values), {}, others)
+    centre = mean_of_rows(problem, given)
+    for level in group_levels(problem):
+        index, names = problem.evidence.groups(level)
+        noise = rng.standard_normal((given.count, len(names)))
+        centre = centre + (np.sqrt(given.tau2[level])[:, None] * noise)[:, index]
+    if isinstance(problem.model.selection, StepSelection):
+        return draw_reported(problem, given, centre, rng)
+    return replicate(problem, given, centre + _own(problem, given, rng), rng)
+
+
+def _own(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
+    """What effects differ from their centre by on their own."""
+    sd = np.sqrt(tau2_of_rows(problem, given))
+    if problem.model.effects == "student-t":
+        return np.asarray(sd * rng.standard_t(given.others["nu"][:, None], sd.shape))
+    if problem.model.effects == "mixture":
+        outlying = rng.uniform(size=sd.shape) < given.others["weight"][:, None]
+        sd = np.hypot(sd, outlying * given.others["tau_outlier"][:, None])
+    return np.asarray(sd * rng.standard_normal(sd.shape))

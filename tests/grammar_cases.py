@@ -1,0 +1,107 @@
+"""Every part of the grammar that the PyMC engine samples, as one table of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cases import REFERENCES, alliance, model, molloy
+from metarho.data.studies import Studies, load_studies
+from metarho.engines.problem import Problem, encode
+from metarho.spec.model import Model, Step, StepSelection
+from metarho.spec.priors import parse_prior
+
+
+def samples() -> Studies:
+    """The 16 correlations as if from three samples whose errors correlate."""
+    columns = {"ri": "ri", "ni": "ni", "study": "quality"}
+    return load_studies(REFERENCES / "molloy2014.csv", columns=columns, rho_within=0.6)
+
+
+def few_words() -> Studies:
+    """One study with a number and words, one with two rows in words, the rest numbers or alone."""
+    return alliance("use", "year == 2018 or year >= 2021")
+
+
+LEVELS = {"tau_study": "HalfNormal(sigma=0.25)", "tau_effect": "HalfNormal(sigma=0.15)"}
+MIXTURE = {"weight": "Beta(alpha=2, beta=9)", "tau_outlier": "HalfNormal(sigma=0.5)"}
+OMEGA = {"omega": "Uniform(lower=0, upper=1)"}
+STUDENT = {"nu": "Gamma(alpha=2, beta=0.1)"}
+
+
+def step(*cutpoints: float, weights: tuple[float, ...] | None = None) -> StepSelection:
+    """Selection by a step function of p."""
+    return StepSelection(step=Step(cutpoints=cutpoints, weights=weights))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A random-effects model with something changed, on some evidence."""
+
+    studies: Callable[[], Studies]
+    changes: Mapping[str, object] = field(default_factory=dict)
+    priors: Mapping[str, str] = field(default_factory=dict)
+
+    def model(self) -> Model:
+        """The model."""
+        base = model("random-effects")
+        priors = {name: parse_prior(text) for name, text in self.priors.items()}
+        return base.model_copy(update={**self.changes, "priors": {**base.priors, **priors}})
+
+    def problem(self) -> Problem:
+        """The problem."""
+        return encode(self.model(), self.studies())
+
+
+PARTS = {
+    "random effects": Part(molloy),
+    "random effects, words": Part(alliance),
+    "common effect, words": Part(alliance, {"random": "none"}),
+    "moderators, words": Part(alliance, {"mods": "~ guidance + center(year)"}),
+    "study": Part(alliance, {"random": "study"}, LEVELS),
+    "study and effect": Part(lambda: alliance("drop"), {"random": "study/effect"}, LEVELS),
+    "study and effect, words": Part(alliance, {"random": "study/effect"}, LEVELS),
+    "correlated errors": Part(samples),
+    "study and effect, correlated errors": Part(samples, {"random": "study/effect"}, LEVELS),
+    "study, rater and effect": Part(
+        alliance,
+        {"random": "study/rater/effect"},
+        {**LEVELS, "tau_rater": "HalfNormal(sigma=0.2)"},
+    ),
+    "crossed with raters": Part(
+        alliance,
+        {"random": "study/effect + rater"},
+        {**LEVELS, "tau_rater": "HalfNormal(sigma=0.2)"},
+    ),
+    "moderators of tau": Part(
+        alliance, {"scale": "~ guidance"}, {"alpha": "Normal(mu=0, sigma=0.5)"}
+    ),
+    "Student-t effects, words": Part(alliance, {"effects": "student-t"}, STUDENT),
+    "Student-t effects, study": Part(
+        few_words, {"effects": "student-t", "random": "study/effect"}, {**STUDENT, **LEVELS}
+    ),
+    "mixture, words": Part(alliance, {"effects": "mixture"}, MIXTURE),
+    "mixture, study": Part(
+        few_words, {"effects": "mixture", "random": "study/effect"}, {**MIXTURE, **LEVELS}
+    ),
+    "selection": Part(molloy, {"selection": step(0.025)}, OMEGA),
+    "selection, three bands, words": Part(alliance, {"selection": step(0.025, 0.5)}, OMEGA),
+    "selection, known weights, mixture": Part(
+        molloy,
+        {"selection": step(0.025, 0.5, weights=(0.6, 0.3)), "effects": "mixture"},
+        MIXTURE,
+    ),
+    "selection, study": Part(
+        few_words, {"selection": step(0.025), "random": "study/effect"}, {**OMEGA, **LEVELS}
+    ),
+    "PET, words": Part(alliance, {"selection": "pet"}, {"pet": "HalfCauchy(beta=1)"}),
+    "PEESE, correlated errors": Part(
+        samples, {"selection": "peese"}, {"peese": "HalfCauchy(beta=5)"}
+    ),
+    "exact law of r": Part(molloy, {"likelihood": "exact-r"}),
+    "exact law of r, words": Part(few_words, {"likelihood": "exact-r"}),
+    "exact law of r, study": Part(
+        few_words, {"likelihood": "exact-r", "random": "study/effect"}, LEVELS
+    ),
+    "exact law of r, common effect": Part(molloy, {"likelihood": "exact-r", "random": "none"}),
+}

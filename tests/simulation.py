@@ -1,0 +1,131 @@
+"""Data simulated from a model's own law, written for the purpose: nothing is the engines'.
+
+Correlations under exact-r come from as many bivariate normal pairs as there are people; selected
+results by drawing studies anew until one is reported; correlated errors from their covariance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from metarho.data.effect_sizes import critical_r
+from metarho.engines.problem import Problem
+from metarho.posterior.prior_draws import draw_prior
+from metarho.spec.model import StepSelection
+
+type Array = NDArray[np.float64]
+type Truth = Mapping[str, Array]
+
+
+def draw_truth(base: Problem, rng: np.random.Generator) -> dict[str, Array]:
+    """A value of every parameter from its prior."""
+    truth = {}
+    for name, applied in base.priors.items():
+        drawn = draw_prior(applied.prior, rng, 1, base.evidence.v)
+        assert drawn is not None
+        truth[name] = drawn
+    return truth
+
+
+def seen_as(base: Problem, y: Array) -> Problem:
+    """The problem with y for its rows, cut into words in those that printed words."""
+    nothing = np.full_like(y, np.nan)
+    cut = _words(base, y) if base.evidence.is_interval.any() else (y, nothing, nothing)
+    return replace(base, evidence=replace(base.evidence, y=cut[0], lower=cut[1], upper=cut[2]))
+
+
+def simulate(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
+    """A number a row on the model's scale."""
+    law = _pairs if world.model.likelihood == "exact-r" else _errors
+    shared = _shared(world, truth, rng)
+
+    def once() -> Array:
+        return law(world, shared + _own(world, truth, rng), rng) + _bias(world, truth)
+
+    y = once()
+    selection = world.model.selection
+    if not isinstance(selection, StepSelection):
+        return y
+    # Results that are not reported are never seen: another takes their place.
+    step = selection.step
+    free = [float(truth[name][0]) for name in step.omegas]
+    weights = np.array([1.0, *(step.weights or free)])
+    kept = np.zeros(len(y), dtype=bool)
+    while True:
+        p = stats.norm.sf(y / np.sqrt(world.evidence.v))
+        kept |= rng.uniform(size=len(y)) < weights[np.searchsorted(step.cutpoints, p)]
+        if kept.all():
+            return y
+        y = np.where(kept, y, once())
+
+
+def _shared(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
+    """The mean of each row, with the deviations of its groups."""
+    mean = world.design.matrix @ np.concatenate([truth[name] for name in world.coefficients])
+    for level, tau2 in world.level_variances(truth).items():
+        if level != "effect":
+            index, names = world.evidence.groups(level)
+            mean = mean + np.sqrt(tau2) * rng.standard_normal(len(names))[index]
+    return np.asarray(mean)
+
+
+def _own(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
+    """What each row's true effect differs by on its own: normal, Student-t or a mixture."""
+    k = world.evidence.k
+    tau2 = world.level_variances(truth).get("effect", np.zeros(1))
+    slopes = np.array([float(truth[name][0]) for name in world.scale_slopes])
+    sd = np.sqrt(tau2) * np.exp(world.scale_design.matrix[:, 1:] @ slopes)
+    if "nu" in truth:
+        return np.asarray(sd * rng.standard_t(truth["nu"], k))
+    away = sd * rng.standard_normal(k)
+    if "weight" in truth:
+        outlying = rng.uniform(size=k) < truth["weight"]
+        away = away + outlying * truth["tau_outlier"] * rng.standard_normal(k)
+    return np.asarray(away)
+
+
+def _bias(world: Problem, truth: Truth) -> Array:
+    v = world.evidence.v
+    match world.model.selection:
+        case "pet":
+            return np.asarray(truth["pet"] * np.sqrt(v))
+        case "peese":
+            return np.asarray(truth["peese"] * v)
+    return np.zeros(len(v))
+
+
+def _errors(world: Problem, theta: Array, rng: np.random.Generator) -> Array:
+    """Normal sampling errors, which correlate within samples."""
+    y = rng.normal(theta, np.sqrt(world.evidence.v))
+    for group in world.evidence.correlated:
+        y[group.rows] = rng.multivariate_normal(theta[group.rows], group.covariance)
+    return y
+
+
+def _pairs(world: Problem, theta: Array, rng: np.random.Generator) -> Array:
+    """Fisher's z of the correlation in as many bivariate normal pairs as there are people."""
+    y = np.empty_like(theta)
+    for row, n in enumerate(world.evidence.sizes.astype(int)):
+        a, b = rng.standard_normal((2, n))
+        b = math.tanh(theta[row]) * a + b / math.cosh(theta[row])
+        y[row] = math.atanh(np.corrcoef(a, b)[0, 1])
+    return y
+
+
+def _words(base: Problem, y: Array) -> tuple[Array, Array, Array]:
+    """y, lower and upper, y cut into words in the rows that printed words."""
+    limits = np.array([math.atanh(critical_r(row.ni or 4)) for row in base.evidence.rows])
+    cut = base.evidence.is_interval
+    lower = np.where(y > limits, limits, np.where(y < -limits, -np.inf, -limits))
+    upper = np.where(y > limits, np.inf, np.where(y < -limits, -limits, limits))
+    return (
+        np.where(cut, np.nan, y),
+        np.where(cut, lower, np.nan),
+        np.where(cut, upper, np.nan),
+    )

@@ -1,0 +1,180 @@
+"""The density of a problem's rows and sampled deviations as textbooks write it, in SciPy.
+
+Written apart from the package: dense covariances, scipy.stats, quad. Of the package it takes the
+encoded rows, and which deviations are variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.integrate import quad
+from scipy.special import gammaln, hyp2f1
+
+from metarho.engines.problem import Problem
+from metarho.spec.model import StepSelection
+
+type Array = NDArray[np.float64]
+type Values = Mapping[str, Array]
+
+
+def log_density(problem: Problem, values: Values) -> float:
+    """log p(rows, sampled deviations | parameters) at the values of parameters and deviations."""
+    evidence = problem.evidence
+    total = sum(
+        float(stats.norm.logpdf(one).sum())
+        for name, one in values.items()
+        if name.startswith("deviation_") or name == "effect_away"
+    )
+    mean, tied = _mean(problem, values)
+    effect = _effect_variance(problem, values)
+    if problem.model.likelihood == "exact-r":
+        theta = mean + np.sqrt(effect) * values.get("effect_away", np.zeros(evidence.k))
+        return total + _log_exact_r(problem, theta)
+    if problem.model.effects == "student-t":
+        nu, away = float(values["nu"]), values["precision_away"]
+        spread = np.sqrt(2 / nu + 2 / nu**2)
+        precision = np.exp(spread * away - 1 / nu)
+        law = stats.gamma(nu / 2, scale=2 / nu)
+        total += float((law.logpdf(precision) + np.log(precision * spread)).sum())
+        effect = effect / precision
+    if problem.is_gaussian:
+        return total + _log_gaussian(problem, mean, effect, tied)
+    parts = [(1.0, effect)]
+    if problem.model.effects == "mixture":
+        weight = float(values["weight"])
+        parts = [(1 - weight, effect), (weight, effect + values["tau_outlier"] ** 2)]
+    return total + _log_rows(problem, mean, parts, values)
+
+
+def _mean(problem: Problem, values: Values) -> tuple[Array, Array]:
+    """The mean of each row given the deviations that are variables; covariance of the others."""
+    evidence = problem.evidence
+    slopes = [values[name] for name in problem.coefficients]
+    mean = problem.design.matrix @ np.array(slopes, dtype=float)
+    if problem.model.selection == "pet":
+        mean = mean + values["pet"] * np.sqrt(evidence.v)
+    if problem.model.selection == "peese":
+        mean = mean + values["peese"] * evidence.v
+    tied = np.zeros((evidence.k, evidence.k))
+    for level in problem.model.levels:
+        if level == "effect":
+            continue
+        sd = float(values[f"tau_{level}"])
+        index, names = evidence.groups(level)
+        of_level = values.get(f"deviation_{level}", np.zeros(0))
+        kept = _kept(problem, level, len(of_level), len(names))
+        for row, group in enumerate(index):
+            if group in kept:
+                mean[row] += sd * of_level[kept.index(group)]
+        free = np.array([group not in kept for group in index])
+        tied += sd**2 * (index[:, None] == index) * np.outer(free, free)
+    return mean, tied
+
+
+def _kept(problem: Problem, level: str, sampled: int, groups: int) -> list[int]:
+    """The groups whose deviation is a variable: all, or those of several rows, some in words."""
+    if sampled == groups:
+        return list(range(groups))
+    index = problem.evidence.groups(level)[0]
+    words = problem.evidence.is_interval
+    return [
+        group
+        for group in range(groups)
+        if (index == group).sum() > 1 and words[index == group].any()
+    ]
+
+
+def _effect_variance(problem: Problem, values: Values) -> Array:
+    if "effect" not in problem.model.levels:
+        return np.zeros(problem.evidence.k)
+    sd = values["tau"] if "tau" in values else values["tau_effect"]
+    slopes = np.array([values[name] for name in problem.scale_slopes], dtype=float)
+    return np.asarray((sd * np.exp(problem.scale_design.matrix[:, 1:] @ slopes)) ** 2)
+
+
+def _log_gaussian(problem: Problem, mean: Array, effect: Array, tied: Array) -> float:
+    evidence = problem.evidence
+    errors = np.diag(evidence.v)
+    for group in evidence.correlated:
+        errors[np.ix_(group.rows, group.rows)] = group.covariance
+    covariance = errors + np.diag(effect) + tied
+    numbers = ~evidence.is_interval
+    total = 0.0
+    if numbers.any():
+        law = stats.multivariate_normal(mean[numbers], covariance[np.ix_(numbers, numbers)])
+        total += float(law.logpdf(evidence.y[numbers]))
+    for row in np.flatnonzero(evidence.is_interval):
+        law = stats.norm(mean[row], np.sqrt(covariance[row, row]))
+        total += float(np.log(law.cdf(evidence.upper[row]) - law.cdf(evidence.lower[row])))
+    return total
+
+
+def _log_rows(
+    problem: Problem, mean: Array, parts: list[tuple[float, Array]], values: Values
+) -> float:
+    evidence, selection = problem.evidence, problem.model.selection
+    ends, weights = np.array([np.inf, -np.inf]), np.ones(1)
+    total = 0.0
+    for row in range(evidence.k):
+        sds = [np.sqrt(evidence.v[row] + variance[row]) for _, variance in parts]
+        laws = [stats.norm(mean[row], sd) for sd in sds]
+        if isinstance(selection, StepSelection):
+            cuts = stats.norm.isf(selection.step.cutpoints) * np.sqrt(evidence.v[row])
+            ends = np.array([np.inf, *cuts, -np.inf])
+            free = [float(values[name]) for name in selection.step.omegas]
+            weights = np.array([1.0, *(selection.step.weights or free)])
+        seen, reported = 0.0, 0.0
+        for (weight, _), law in zip(parts, laws, strict=True):
+            for band, w in enumerate(weights):
+                low, high = ends[band + 1], ends[band]
+                reported += weight * w * (law.cdf(high) - law.cdf(low))
+                if not evidence.is_interval[row]:
+                    inside = low <= evidence.y[row] < high
+                    seen += weight * w * inside * law.pdf(evidence.y[row])
+                    continue
+                low, high = max(low, evidence.lower[row]), min(high, evidence.upper[row])
+                seen += weight * w * max(law.cdf(high) - law.cdf(low), 0.0)
+        total += float(np.log(seen / reported))
+    return total
+
+
+def _log_exact_r(problem: Problem, theta: Array) -> float:
+    """Hotelling's density of r, and its integral over an interval."""
+    evidence = problem.evidence
+    total = 0.0
+    for row, n in enumerate(evidence.sizes):
+        rho = np.tanh(theta[row])
+        if not evidence.is_interval[row]:
+            r = np.tanh(evidence.y[row])
+            total += float(_log_hotelling(r, rho, n) + np.log1p(-(r**2)))
+            continue
+        low, high = np.tanh(evidence.lower[row]), np.tanh(evidence.upper[row])
+        peak = [rho] if low < rho < high else None
+        mass, _ = quad(
+            lambda r, rho=rho, n=n: np.exp(_log_hotelling(r, rho, n)),
+            low,
+            high,
+            points=peak,
+            epsabs=0,
+            epsrel=1e-11,
+            limit=200,
+        )
+        total += float(np.log(mass))
+    return total
+
+
+def _log_hotelling(r: float, rho: float, n: float) -> float:
+    return float(
+        np.log(n - 2)
+        + gammaln(n - 1)
+        - gammaln(n - 0.5)
+        - 0.5 * np.log(2 * np.pi)
+        + 0.5 * (n - 1) * np.log1p(-(rho**2))
+        + 0.5 * (n - 4) * np.log1p(-(r**2))
+        - (n - 1.5) * np.log1p(-rho * r)
+        + np.log(hyp2f1(0.5, 0.5, n - 0.5, (1 + rho * r) / 2))
+    )
