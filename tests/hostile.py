@@ -59,11 +59,11 @@ MU = st.tuples(st.sampled_from([0.0, 0.3, -50.0]), powers(-4, 3))
 def tau_prior(family: str, scale: float) -> tuple[str, Density]:
     """A prior as metarho says it, and its log density by SciPy."""
     said = {
-        "HalfNormal": f"HalfNormal(sigma={scale:.17f})",
-        "HalfCauchy": f"HalfCauchy(beta={scale:.17f})",
-        "Exponential": f"Exponential(lam={1 / scale:.17f})",
-        "InverseGamma": f"InverseGamma(alpha=2, beta={scale:.17f})",
-        "LogNormal": f"LogNormal(mu={math.log(scale):.17f}, sigma=0.3)",
+        "HalfNormal": f"HalfNormal(sigma={scale!r})",
+        "HalfCauchy": f"HalfCauchy(beta={scale!r})",
+        "Exponential": f"Exponential(lam={1 / scale!r})",
+        "InverseGamma": f"InverseGamma(alpha=2, beta={scale!r})",
+        "LogNormal": f"LogNormal(mu={math.log(scale)!r}, sigma=0.3)",
     }
     law = {
         "HalfNormal": stats.halfnorm(scale=scale),
@@ -88,12 +88,12 @@ def log_t(x: Array, nu: float, mu: float, sigma: float) -> Array:
 
 def normal_prior(centre: float, sigma: float) -> tuple[str, Density]:
     """The same of a normal prior on mu."""
-    return f"Normal(mu={centre}, sigma={sigma:.17f})", lambda x: log_normal(x, centre, sigma**2)
+    return f"Normal(mu={centre}, sigma={sigma!r})", lambda x: log_normal(x, centre, sigma**2)
 
 
 def cauchy_prior(centre: float, scale: float) -> tuple[str, Density]:
     """The same of a Cauchy prior on mu."""
-    return f"Cauchy(alpha={centre}, beta={scale:.17f})", lambda x: log_t(x, 1, centre, scale)
+    return f"Cauchy(alpha={centre}, beta={scale!r})", lambda x: log_t(x, 1, centre, scale)
 
 
 def fitted(

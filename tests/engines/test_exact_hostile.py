@@ -77,7 +77,7 @@ def test_whatever_the_numbers_and_priors_the_answer_is_that_of_adaptive_integrat
     with tempfile.TemporaryDirectory() as folder:
         rows = [{"yi": a, "vi": b} for a, b in zip(y, v, strict=True)]
         studies = written(Path(folder), rows)
-        encoded = problem(studies, mu=f"Normal(mu={centre}, sigma={sigma:.17f})", tau=said)
+        encoded = problem(studies, mu=f"Normal(mu={centre}, sigma={sigma!r})", tau=said)
     quadrature = exact.integrate(encoded)
     assert quadrature.quad_err < TOLERANCE
     assert quadrature.log_evidence == pytest.approx(math.log(truth[0]) + top, abs=TOLERANCE)

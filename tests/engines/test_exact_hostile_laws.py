@@ -40,10 +40,10 @@ FEW = st.one_of(
     st.tuples(st.floats(-4, 4), ROW).map(lambda drawn: [(drawn[0], 1e-6), drawn[1]]),
 )
 HOSTILE = settings(
-    max_examples=10, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 # The reference integrates true effects at every point.
-COSTLY = settings(HOSTILE, max_examples=5)
+COSTLY = settings(HOSTILE, max_examples=4)
 
 
 def _rows(numbers: Numbers) -> list[dict[str, object]]:
@@ -124,12 +124,12 @@ def _log_student(y: float, v: float, nu: float, mu: Array, tau: Array) -> Array:
     """log ∫ N(y; theta, v) t(theta; nu, mu, tau) dtheta: a Voigt profile for nu = 1.
 
     For any other nu a mixture of normals whose variance is tau²/λ, λ ~ Gamma(nu/2, rate nu/2),
-    by a trapezoidal rule in log λ that is many times as fine and long as it need be.
+    by a trapezoidal rule in log λ: steps of 1/4 leave exp(−π²/0.25), for nu up to 4.
     """
     if nu == 1:
         return np.asarray(np.log(voigt_profile(y - mu, math.sqrt(v), tau)))
-    step = 0.15
-    log_lambda = np.arange(-200 / nu - 25, 5, step)
+    step = 0.25
+    log_lambda = np.arange(-100 / nu - 20, 5, step)
     half = nu / 2
     log_weight = half * (log_lambda - np.exp(log_lambda) + math.log(half)) - gammaln(half)
     variance = v + tau[..., None] ** 2 * np.exp(-log_lambda)
@@ -139,7 +139,7 @@ def _log_student(y: float, v: float, nu: float, mu: Array, tau: Array) -> Array:
 
 
 @COSTLY
-@given(numbers=FEW, mu=MU, tau=TAU, nu=st.sampled_from([1.0, 1.0, 1.0, 3.0, 12.0]))
+@given(numbers=FEW, mu=MU, tau=TAU, nu=st.sampled_from([1.0, 1.0, 1.0, 4.0]))
 def test_student_effects_with_known_nu_give_the_answer_of_adaptive_cubature(
     numbers: Numbers, mu: tuple[float, float], tau: tuple[str, float], nu: float
 ) -> None:

@@ -62,7 +62,7 @@ def _posterior(
 
 
 @settings(
-    max_examples=10, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(studies=STUDIES, mu=MU, tau_study=TAU, tau_effect=TAU)
 def test_three_levels_give_the_answer_of_adaptive_cubature(

@@ -290,7 +290,11 @@ def refine(
                     # A tail that hardly counts may decide the sd.
                     weight = _size(axis, laid.sum(axis=1) / total) ** min(reach.moments, 2)
                     split |= _unresolved(axis, laid * weight[:, None], rule.tolerance * total)
-                split &= alive
+                # The neighbour of a panel that counts may be so wide that its nodes miss a tail.
+                beside = alive.copy()
+                beside[:-1] |= alive[1:]
+                beside[1:] |= alive[:-1]
+                split &= beside
             new.append(_recut(axis, split, alive, None if coarse else counted, reach))
         if not coarse and all(
             np.array_equal(old.breaks, cut.breaks) for old, cut in zip(axes, new, strict=True)
