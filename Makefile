@@ -23,8 +23,8 @@ test-slow: $(STAMP)  ## Long simulations (many minutes)
 	$(BIN)/python -m pytest -m slow -o log_cli=true --log-cli-level=INFO
 
 lint: $(STAMP)  ## Style and types
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --no-cache --check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 
 benchmarks: $(STAMP)  ## What the performance claims rest on

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pymc as pm
 import pytest
-from pymc_density import free_variables, log_density
 
 from cases import CUT, PRIORS, TRANSFORMED, molloy
 from metarho.engines.exact.priors import log_density as exact_log_density
 from metarho.engines.nuts.priors import DENSITIES, DISTRIBUTIONS, add_prior, prior_data
 from metarho.spec.priors import FAMILIES, Prior, parse_prior
+from pymc_density import free_variables, log_density
 
 V = np.array([row.vi for row in molloy().used], dtype=float)
 SHARES = np.array([0.07, 0.5, 0.93])
