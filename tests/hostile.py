@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import gammaln
+from scipy.special import gammaln, ndtr
 
 from cases import written
 from cubature import Axis, LogDensity, integrate
@@ -115,9 +115,8 @@ def holds(
     """Check the exact engine's answer, or that it gives none.
 
     ``log_density`` is that of data and parameters, at values of the ``axes`` in order. Where mu is
-    none of them, ``mean_given`` has its mean and variance given the others. Quantiles are held to
-    the promise where their parameter has an axis; those of a conjugate mean are sums over nodes of
-    heterogeneity, which are laid out for its moments.
+    none of them they are sds of true effects, and ``mean_given`` has the mean and variance of mu
+    given them. Quantiles are held to the promise, those of mu and of a new true effect too.
     """
     if exact.covers(encoded) is not None:
         return
@@ -125,13 +124,16 @@ def holds(
     # The log density itself is known to its rounding.
     rounded = 10 * float(np.finfo(float).eps) * abs(quadrature.log_integral)
     allowed = max(tolerance, quadrature.quad_err, rounded)
-    seen = {n: m.summary(0.95, "eti") for n, m in Exact(encoded, quadrature).parameters.items()}
+    answer = Exact(encoded, quadrature)
+    seen = {n: m.summary(0.95, "eti") for n, m in answer.parameters.items()}
     names = [*axes, *([] if mean_given is None else ["mu"])]
     ends = {n: [x or 0.0 for x in (seen[n].lower, seen[n].median, seen[n].upper)] for n in names}
     moments = {n: (seen[n].mean is not None) + (seen[n].sd is not None) for n in names}
     # What moments are integrated about, and in units of: no terms cancel, none is large.
     origin = {n: ends[n][1] for n in names}
     unit = {n: max(ends[n][2] - ends[n][0], 1e-300) for n in names}
+    new = answer.theta_new(answer.head).summary(0.95, "eti")
+    new_ends = [x or 0.0 for x in (new.lower, new.median, new.upper)]
 
     def functions(*values: Array) -> list[Array]:
         found = []
@@ -143,6 +145,9 @@ def holds(
             away = (mean - origin["mu"]) / unit["mu"]
             second = away**2 + variance / unit["mu"] ** 2
             found += [away, second][: moments["mu"]]
+            found += [ndtr((end - mean) / np.sqrt(variance)) for end in ends["mu"]]
+            sd = np.sqrt(variance + sum(value**2 for value in values))
+            found += [ndtr((end - mean) / sd) for end in new_ends]
         return found
 
     reach = [moments[name] for name in axes]
@@ -164,6 +169,11 @@ def holds(
             assert seen[name].mean == pytest.approx(mean, abs=allowed * scale + rounding)
         if moments[name] > 1:
             assert seen[name].sd == pytest.approx(sd, abs=allowed * sd + rounding)
+    # Where mu has no axis: the shares below its ends, and below those of a new true effect.
+    left = list(means)
+    assert len(left) == (0 if mean_given is None else 2 * len(SHARES))
+    for share, below in zip((*SHARES, *SHARES)[: len(left)], left, strict=True):
+        assert below == pytest.approx(share, abs=IN_PROBABILITY)
     for index, (name, axis) in enumerate(axes.items()):
         for share, at in zip(SHARES, axis.coordinate(np.array(ends[name])), strict=True):
             assert truth.below(index, float(at)) == pytest.approx(share, abs=IN_PROBABILITY)

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from cases import molloy, problem
-from metarho.engines.exact.panels import FINE, Axis, Reach, refine
+from metarho.engines.exact.panels import FINE, Axis, Reach, Seen, refine
 from metarho.posterior.average import average_correlation, average_correlation_slope
 from metarho.posterior.heterogeneity import i2, i2_inverse, typical_variance
 from metarho.posterior.marginals import Curve, Point
@@ -25,14 +25,14 @@ type Array = NDArray[np.float64]
 def _curve(
     density: Callable[[Array], Array], centre: float, scale: float, lower: float, upper: float
 ) -> Curve:
-    def log_density(axes: Sequence[Axis]) -> Array:
+    def look(axes: Sequence[Axis]) -> Seen:
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(density(axes[0].nodes)))
+            return Seen(np.log(density(axes[0].nodes)))
 
     first = Axis("sinh", centre, scale, np.zeros(1))
     low, high = (float(first.to_u(np.array(end))) for end in (lower, upper))
     start = Axis("sinh", centre, scale, np.linspace(low, high, 9))
-    (axis,) = refine(log_density, [start], [Reach(low, high)], FINE)
+    (axis,) = refine(look, [start], [Reach(low, high)], FINE)
     return Curve(axis, density(axis.nodes))
 
 

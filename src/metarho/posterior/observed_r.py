@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines import law_of_r
-from metarho.engines.exact.panels import FINE, Axis, Reach, refine
+from metarho.engines.exact.panels import FINE, Axis, Reach, Seen, refine
 from metarho.posterior.marginals import Curve, Marginal, Point
 
 type Array = NDArray[np.float64]
@@ -39,7 +39,7 @@ def observed_z(theta: Marginal, n: float) -> Curve:
     # g falls at least like cosh(z − theta)^−(n − 3/2) (√2 cosh z/cosh theta)^½.
     reach = math.acosh(math.exp(min(_NEGLIGIBLE / (n - 2), 600.0))) + width
 
-    def log_density(axes: Sequence[Axis]) -> Array:
+    def look(axes: Sequence[Axis]) -> Seen:
         z = axes[0].nodes
         found = np.empty(len(z))
         for start in range(0, len(z), _ROWS):
@@ -48,14 +48,14 @@ def observed_z(theta: Marginal, n: float) -> Curve:
             near = slice(int(first), int(last))
             law = np.exp(law_of_r.log_density(z[block, None], atoms[near], n))
             found[block] = law @ mass[near]
-        return np.log(np.maximum(found, np.finfo(float).tiny))
+        return Seen(np.log(np.maximum(found, np.finfo(float).tiny)))
 
     centre = float(mass @ atoms)
     spread = width + math.sqrt(float(mass @ (atoms - centre) ** 2))
     start = Axis("sinh", centre, spread, np.linspace(-4.0, 4.0, 9))
-    (axis,) = refine(log_density, [start], [Reach(-8.0, 8.0)], FINE)
+    (axis,) = refine(look, [start], [Reach(-8.0, 8.0)], FINE)
     whole = isinstance(theta, Point) or max(map(abs, theta.range(_OUTSIDE))) < _FARTHEST
-    return Curve(axis, np.exp(log_density([axis])), math.inf if whole else 0.0)
+    return Curve(axis, np.exp(look([axis]).log_density), math.inf if whole else 0.0)
 
 
 def _atoms(theta: Marginal, n: float) -> tuple[Array, Array]:
@@ -84,13 +84,14 @@ def _atoms(theta: Marginal, n: float) -> tuple[Array, Array]:
 def _on_panels(theta: Marginal, low: float, high: float) -> Curve:
     """The density of a true effect between two ends, resolved on panels."""
 
-    def log_density(axes: Sequence[Axis]) -> Array:
-        return np.log(np.maximum(theta.density(axes[0].nodes), np.finfo(float).tiny))
+    def look(axes: Sequence[Axis]) -> Seen:
+        density = theta.density(axes[0].nodes)
+        return Seen(np.log(np.maximum(density, np.finfo(float).tiny)))
 
     near = theta.range(0.25)
     centre, scale = 0.5 * (near[0] + near[1]), 0.5 * (near[1] - near[0])
     axis = Axis("sinh", centre, scale, np.zeros(1))
     first, last = (float(u) for u in axis.to_u(np.array([low, high])))
     start = Axis("sinh", centre, scale, np.linspace(first, last, 9))
-    (axis,) = refine(log_density, [start], [Reach(first, last)], FINE)
+    (axis,) = refine(look, [start], [Reach(first, last)], FINE)
     return Curve(axis, theta.density(axis.nodes))

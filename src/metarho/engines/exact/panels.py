@@ -243,15 +243,26 @@ class Reach:
     moments: int = 0
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is integrated, at the tensor of the axes' nodes.
+
+    ``averaged`` are functions whose products with the density are to be resolved as well.
+    """
+
+    log_density: Array
+    averaged: Sequence[Array] = ()
+
+
 def refine(
-    log_density: Callable[[Sequence[Axis]], Array],
+    look: Callable[[Sequence[Axis]], Seen],
     axes: Sequence[Axis],
     reaches: Sequence[Reach],
     rule: Rule,
 ) -> list[Axis]:
     """Cut the panels of all axes until a density is resolved, and drop what holds no mass.
 
-    ``log_density(axes)`` gives the log density at the tensor of the axes' nodes. A panel is
+    ``look(axes)`` gives the log density at the tensor of the axes' nodes. A panel is
     halved while the highest Legendre coefficients of the density over it, summed over the
     other axes, exceed a share of the total mass. Atoms stay. The first panels show where the mass
     lies; what is found is cut anew. Returns axes of ``rule.order``.
@@ -260,7 +271,8 @@ def refine(
         coarse = round_number < COARSE_ROUNDS
         axes = [axis.with_order(COARSE_ORDER if coarse else rule.cut) for axis in axes]
         # In the coordinates: what counts is the mass of a panel, not the height of the density.
-        values = log_density(axes)
+        seen = look(axes)
+        values = seen.log_density
         for dimension, axis in enumerate(axes):
             if not axis.is_atoms:
                 values = values + along(np.log(axis.slope(axis.u)), dimension, values.ndim)
@@ -274,6 +286,8 @@ def refine(
                 in_u = axis.weights / axis.slope(axis.u)
                 mass = mass * along(in_u, dimension, mass.ndim)
         total = float(mass.sum())
+        # About its mean a function is small where the mass lies.
+        products = [] if coarse else [mass * (f - (mass * f).sum() / total) for f in seen.averaged]
         new = []
         for dimension, (axis, reach) in enumerate(zip(axes, reaches, strict=True)):
             if axis.is_atoms:
@@ -286,6 +300,9 @@ def refine(
             if not coarse:
                 laid = np.moveaxis(mass, dimension, 0).reshape(len(axis.u), -1)
                 split = _unresolved(axis, laid, rule.tolerance * total)
+                for product in products:
+                    with_it = np.moveaxis(product, dimension, 0).reshape(len(axis.u), -1)
+                    split |= _unresolved(axis, with_it, rule.tolerance * total)
                 if reach.moments > 0:
                     # A tail that hardly counts may decide the sd.
                     weight = _size(axis, laid.sum(axis=1) / total) ** min(reach.moments, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metarho.engines.exact import exact_r, likelihood, selection, student
 from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters, is_conjugate
-from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, along, refine
+from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, Seen, along, refine
 from metarho.engines.exact.priors import components, log_density
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.model import StepSelection
@@ -81,39 +81,32 @@ def solve(problem: Problem) -> Quadrature:
     """Integrate a problem that the engine covers, on panels of its own."""
     hard = hard_parameters(problem)
 
-    def log_mass(axes: Sequence[Axis]) -> Array:
-        named = {h.name: axis for h, axis in zip(hard, axes, strict=True)}
-        log_prior = log_prior_at(problem, hard, axes)
-        return log_prior + log_likelihood_at(problem, named).reshape(log_prior.shape)
+    def look(axes: Sequence[Axis]) -> Seen:
+        log_density, given = _posterior_at(problem, hard, axes)
+        if given is None:
+            return Seen(log_density)
+        return Seen(log_density, _laws(problem, hard, axes, log_density, given))
 
     first, reaches = [h.axis for h in hard], [h.reach for h in hard]
     rule = rule_for(first)
-    found = _solved(problem, hard, log_mass, refine(log_mass, first, reaches, rule), rule)
+    found = _solved(problem, hard, refine(look, first, reaches, rule), rule)
     # Coefficients below the rounding of the log density are noise.
     finest = max(FINEST, 10 * float(np.finfo(float).eps) * abs(found.log_integral))
     if rule is FINE and found.quad_err > ASKED and finest < rule.tolerance:
         # A step or a spike that holds hardly any mass: its coefficients fall slowly.
         finer = replace(rule, tolerance=finest)
-        found = _solved(problem, hard, log_mass, refine(log_mass, first, reaches, finer), finer)
+        found = _solved(problem, hard, refine(look, first, reaches, finer), finer)
     return found
 
 
-def _solved(
-    problem: Problem,
-    hard: Sequence[Hard],
-    log_mass: Callable[[Sequence[Axis]], Array],
-    axes: Sequence[Axis],
-    rule: Rule,
-) -> Quadrature:
+def _solved(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis], rule: Rule) -> Quadrature:
     """The posterior on panels that are cut, with its error."""
-    conjugate = is_conjugate(problem)
     results = []
     for order in (rule.check, rule.order):
         at = [axis.with_order(order) for axis in axes]
-        named = {h.name: axis for h, axis in zip(hard, at, strict=True)}
-        log_total, mass = _normalise(log_mass(at), at)
-        found = Quadrature(named, mass, None, None, log_total, True, 0.0)
-        given = _conditional(problem, named) if conjugate else None
+        log_density, given = _posterior_at(problem, hard, at)
+        log_total, mass = _normalise(log_density, at)
+        found = Quadrature(_named(hard, at), mass, None, None, log_total, True, 0.0)
         results.append((log_total, _moments(problem, found, given), found, given))
     (log_check, moments_check, *_), (log_total, moments, found, given) = results
     proper = all(applied.prior.proper for applied in problem.priors.values())
@@ -126,6 +119,52 @@ def _solved(
         proper,
         _difference(log_check, moments_check, log_total, moments),
     )
+
+
+def _named(hard: Sequence[Hard], axes: Sequence[Axis]) -> dict[str, Axis]:
+    return {h.name: axis for h, axis in zip(hard, axes, strict=True)}
+
+
+def _posterior_at(
+    problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis]
+) -> tuple[Array, likelihood.Conditional | None]:
+    """Log of prior times likelihood at the tensor of the nodes; the coefficients given each node.
+
+    None for these where the mean is not conjugate, and has an axis.
+    """
+    log_prior = log_prior_at(problem, hard, axes)
+    named = _named(hard, axes)
+    if "mu" in named:
+        return log_prior + log_likelihood_at(problem, named).reshape(log_prior.shape), None
+    given = _conditional(problem, named)
+    return log_prior + given.log_marginal.reshape(log_prior.shape), given
+
+
+def _laws(
+    problem: Problem,
+    hard: Sequence[Hard],
+    axes: Sequence[Axis],
+    log_density: Array,
+    given: likelihood.Conditional,
+) -> list[Array]:
+    """How the laws of the coefficients, and of a new true effect, change from node to node.
+
+    A cdf at x is Φ((x − mean)/sd), summed over nodes. It is smooth where the log of the sd is, and
+    the mean in its sd; both may change where the density of heterogeneity does not, close to 0
+    under precise rows and a wide prior. A wave of the latter is resolved where all of Φ's are.
+    """
+    values = flat_values({n: axis for n, axis in _named(hard, axes).items() if n != COMPONENT})
+    study, effect = variances_at(problem, values)
+    total = np.repeat(study + effect, len(given.mean) // len(study))
+    _, mass = _normalise(log_density, axes)
+    found = []
+    for mean, variance in zip(
+        given.mean.T, np.diagonal(given.covariance, axis1=1, axis2=2).T, strict=True
+    ):
+        if (variance > 0).all():
+            away = (mean - mass.ravel() @ mean) / np.sqrt(variance)
+            found += [np.log(variance), np.log(variance + total), np.sin(away), np.cos(away)]
+    return [law.reshape(log_density.shape) for law in found]
 
 
 def rule_for(axes: Sequence[Axis]) -> Rule:
