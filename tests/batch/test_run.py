@@ -16,6 +16,7 @@ from metarho.batch.run import execute
 from metarho.batch.tables import to_csv
 from metarho.errors import InputError
 from metarho.report.publish import publish
+from metarho.spec.lookup import shipped_folder
 
 CONFIG = """\
 title: A small analysis
@@ -125,6 +126,16 @@ def test_planning_writes_nothing(tmp_path: Path) -> None:
     assert "mu ~ Normal(mu=0, sigma=0.15) *" in lines
     assert "guidance has no use in random-effects" in lines
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_says_which_priors_of_a_model_have_no_use(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    text = Path(shipped_folder("models") / "three-level-moderators.yaml").read_text()
+    text = text.replace("priors:\n", 'priors:\n  beta[guidanze]: "Normal(mu=0, sigma=1)"\n', 1)
+    (tmp_path / "models" / "mine.yaml").write_text(text)
+    config = CONFIG.replace("models: [random-effects]", "models: [mine]")
+    lines = "\n".join(describe(plan(_config(tmp_path, config), tmp_path / "out")))
+    assert "model mine: its prior of beta[guidanze] has no use here" in lines
 
 
 def test_executing_writes_only_to_the_store(tmp_path: Path) -> None:

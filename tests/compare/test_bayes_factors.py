@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from cases import alliance, molloy, problem, reference, reference_studies, written
+from grammar_cases import PARTS
 from metarho.compare.bayes_factors import BayesFactor, Null, bayes_factors, direction, nulls
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
@@ -149,6 +150,13 @@ EFFECT = Null("mu = 0", {"mu": 0.0}, "an effect", "one")
 )
 def test_the_direction_is_a_sentence(ratio: float, said: str) -> None:
     assert direction(float(np.log(ratio)), EFFECT) == f"the data are {said}"
+
+
+def test_without_heterogeneity_a_mixture_has_no_outliers_either() -> None:
+    found = {null.name: null for null in nulls(PARTS["mixture, words"].problem())}
+    assert list(found) == ["mu = 0", "tau = tau_outlier = 0", "tau_outlier = 0"]
+    assert found["tau = tau_outlier = 0"].with_it == "heterogeneity"
+    assert found["tau_outlier = 0"].values == {"tau_outlier": 0.0}
 
 
 def test_draws_without_evidence_have_no_bayes_factor() -> None:

@@ -19,7 +19,8 @@ from cases import model, problem, written
 from metarho.data.studies import Studies
 from metarho.engines import exact, law_of_r
 from metarho.engines.exact.exact_r import log_likelihood_table
-from metarho.engines.problem import encode
+from metarho.engines.problem import encode, misplaced
+from metarho.errors import InputError
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.effects import replicate
 from metarho.posterior.exact import Exact
@@ -280,7 +281,7 @@ def test_what_the_law_cannot_take_is_refused_by_name(tmp_path: Path) -> None:
     assert "moderators (mods: ~ ni) with likelihood: exact-r" in (
         exact.covers(encode(slopes, studies)) or ""
     )
-    raw = replace(encode(spec, studies), measure="COR")
-    assert "use measure ZCOR" in (exact.covers(raw) or "")
+    assert "use measure ZCOR" in (misplaced(replace(encode(spec, studies), measure="COR")) or "")
     generic = written(tmp_path, [{"yi": 0.1, "vi": 0.2}])
-    assert "use measure ZCOR" in (exact.covers(encode(spec, generic)) or "")
+    with pytest.raises(InputError, match="use measure ZCOR"):
+        encode(spec, generic)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cases import alliance, model, molloy, problem, written
+from grammar_cases import Part
 from metarho.engines import exact
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import encode
@@ -133,6 +134,20 @@ def test_notes_say_what_a_reader_should_know() -> None:
     assert any("prior only" in note for note in notes_on(silent))
     first = encode(model("random-effects", "~ guidance"), alliance("drop"), {}, all_rows=alliance())
     assert any("no row is at guidance blended" in note for note in notes_on(first))
+
+
+def test_notes_say_it_of_the_moderators_of_heterogeneity_too() -> None:
+    every = alliance("use", "year >= 2015")
+    some = replace(every, rows=tuple(row for row in every.rows if row.included))
+    base = Part(alliance, {"scale": "~ guidance"}, {"alpha": "Normal(mu=0, sigma=0.5)"})
+    spec = base.model()
+    levels = encode(spec, some).scale_design.levels["guidance"]
+    kept = alliance("use", f'year >= 2015 and guidance != "{levels[1]}"')
+    notes = notes_on(encode(spec, kept, all_rows=some))
+    assert any(f"no row informs alpha[guidance[T.{levels[1]}]]" in note for note in notes)
+    kept = alliance("use", f'year >= 2015 and guidance != "{levels[0]}"')
+    notes = notes_on(encode(spec, kept, all_rows=some))
+    assert any("the data inform tau and the slopes of guidance only together" in n for n in notes)
 
 
 def test_the_key_does_not_depend_on_file_order_or_names(tmp_path: Path) -> None:

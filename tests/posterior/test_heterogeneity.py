@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cases import molloy, problem, written
+from grammar_cases import Part
 from metarho.engines import exact
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
@@ -80,6 +81,17 @@ def test_h2_is_null_where_i2_is_and_1_without_heterogeneity(tmp_path: Path) -> N
     assert one["I2"].median is None and one["H2"].median is None
     none = _solved(problem(written(tmp_path, FEW), "common-effect")).derived(0.95, "eti")
     assert (none["H2"].mean, none["H2"].sd) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("selection", ["pet", "peese"])
+def test_what_bias_explains_is_no_typical_variance(selection: str) -> None:
+    part = Part(molloy, {"selection": selection}, {selection: "HalfNormal(sigma=1)"})
+    encoded = part.problem()
+    v = encoded.evidence.v
+    x = np.column_stack([np.ones(len(v)), np.sqrt(v) if selection == "pet" else v])
+    w = np.diag(1 / v)
+    p = w - w @ x @ np.linalg.solve(x.T @ w @ x, x.T @ w)
+    assert typical_variance(encoded) == pytest.approx((len(v) - 2) / np.trace(p), rel=1e-9)
 
 
 def test_draws_of_h2_have_no_moments_that_the_posterior_lacks(tmp_path: Path) -> None:

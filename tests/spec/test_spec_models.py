@@ -116,6 +116,11 @@ FAULTS = {
         ":3: priors.tau: prior 'HalfNormal(sigma=-1)': sigma must be greater than 0, not -1.0",
     ),
     "a number for a prior": ("priors:\n  tau: 3\n", ":2: priors.tau: 3 should be a valid string"),
+    "a weight of no band": (
+        "selection: {step: {cutpoints: [0.025, 0.5]}}\n"
+        "priors: {'omega[0.025-0.05]': 'Uniform(lower=0, upper=1)'}\n",
+        "the selection has no omega[0.025-0.05]",
+    ),
     "a cutpoint beyond 1": ("selection: {step: {cutpoints: [2]}}\n", "should be less than 1"),
     "tau and tau2": (
         "priors: {tau2: HalfNormal(sigma=1), tau: HalfNormal(sigma=1)}\n",

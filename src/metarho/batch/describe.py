@@ -33,10 +33,14 @@ def describe(plan: Plan) -> list[str]:
     for name, (model, path) in plan.models.items():
         lines.append(f"model {name} ({path}): {model_in_words(model)}")
         cells = [cell for cell in plan.cells if cell.model == name]
-        reference = {factor: levels[0] for factor, levels in cells[0].problem.design.levels.items()}
-        if reference:
-            said = ", ".join(f"{factor} {level}" for factor, level in reference.items())
-            lines.append(f"  mu, and the prior on it, is about the reference row: {said}")
+        problem = cells[0].problem
+        for parameter, design in (("mu", problem.design), ("tau", problem.scale_design)):
+            reference = [f"{factor} {levels[0]}" for factor, levels in design.levels.items()]
+            if reference:
+                lines.append(
+                    f"  {parameter}, and the prior on it, is about the reference row: "
+                    f"{', '.join(reference)}"
+                )
         for cell in cells:
             if cell.intervals != cells[0].intervals:
                 continue

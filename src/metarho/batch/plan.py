@@ -175,6 +175,15 @@ def _check_profiles(
 
 def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
     remarks = []
+    for name in dict.fromkeys(cell.model for cell in cells):
+        (reached, own), *_ = [
+            (cell.problem.names_reached, cell.problem.model.priors)
+            for cell in cells
+            if cell.model == name
+        ]
+        unused = [parameter for parameter in own if "[" in parameter and parameter not in reached]
+        if unused:
+            remarks.append(f"model {name}: its prior of {', '.join(unused)} has no use here")
     for name, priors in analysis.priors.items():
         for parameter in priors:
             without = sorted(
@@ -183,14 +192,14 @@ def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
             if without:
                 remarks.append(f"prior set {name}: {parameter} has no use in {', '.join(without)}")
     for profile in analysis.new_studies:
-        unused: dict[tuple[str, ...], list[str]] = {}
+        models_without: dict[tuple[str, ...], list[str]] = {}
         for column in profile.moderators:
             models = sorted({c.model for c in cells if column not in c.problem.moderators})
             if models:
-                unused.setdefault(tuple(models), []).append(column)
+                models_without.setdefault(tuple(models), []).append(column)
         remarks += [
             f"new study {profile.label}: {', '.join(columns)} has no use in {', '.join(models)}"
-            for models, columns in unused.items()
+            for models, columns in models_without.items()
         ]
     return tuple(remarks)
 

@@ -143,7 +143,11 @@ def resolved_config(plan: Plan) -> str:
                 "parameters": {
                     name: str(applied.prior) for name, applied in cell.problem.priors.items()
                 },
-                "levels": {n: list(levels) for n, levels in cell.problem.design.levels.items()},
+                "levels": {
+                    name: list(levels)
+                    for design in (cell.problem.design, cell.problem.scale_design)
+                    for name, levels in design.levels.items()
+                },
             }
             for cell in plan.cells
         ],

@@ -106,10 +106,11 @@ def nulls(problem: Problem) -> tuple[Null, ...]:
             found.append(Null("tau_study = 0", {"share": 0.0}, *_between("studies")))
             found.append(Null("tau_effect = 0", {"share": 1.0}, *_between("effects")))
         return tuple(found)
+    outliers = [name for name in ("tau_outlier",) if name in problem.priors]
     if free:
-        found.append(
-            Null(f"{' = '.join(problem.spreads)} = 0", dict.fromkeys(problem.spreads, 0.0), *words)
-        )
+        everything = [*problem.spreads, *outliers]
+        found.append(Null(f"{' = '.join(everything)} = 0", dict.fromkeys(everything, 0.0), *words))
+    found += [Null(f"{name} = 0", {name: 0.0}, "outliers", "them") for name in outliers]
     if len(problem.spreads) > 1:
         plural = {"tau_study": "studies", "tau_effect": "effects"}
         found += [

@@ -168,6 +168,12 @@ class Problem:
         return tuple(name for name in self.priors if name.startswith("alpha["))
 
     @property
+    def bias(self) -> Array | None:
+        """What the bias of small studies is a slope on: standard errors or variances (k)."""
+        sizes = {"pet": np.sqrt(self.evidence.v), "peese": self.evidence.v}
+        return sizes.get(str(self.model.selection))
+
+    @property
     def moderators(self) -> set[str]:
         """The columns that the mean or heterogeneity depend on."""
         return {*self.design.cells, *self.scale_design.cells}
@@ -270,7 +276,15 @@ def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
 
 
 def misplaced(problem: Problem) -> str | None:
-    """Why a prior has no meaning on this evidence; None when all have."""
+    """Why the likelihood or a prior has no meaning on this evidence; None when all have."""
+    if problem.model.likelihood == "exact-r":
+        if problem.measure != "ZCOR":
+            return (
+                f"likelihood: exact-r is the law of a sample correlation on Fisher's z; measure "
+                f"{problem.measure} has no place in it: use measure ZCOR"
+            )
+        if np.isnan(problem.evidence.sizes).any():
+            return "likelihood: exact-r needs ni, the number of people, in every row"
     for name, applied in problem.priors.items():
         if applied.prior.on == PER_TAU and not problem.may_vary:
             return (

@@ -42,14 +42,17 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             f"tau is the sd where {' and '.join(apart)} is 0, far outside the data; centre it: "
             f"center({apart[0]})"
         )
-    silent = design.prior_only()
-    if silent:
-        notes.append(f"no row informs {', '.join(silent)}: its posterior is its prior (prior only)")
-    for factor, level in design.empty_references().items():
-        notes.append(
-            f"no row is at {factor} {level}, the reference: the data inform mu and the slopes of "
-            f"{factor} only together; name another reference"
-        )
+    for encoded, slope, centre in ((design, "beta", "mu"), (problem.scale_design, "alpha", "tau")):
+        silent = [f"{slope}[{name}]" for name in encoded.prior_only()]
+        if silent:
+            notes.append(
+                f"no row informs {', '.join(silent)}: its posterior is its prior (prior only)"
+            )
+        for factor, level in encoded.empty_references().items():
+            notes.append(
+                f"no row is at {factor} {level}, the reference: the data inform {centre} and the "
+                f"slopes of {factor} only together; name another reference"
+            )
     if model.selection in ("pet", "peese"):
         size = "standard error" if model.selection == "pet" else "sampling variance"
         notes.append(

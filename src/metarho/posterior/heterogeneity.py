@@ -37,13 +37,16 @@ def scale_of_derived(name: str) -> str:
 def typical_variance(problem: Problem) -> float | None:
     """s² = (k − p) / tr(P) with P = W − WX(XᵀWX)⁻¹XᵀW and W = diag(1/v).
 
-    Interval rows count with their nominal v. None for k <= p, and where sampling errors correlate.
-    Slopes that no row informs do not count (metafor drops them as redundant).
+    Interval rows count with their nominal v, and the bias of small studies (PET, PEESE) is a column
+    of X. None for k <= p, and where sampling errors correlate. Slopes that no row informs do not
+    count (metafor drops them as redundant).
     """
     if problem.evidence.correlated:
         return None
-    informed = np.any(problem.design.matrix != 0, axis=0)
-    x = problem.design.matrix[:, informed]
+    matrix = problem.design.matrix
+    if problem.bias is not None:
+        matrix = np.column_stack([matrix, problem.bias])
+    x = matrix[:, np.any(matrix != 0, axis=0)]
     w = 1 / problem.evidence.v
     weighted = x * w[:, None]
     k, p = len(w), int(np.linalg.matrix_rank(x))

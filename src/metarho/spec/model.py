@@ -134,6 +134,18 @@ class Model(Frozen):
             raise ValueError("custom names a file below models/custom, for instance mine.py")
         return self
 
+    @model_validator(mode="after")
+    def _weights_are_of_bands(self) -> Model:
+        omegas = {"omega"}
+        if isinstance(self.selection, StepSelection):
+            omegas |= {*self.selection.step.omegas}
+        for name in self.priors:
+            if name.startswith("omega[") and name not in omegas:
+                raise ValueError(
+                    f"priors: the selection has no {name}; {did_you_mean(name, sorted(omegas))}"
+                )
+        return self
+
     @property
     def levels(self) -> tuple[str, ...]:
         """The levels that true effects vary on, outermost first; empty for a common effect."""

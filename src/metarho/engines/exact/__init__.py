@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from metarho.engines.exact import quadrature, shared
 from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.moments import unbounded_mean
@@ -135,8 +133,6 @@ def _refused_part(problem: Problem) -> str | None:
         return "effects: student-t with random: none has no effects that vary; use random: effect"
     if reason := unbounded_mean(problem):
         return reason
-    if model.likelihood == "exact-r":
-        return _refused_exact_r(problem)
     if isinstance(model.selection, StepSelection):
         return _refused_selection(problem, model.selection.step)
     return None
@@ -153,17 +149,6 @@ def _refused_selection(problem: Problem, step: Step) -> str | None:
             "the exact engine has no interval rows with selection, for their p-values are not "
             "known; intervals: drop"
         )
-    return None
-
-
-def _refused_exact_r(problem: Problem) -> str | None:
-    if problem.measure != "ZCOR":
-        return (
-            f"likelihood: exact-r is the law of a sample correlation on Fisher's z; measure "
-            f"{problem.measure} has no place in it: use measure ZCOR"
-        )
-    if np.isnan(problem.evidence.sizes).any():
-        return "likelihood: exact-r needs ni, the number of people, in every row"
     return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact import exact_r, likelihood, selection, student
-from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters, is_conjugate
+from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters
 from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, Seen, along, refine
 from metarho.engines.exact.priors import components, log_density
 from metarho.engines.problem import Evidence, Problem

@@ -40,16 +40,11 @@ def covers(problem: Problem) -> str | None:
         for part, used in needs.items():
             if used:
                 return f"{part} needs effects that vary: add effect to random: {model.random}"
-    refusal = (
-        _refused_correlated(problem)
-        or _refused_joins(problem)
-        or _refused_exact_r(problem)
-        or unbounded_mean(problem)
-    )
+    refusal = _refused_correlated(problem) or _refused_joins(problem) or unbounded_mean(problem)
     if refusal:
         return refusal
     if all(applied.prior.is_point for applied in problem.priors.values()):
-        return "nothing is left to sample: every prior is a point; engine: exact"
+        return "nothing is left to sample: every prior is a point"
     return None
 
 
@@ -107,19 +102,6 @@ def _refused_joins(problem: Problem) -> str | None:
     for used, first, second in joins:
         if used:
             return f"the nuts engine does not join {first} with {second} yet"
-    return None
-
-
-def _refused_exact_r(problem: Problem) -> str | None:
-    if problem.model.likelihood != "exact-r":
-        return None
-    if problem.measure != "ZCOR":
-        return (
-            f"likelihood: exact-r is the law of a sample correlation on Fisher's z; measure "
-            f"{problem.measure} has no place in it: use measure ZCOR"
-        )
-    if np.isnan(problem.evidence.sizes).any():
-        return "likelihood: exact-r needs ni, the number of people, in every row"
     return None
 
 

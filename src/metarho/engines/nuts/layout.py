@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from metarho.engines import law_of_r
+from metarho.engines.exact.selection import limits
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
 from metarho.spec.priors import Prior
@@ -134,9 +134,9 @@ def row_data(problem: Problem) -> dict[str, Array | Index]:
     columns = {"y": np.where(interval, 0.0, evidence.y), "one": np.ones(evidence.k)}
     for column in range(1, problem.design.matrix.shape[1]):
         columns[f"x_{column - 1}"] = problem.design.matrix[:, column]
-    if problem.model.selection in ("pet", "peese"):
-        columns["bias"] = np.sqrt(evidence.v) if problem.model.selection == "pet" else evidence.v
-    centre = {"bias_centre": np.asarray(columns["bias"].mean())} if "bias" in columns else {}
+    if problem.bias is not None:
+        columns["bias"] = problem.bias
+    centre = {} if problem.bias is None else {"bias_centre": np.asarray(problem.bias.mean())}
     turned, v = evidence.turned(np.column_stack(list(columns.values())))
     data: dict[str, Array | Index] = dict(zip(columns, turned.T.copy(), strict=True))
     data |= centre
@@ -213,9 +213,9 @@ def _band_data(problem: Problem, selection: StepSelection) -> dict[str, Array | 
     and ``part_held`` says which are not empty.
     """
     evidence = problem.evidence
-    limits = np.sqrt(evidence.v)[:, None] * ndtri(1 - np.array(selection.step.cutpoints))
+    ends = limits(selection.step, evidence.v)
     endless = np.full((evidence.k, 1), ENDLESS)
-    upper, lower = np.hstack([endless, limits]), np.hstack([limits, -endless])
+    upper, lower = np.hstack([endless, ends]), np.hstack([ends, -endless])
     y = np.where(evidence.is_interval, 0.0, evidence.y)[:, None]
     data: dict[str, Array | Index] = {
         "band_lower": lower,

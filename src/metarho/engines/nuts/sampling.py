@@ -64,7 +64,9 @@ def sample_many(
             try:
                 draws = _sample(compiled.with_data(**numbers), problem, sampler, seed)
             except Exception as error:  # whatever kind the sampler has for a failed start
-                raise FitError(f"sampling {problem.model.name} failed: {error}") from error
+                # Its first line; the others are where in the sampler it happened.
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                raise FitError(f"sampling {problem.model.name} failed: {reason}") from error
             yield draws
 
 
