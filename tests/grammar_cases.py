@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cases import REFERENCES, alliance, model, molloy
 from metarho.data.studies import Studies, load_studies
@@ -21,6 +21,16 @@ def samples() -> Studies:
 def few_words() -> Studies:
     """One study with a number and words, one with two rows in words, the rest numbers or alone."""
     return alliance("use", "year == 2018 or year >= 2021")
+
+
+def blanks() -> Studies:
+    """The evidence, whose source leaves two timings blank, without the year of one of them."""
+    studies = alliance()
+    studied = studies.table.column("study")
+    years = zip(studies.table.column("year"), studied, strict=True)
+    year = tuple(None if study == "Johnsson 2011" else cell for cell, study in years)
+    columns = {**studies.table.columns, "year": year}
+    return replace(studies, table=replace(studies.table, columns=columns))
 
 
 LEVELS = {"tau_study": "HalfNormal(sigma=0.25)", "tau_effect": "HalfNormal(sigma=0.15)"}
@@ -58,6 +68,11 @@ PARTS = {
     "random effects, words": Part(alliance),
     "common effect, words": Part(alliance, {"random": "none"}),
     "moderators, words": Part(alliance, {"mods": "~ guidance + center(year)"}),
+    "moderators, some unknown, words": Part(
+        blanks,
+        {"random": "study/effect", "mods": "~ timing + center(year)", "missing": "impute"},
+        LEVELS,
+    ),
     "study": Part(alliance, {"random": "study"}, LEVELS),
     "study and effect": Part(lambda: alliance("drop"), {"random": "study/effect"}, LEVELS),
     "study and effect, words": Part(alliance, {"random": "study/effect"}, LEVELS),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from metarho.data.effect_sizes import critical_r
+from metarho.data.tables import is_blank
 from metarho.engines.problem import Problem
 from metarho.posterior.prior_draws import draw_prior
 from metarho.spec.model import StepSelection
@@ -67,12 +68,34 @@ def simulate(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
 
 def _shared(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
     """The mean of each row, with the deviations of its groups."""
-    mean = world.design.matrix @ np.concatenate([truth[name] for name in world.coefficients])
+    mean = _design(world, rng) @ np.concatenate([truth[name] for name in world.coefficients])
     for level, tau2 in world.level_variances(truth).items():
         if level != "effect":
             index, names = world.evidence.groups(level)
             mean = mean + np.sqrt(tau2) * rng.standard_normal(len(names))[index]
     return np.asarray(mean)
+
+
+def _design(world: Problem, rng: np.random.Generator) -> Array:
+    """The design, with unknown moderators from the law of the known ones, row by row.
+
+    A number is unknown in one study here, whose rows share it.
+    """
+    if world.imputation is None:
+        return world.design.matrix
+    cells = {name: list(column) for name, column in world.design.cells.items()}
+    for name, factor in world.imputation.factors.items():
+        chances = rng.dirichlet([1 + count for count in factor.counts])
+        drawn = rng.choice(world.design.levels[name], size=world.evidence.k, p=chances)
+        cells[name] = [
+            str(new) if is_blank(cell) else cell
+            for cell, new in zip(cells[name], drawn, strict=True)
+        ]
+    for name, one in world.imputation.numbers.items():
+        # The predictive law of one more value under the reference prior.
+        x = one.mean + one.sd * math.sqrt(1 + 1 / one.n) * rng.standard_t(one.n - 1)
+        cells[name] = [float(x) if is_blank(cell) else cell for cell in cells[name]]
+    return world.design.rows_of({name: tuple(column) for name, column in cells.items()})
 
 
 def _own(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:

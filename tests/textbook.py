@@ -7,13 +7,16 @@ encoded rows, and which deviations are variables.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad
-from scipy.special import gammaln, hyp2f1
+from scipy.special import gammaln, hyp2f1, logsumexp
 
+from metarho.data.tables import is_blank
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
 
@@ -23,6 +26,8 @@ type Values = Mapping[str, Array]
 
 def log_density(problem: Problem, values: Values) -> float:
     """log p(rows, sampled deviations | parameters) at the values of parameters and deviations."""
+    if problem.imputation is not None:
+        return _log_imputed(problem, values)
     evidence = problem.evidence
     total = sum(
         float(stats.norm.logpdf(one).sum())
@@ -50,6 +55,44 @@ def log_density(problem: Problem, values: Values) -> float:
     return total + _log_rows(problem, mean, parts, values)
 
 
+def _log_imputed(problem: Problem, values: Values) -> float:
+    """The same with unknown moderators: numbers at their values, factors summed over all tables.
+
+    Only factors that are unknown row by row, and one number, of one study, are done.
+    """
+    found, cells = problem.imputation, problem.design.cells
+    assert found is not None
+    total, filled = 0.0, {name: list(column) for name, column in cells.items()}
+    for place, one in enumerate(found.numbers.values()):
+        half = (one.n - 1) / 2
+        (of_value,) = [name for name in values if name.startswith("unknown_")]
+        names = (f"variance_{place}", f"mean_{place}", of_value)
+        ratio, mean, away = (float(values[name]) for name in names)
+        total += stats.invgamma(half, scale=half).logpdf(ratio)
+        total += stats.norm.logpdf([mean, away]).sum()
+        sigma = one.sd * np.sqrt(ratio)
+        x = float(one.mean + sigma / np.sqrt(one.n) * mean + sigma * away)
+        filled[one.name] = [x if is_blank(cell) else cell for cell in filled[one.name]]
+    blank, chances = [], {}
+    for place, factor in enumerate(found.factors.values()):
+        chances[factor.name] = values[f"chances_{place}"]
+        total += stats.dirichlet(1 + np.array(factor.counts)).logpdf(chances[factor.name])
+        blank += [
+            (factor.name, row) for row, cell in enumerate(cells[factor.name]) if is_blank(cell)
+        ]
+    terms = []
+    for levels in product(*(range(len(problem.design.levels[name])) for name, _ in blank)):
+        log_chance = 0.0
+        for (name, row), level in zip(blank, levels, strict=True):
+            filled[name][row] = problem.design.levels[name][level]
+            log_chance += float(np.log(chances[name][level]))
+        matrix = problem.design.rows_of({name: tuple(column) for name, column in filled.items()})
+        table = replace(problem, design=replace(problem.design, matrix=matrix), imputation=None)
+        unknown: Array = found.rows.astype(np.float64)
+        terms.append(log_chance + log_density(table, {**values, "unknown": unknown}))
+    return float(total + logsumexp(terms))
+
+
 def _mean(problem: Problem, values: Values) -> tuple[Array, Array]:
     """The mean of each row given the deviations that are variables; covariance of the others."""
     evidence = problem.evidence
@@ -66,7 +109,8 @@ def _mean(problem: Problem, values: Values) -> tuple[Array, Array]:
         sd = float(values[f"tau_{level}"])
         index, names = evidence.groups(level)
         of_level = values.get(f"deviation_{level}", np.zeros(0))
-        kept = _kept(problem, level, len(of_level), len(names))
+        unknown = values.get("unknown", np.zeros(0))
+        kept = _kept(problem, level, len(of_level), len(names), unknown)
         for row, group in enumerate(index):
             if group in kept:
                 mean[row] += sd * of_level[kept.index(group)]
@@ -75,8 +119,11 @@ def _mean(problem: Problem, values: Values) -> tuple[Array, Array]:
     return mean, tied
 
 
-def _kept(problem: Problem, level: str, sampled: int, groups: int) -> list[int]:
-    """The groups whose deviation is a variable: all, or those of several rows, some in words."""
+def _kept(problem: Problem, level: str, sampled: int, groups: int, unknown: Array) -> list[int]:
+    """The groups whose deviation is a variable: all, or those of several rows, some in words.
+
+    And those of a row with an unknown moderator.
+    """
     if sampled == groups:
         return list(range(groups))
     index = problem.evidence.groups(level)[0]
@@ -84,7 +131,8 @@ def _kept(problem: Problem, level: str, sampled: int, groups: int) -> list[int]:
     return [
         group
         for group in range(groups)
-        if (index == group).sum() > 1 and words[index == group].any()
+        if ((index == group).sum() > 1 and words[index == group].any())
+        or group in index[unknown.astype(int)]
     ]
 
 

@@ -43,9 +43,15 @@ def _values(
         name = names.get(variable, variable)
         base = name.partition("[")[0]
         centre = {**STARTS, **OTHERS, "beta": 0.02, "alpha": 0.3, "omega": 0.5}.get(base)
-        found[variable] = (
-            rng.standard_normal(shape) if centre is None else centre * rng.uniform(0.6, 1.4, shape)
-        )
+        if base.startswith("chances_"):
+            # PyMC's own variable has one number less.
+            found[variable] = rng.dirichlet(np.ones(shape[0] + 1))
+        elif base.startswith("variance_"):
+            found[variable] = rng.uniform(0.5, 2, shape)
+        elif centre is None:
+            found[variable] = rng.standard_normal(shape)
+        else:
+            found[variable] = centre * rng.uniform(0.6, 1.4, shape)
     return found
 
 

@@ -34,6 +34,11 @@ def describe(plan: Plan) -> list[str]:
         lines.append(f"model {name} ({path}): {model_in_words(model)}")
         cells = [cell for cell in plan.cells if cell.model == name]
         problem = cells[0].problem
+        if problem.dropped:
+            lines.append(f"  {len(problem.dropped)} rows left out for a blank moderator")
+        if problem.imputation is not None:
+            unknown = " and ".join([*problem.imputation.factors, *problem.imputation.numbers])
+            lines.append(f"  {unknown} imputed in {len(problem.imputation.rows)} rows")
         for parameter, design in (("mu", problem.design), ("tau", problem.scale_design)):
             reference = [f"{factor} {levels[0]}" for factor, levels in design.levels.items()]
             if reference:

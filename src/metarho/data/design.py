@@ -30,7 +30,8 @@ class Design:
 
     ``matrix`` is k × p, the intercept first; ``names`` its columns; ``terms`` the formula's
     term behind each column. ``levels`` (reference first) and ``cells`` (the raw moderators of
-    the rows used) are all that encoding learned, as plain values.
+    the rows used) are all that encoding learned, as plain values. Rows with a blank cell, which
+    imputation fills (``missing.py``), stand at the average of the others.
     """
 
     formula: str
@@ -46,9 +47,14 @@ class Design:
         return dict(zip(self.names[1:], self.terms[1:], strict=True))
 
     @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which rows have all their moderators."""
+        return _complete(self.cells, len(self.matrix))
+
+    @property
     def average(self) -> NDArray[np.float64]:
         """The average row x̄ over the evidence (shape p)."""
-        return np.asarray(self.matrix.mean(axis=0))
+        return np.asarray(self.matrix[self.known].mean(axis=0))
 
     def encode(self, profile: Mapping[str, str | float]) -> NDArray[np.float64]:
         """The row of a new study (shape p).
@@ -61,8 +67,9 @@ class Design:
         named = {name: value for name, value in profile.items() if name in self.cells}
         if not named:
             return self.average
-        cells = {name: tuple(column) for name, column in self.cells.items()}
-        count = len(self.matrix)
+        known = self.known.tolist()
+        cells = {name: tuple(compress(column, known)) for name, column in self.cells.items()}
+        count = sum(known)
         for name, value in named.items():
             if name in self.levels and text(value) not in self.levels[name]:
                 raise InputError(
@@ -72,7 +79,17 @@ class Design:
             if name not in self.levels and not is_numeric([value]):
                 raise InputError(f"{name} must be a number, not {shown(value)}")
             cells[name] = (value,) * count
-        spec = _matrix(self.formula, _frame(self.cells, self.levels)).model_spec
+        row = np.asarray(self.rows_of(cells).mean(axis=0))
+        if not np.isfinite(row).all():
+            at = ", ".join(f"{name} {value}" for name, value in named.items())
+            raise InputError(f"{self.formula} has no finite value at {at}")
+        return row
+
+    def rows_of(self, cells: Mapping[str, tuple[Cell, ...]]) -> NDArray[np.float64]:
+        """Rows of the design at any moderators, encoded as the evidence is: (rows, p)."""
+        known = self.known.tolist()
+        learned = {name: tuple(compress(column, known)) for name, column in self.cells.items()}
+        spec = _matrix(self.formula, _frame(learned, self.levels)).model_spec
         try:
             with np.errstate(all="ignore"):
                 encoded = spec.get_model_matrix(
@@ -81,11 +98,7 @@ class Design:
         except Exception as error:  # splines beyond their knots, and what else formulaic raises
             said = str(error).splitlines()[0]
             raise InputError(f"{self.formula} cannot be encoded there: {said}") from None
-        row = np.asarray(np.asarray(encoded, dtype=float).mean(axis=0))
-        if not np.isfinite(row).all():
-            at = ", ".join(f"{name} {value}" for name, value in named.items())
-            raise InputError(f"{self.formula} has no finite value at {at}")
-        return row
+        return np.asarray(encoded, dtype=float)
 
     def only(self, rows: NDArray[np.bool_]) -> Design:
         """The design of some rows; what encoding learned stays."""
@@ -96,7 +109,7 @@ class Design:
 
     def prior_only(self) -> tuple[str, ...]:
         """Slopes that no row informs: a factor level without rows."""
-        silent = ~np.any(self.matrix != 0, axis=0)
+        silent = ~np.any(self.matrix[self.known] != 0, axis=0)
         return tuple(name for name, is_silent in zip(self.names, silent, strict=True) if is_silent)
 
     def empty_references(self) -> dict[str, str]:
@@ -118,7 +131,7 @@ class Design:
             cells = self.cells.get(name.strip("`"))
             if cells is None or name.strip("`") in self.levels:
                 continue
-            values = np.array([number(cell) for cell in cells], dtype=float)
+            values = np.array([number(cell) for cell in cells if not is_blank(cell)], dtype=float)
             low, high = values.min(), values.max()
             if low - (high - low) > 0 or high + (high - low) < 0:
                 far.append(name)
@@ -126,9 +139,16 @@ class Design:
 
 
 def encode_studies(
-    formula: str, reference: Mapping[str, str], studies: Studies, all_rows: Studies
+    formula: str,
+    reference: Mapping[str, str],
+    studies: Studies,
+    all_rows: Studies,
+    *,
+    blanks: bool = False,
 ) -> Design:
     """Encode the moderators of ``studies``; levels come from ``all_rows`` (before any drop).
+
+    Blank moderators are refused unless ``blanks`` are allowed, which are then to be imputed.
 
     Raises InputError for a missing column, a blank moderator (naming the rows), a reference
     that is no level, and values that are not finite after a transformation.
@@ -139,7 +159,8 @@ def encode_studies(
     levels: dict[str, tuple[str, ...]] = {}
     for name in sorted(columns_of(formula)):
         whole = all_rows.moderator(name)
-        _check_blank(name, whole, all_rows)
+        if not blanks:
+            _check_blank(name, whole, all_rows)
         cells[name] = studies.moderator(name)
         if not is_numeric(whole) or _inside_c(name, formula):
             levels[name] = _ordered_levels(name, whole, reference.get(name))
@@ -150,8 +171,14 @@ def encode_studies(
             )
         if name not in levels:
             raise InputError(f"reference: {name} is a number here, it has no levels")
-    matrix = _matrix(formula, _frame(cells, levels))
-    values = np.asarray(matrix, dtype=float)
+    known = _complete(cells, studies.k_effects)
+    if not known.any():
+        raise InputError(f"no row has all the moderators of {formula}: nothing to impute from")
+    learned = {name: tuple(compress(column, known.tolist())) for name, column in cells.items()}
+    matrix = _matrix(formula, _frame(learned, levels))
+    values = np.zeros((len(known), np.shape(matrix)[1]))
+    values[known] = matrix
+    values[~known] = values[known].mean(axis=0)
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         rows = ", ".join(row.place for row, is_bad in zip(studies.used, bad, strict=True) if is_bad)
@@ -165,7 +192,7 @@ def encode_studies(
 
 
 def _ordered_levels(name: str, cells: tuple[Cell, ...], reference: str | None) -> tuple[str, ...]:
-    found = sorted({text(cell) for cell in cells}, key=_natural)
+    found = sorted({text(cell) for cell in cells if not is_blank(cell)}, key=_natural)
     if reference is None:
         return tuple(found)
     if reference not in found:
@@ -191,9 +218,17 @@ def _check_blank(name: str, cells: tuple[Cell, ...], studies: Studies) -> None:
     blank = [row.place for row, cell in zip(studies.used, cells, strict=True) if is_blank(cell)]
     if blank:
         raise InputError(
-            f"the moderator {name} is blank in {', '.join(blank)}; fill it in, or leave these "
-            "rows out with where"
+            f"the moderator {name} is blank in {', '.join(blank)}; fill it in, leave these rows "
+            "out with where, or say in the model: missing: drop, or missing: impute"
         )
+
+
+def _complete(cells: Mapping[str, tuple[Cell, ...]], count: int) -> NDArray[np.bool_]:
+    """Which of ``count`` rows have no blank cell."""
+    found = np.ones(count, dtype=bool)
+    for column in cells.values():
+        found &= [not is_blank(cell) for cell in column]
+    return found
 
 
 def _frame(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +93,29 @@ class Studies:
     def dropping_intervals(self) -> Studies:
         """The same evidence without its interval rows. Raises InputError if no row is left."""
         return replace(self, intervals="drop", rows=_drop_intervals(self.rows, self.table.source))
+
+    def dropping_blanks(self, names: Iterable[str]) -> Studies:
+        """The same evidence without rows whose moderators are blank.
+
+        Raises InputError if no row is left.
+        """
+        columns = {name: self.table.column(name) for name in names}
+        blank = [
+            [name for name, cells in columns.items() if is_blank(cells[row.index])]
+            for row in self.rows
+        ]
+        rows = tuple(
+            replace(row, included=False, reason=f"{' and '.join(names)} blank (missing: drop)")
+            if row.included and names
+            else row
+            for row, names in zip(self.rows, blank, strict=True)
+        )
+        if not any(row.included for row in rows):
+            raise InputError(
+                f"no row is left when rows with a blank {' or '.join(columns)} are dropped",
+                place=self.table.source,
+            )
+        return replace(self, rows=rows)
 
 
 def load_studies(

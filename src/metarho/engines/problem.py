@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.data.design import Design, encode_studies
+from metarho.data.missing import Imputation, imputation_of
 from metarho.data.studies import Row, Studies
 from metarho.data.tables import is_blank, text
 from metarho.errors import InputError
@@ -125,7 +126,8 @@ class Evidence:
 class Problem:
     """What an engine solves. ``priors`` holds exactly the parameters, in order.
 
-    ``design`` encodes the moderators of the mean, ``scale_design`` those of log tau.
+    ``design`` encodes the moderators of the mean, ``scale_design`` those of log tau. ``imputation``
+    is what of the former is unknown; ``dropped`` names rows that were left out for a blank one.
     """
 
     model: Model
@@ -136,6 +138,8 @@ class Problem:
     measure: str
     scale: str
     intervals: str
+    imputation: Imputation | None = None
+    dropped: tuple[str, ...] = ()
 
     def prior(self, parameter: str) -> Prior:
         """The prior of a parameter."""
@@ -232,7 +236,12 @@ def encode(
     Raises InputError when a prior is missing or has no meaning here, a moderator cannot be
     encoded, or the posterior would be improper.
     """
+    everyone, all_rows = studies.used, all_rows or studies
+    if model.missing == "drop":
+        moderators = sorted(columns_of(model.mods) | columns_of(model.scale))
+        studies, all_rows = (one.dropping_blanks(moderators) for one in (studies, all_rows))
     rows = studies.used
+    kept = {row.index for row in rows}
     names = tuple(dict.fromkeys(row.study for row in rows))
     number = {name: index for index, name in enumerate(names)}
     evidence = Evidence(
@@ -246,7 +255,7 @@ def encode(
         _correlated(studies),
         _labels(model, studies),
     )
-    design, scale_design = _designs(model, studies, all_rows or studies)
+    design, scale_design = _designs(model, studies, all_rows)
     priors = resolve_priors(model, design.coefficients, prior_set or {}, scale_design.coefficients)
     problem = Problem(
         model,
@@ -257,6 +266,8 @@ def encode(
         studies.measure,
         studies.scale,
         studies.intervals,
+        imputation_of(design, evidence.study),
+        tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept),
     )
     reason = misplaced(problem) or improper(problem)
     if reason:
@@ -272,6 +283,7 @@ def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
         evidence=problem.evidence.only(kept),
         design=problem.design.only(kept),
         scale_design=problem.scale_design.only(kept),
+        imputation=problem.imputation.only(kept) if problem.imputation else None,
     )
 
 
@@ -319,7 +331,8 @@ def improper(problem: Problem) -> str | None:
     bounded = ~evidence.is_interval | (np.isfinite(evidence.lower) & np.isfinite(evidence.upper))
     flat = [not problem.prior(name).proper for name in problem.coefficients]
     k_b, p = int(bounded.sum()), sum(flat)
-    rank = int(np.linalg.matrix_rank(problem.design.matrix[bounded][:, flat])) if p and k_b else 0
+    informing = problem.design.matrix[bounded & problem.design.known][:, flat]
+    rank = int(np.linalg.matrix_rank(informing)) if p and k_b else 0
     if rank < p:
         return (
             f"the posterior is improper: {p} coefficients with a Flat() prior, but the {k_b} rows "
@@ -371,7 +384,7 @@ def _designs(model: Model, studies: Studies, all_rows: Studies) -> tuple[Design,
         if name in in_mods or name not in in_scale
     }
     return (
-        encode_studies(model.mods, of_mean, studies, all_rows),
+        encode_studies(model.mods, of_mean, studies, all_rows, blanks=model.missing == "impute"),
         encode_studies(model.scale, of_scale, studies, all_rows),
     )
 

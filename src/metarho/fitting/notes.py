@@ -24,6 +24,18 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             f"{intervals} of {evidence.k} rows printed no r and count as intervals, assuming that "
             "the form of a report depends on r only through the interval it prints"
         )
+    if problem.dropped:
+        notes.append(
+            f"{len(problem.dropped)} rows are left out for a blank moderator (missing: drop): "
+            f"{', '.join(problem.dropped)}"
+        )
+    if problem.imputation is not None:
+        unknown = [*problem.imputation.factors, *problem.imputation.numbers]
+        where = ", ".join(evidence.effect_names[row] for row in sorted(problem.imputation.rows))
+        notes.append(
+            f"{' and '.join(unknown)} unknown in {where}: imputed with the model from the values "
+            "that are known, as if blanks had nothing to do with the value (missing at random)"
+        )
     if evidence.correlated:
         tied = sum(len(group.rows) for group in evidence.correlated)
         notes.append(

@@ -21,12 +21,14 @@ class Hyperparameters:
     ``coefficients`` (N, p) of the mean; ``tau2`` by level (N); ``deviations`` by level (N, groups)
     in units of the level's sd, of groups that keep theirs (``engines/nuts/layout.py``); ``others``
     by name (N): the parameters of the law of effects, of selection and of the slopes of log tau.
+    ``imputed`` (N, p) by their number: rows of the design that have unknown moderators.
     """
 
     coefficients: Array
     tau2: Mapping[str, Array]
     deviations: Mapping[str, Array] = field(default_factory=dict)
     others: Mapping[str, Array] = field(default_factory=dict)
+    imputed: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -36,7 +38,10 @@ class Hyperparameters:
 
 def mean_of_rows(problem: Problem, given: Hyperparameters) -> Array:
     """The mean of true effects at each row's moderators: (N, k)."""
-    return np.asarray(given.coefficients @ problem.design.matrix.T)
+    mean = np.asarray(given.coefficients @ problem.design.matrix.T)
+    for row, design in given.imputed.items():
+        mean[:, int(row)] = (given.coefficients * design).sum(axis=1)
+    return mean
 
 
 def bias_of_rows(problem: Problem, given: Hyperparameters) -> Array:

@@ -134,4 +134,5 @@ def hyperparameters_of_sample(sampled: Sampled) -> Hyperparameters:
         {level: values.ravel() for level, values in sampled.level_variances.items()},
         {level: one.reshape(len(coefficients), -1) for level, one in draws.deviations.items()},
         {name: draws.parameters[name].ravel() for name in (*problem.scale_slopes, *problem.shapes)},
+        {row: one.reshape(coefficients.shape) for row, one in draws.imputed.items()},
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.data.missing import draw_rows
 from metarho.engines.nuts.layout import group_levels
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import draw_reported, replicate
@@ -25,7 +26,10 @@ def draw_prior_predictive(
     """
     coefficients = np.stack([values[name] for name in problem.coefficients], axis=-1)
     others = {name: values[name] for name in (*problem.scale_slopes, *problem.shapes)}
-    given = Hyperparameters(coefficients, problem.level_variances(values), {}, others)
+    imputed: dict[str, Array] = {}
+    if problem.imputation is not None:
+        imputed = draw_rows(problem.imputation, len(coefficients), rng)
+    given = Hyperparameters(coefficients, problem.level_variances(values), {}, others, imputed)
     centre = mean_of_rows(problem, given)
     for level in group_levels(problem):
         index, names = problem.evidence.groups(level)

@@ -5,10 +5,14 @@ True effects and the deviations of all levels are integrated out: what leaving a
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from metarho.data.missing import Imputation
 from metarho.engines.nuts.layout import group_levels
 from metarho.engines.problem import Problem, problem_without
 from metarho.posterior.effects import covariance_of_errors
@@ -46,6 +50,9 @@ def log_jacobian(problem: Problem) -> Array:
 def no_study_likelihood(problem: Problem) -> str | None:
     """Why studies have no likelihood of their own; None when they have."""
     evidence = problem.evidence
+    if problem.imputation is not None and problem.imputation.numbers:
+        unknown = " and ".join(problem.imputation.numbers)
+        return f"the log likelihood of studies with an unknown {unknown} is not computed"
     levels = group_levels(problem)
     for level in levels:
         index, names = evidence.groups(level)
@@ -76,6 +83,39 @@ def study_log_likelihood(problem: Problem, given: Hyperparameters) -> Array:
     reason = no_study_likelihood(problem)
     if reason:
         raise ValueError(reason)
+    if problem.imputation is not None:
+        return _over_candidates(problem, problem.imputation, given)
+    return _of_studies(problem, given)
+
+
+def _over_candidates(problem: Problem, imputation: Imputation, given: Hyperparameters) -> Array:
+    """The same where moderators are unknown: averaged over what they could be.
+
+    A block lies within a study, and blocks of different studies are independent: the rows of
+    all studies stand at a candidate each, and only the studies that have one are averaged.
+    """
+    study_of = [int(problem.evidence.study[block.rows[0]]) for block in imputation.blocks]
+    found = _of_studies(problem, given)
+    for study in sorted({*study_of}):
+        blocks = [b for b, of in zip(imputation.blocks, study_of, strict=True) if of == study]
+        rows = problem.evidence.study == study
+        inside = problem_without(problem, ~rows)
+        terms = []
+        for choice in product(*(range(block.candidates) for block in blocks)):
+            imputed: dict[str, Array] = {}
+            log_chance = 0.0
+            for block, candidate in zip(blocks, choice, strict=True):
+                log_chance += float(imputation.log_chances(block)[candidate])
+                at = np.full(given.count, candidate)
+                place = np.cumsum(rows) - 1
+                imputed |= {str(place[int(row)]): x for row, x in block.rows_at(at, []).items()}
+            terms.append(log_chance + _of_studies(inside, replace(given, imputed=imputed))[:, 0])
+        found[:, study] = logsumexp(terms, axis=0)
+    return found
+
+
+def _of_studies(problem: Problem, given: Hyperparameters) -> Array:
+    """Log p(all rows of a study | hyperparameters and moderators): (N, studies)."""
     evidence = problem.evidence
     mean = mean_of_rows(problem, given) + bias_of_rows(problem, given)
     levels = [level for level in group_levels(problem) if np.any(given.tau2[level] > 0)]

@@ -99,6 +99,8 @@ class Model(Frozen):
     effects: Literal["normal", "student-t", "mixture"] = "normal"
     selection: Literal["none", "pet", "peese"] | StepSelection = "none"
     reference: dict[str, str] = Field(default={})
+    # A blank moderator is an oversight until a model says otherwise.
+    missing: Literal["refuse", "drop", "impute"] = "refuse"
     custom: str | None = None
     priors: Priors = Field(default={})
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from importlib.metadata import version
 
 from metarho.data.design import Design
+from metarho.data.missing import Factor, Imputation, Number
 from metarho.engines.problem import Problem
 from metarho.spec.analysis import Sampler
 
@@ -54,6 +56,7 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         ],
         "labels": {level: list(labels) for level, labels in evidence.labels.items()},
         "design": _content(problem.design),
+        "imputation": _unknown(problem.imputation),
         "scale_design": _content(problem.scale_design),
         "engine": engine,
         "versions": {name: version(name) for name in _COMPUTES[engine]},
@@ -70,6 +73,17 @@ def _content(design: Design) -> dict[str, object]:
         "levels": {name: list(levels) for name, levels in design.levels.items()},
         "matrix": design.matrix.tolist(),
     }
+
+
+def _unknown(imputation: Imputation | None) -> object:
+    if imputation is None:
+        return None
+    known: list[Factor | Number] = [*imputation.factors.values(), *imputation.numbers.values()]
+    blocks = [
+        [block.rows.tolist(), block.levels.tolist(), block.constant.tolist(), block.slopes.tolist()]
+        for block in imputation.blocks
+    ]
+    return [[asdict(one) for one in known], blocks]
 
 
 def seed_of(key: str) -> int:

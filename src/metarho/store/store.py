@@ -82,6 +82,8 @@ def _dataset(draws: Draws) -> xr.Dataset:
             np.stack([draws.parameters[name] for name in names]),
         )
     }
+    for row, values in draws.imputed.items():
+        variables[f"imputed_{row}"] = (("chain", "draw", "design_column"), values)
     for level, values in draws.deviations.items():
         variables[f"deviation_{level}"] = (("chain", "draw", f"group_{level}"), values)
     for name, values in draws.statistics.items():
@@ -107,6 +109,7 @@ def _draws(dataset: xr.Dataset) -> Draws:
         bool(dataset.attrs["retried"]),
         _number(dataset, "log_evidence"),
         _number(dataset, "log_evidence_mcse"),
+        _prefixed(dataset, "imputed_"),
     )
 
 

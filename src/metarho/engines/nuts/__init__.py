@@ -40,7 +40,12 @@ def covers(problem: Problem) -> str | None:
         for part, used in needs.items():
             if used:
                 return f"{part} needs effects that vary: add effect to random: {model.random}"
-    refusal = _refused_correlated(problem) or _refused_joins(problem) or unbounded_mean(problem)
+    refusal = (
+        _refused_missing(problem)
+        or _refused_correlated(problem)
+        or _refused_joins(problem)
+        or unbounded_mean(problem)
+    )
     if refusal:
         return refusal
     if all(applied.prior.is_point for applied in problem.priors.values()):
@@ -79,6 +84,26 @@ def _refused_correlated(problem: Problem) -> str | None:
                     f"the nuts engine has {with_errors} only within one group of every level, and "
                     f"{level} differs between effects of {evidence.rows[group.rows[0]].study}"
                 )
+    return None
+
+
+def _refused_missing(problem: Problem) -> str | None:
+    """What does not go with imputed moderators; None when all does.
+
+    Candidates of a row share no variable of the row's own, and no row that errors tie to others.
+    """
+    if problem.imputation is None:
+        return None
+    model = problem.model
+    parts = {
+        "likelihood: exact-r": model.likelihood == "exact-r",
+        "effects: student-t": model.effects == "student-t",
+        "step selection": isinstance(model.selection, StepSelection),
+        "correlated sampling errors": bool(problem.evidence.correlated),
+    }
+    for part, used in parts.items():
+        if used:
+            return f"the nuts engine does not join missing: impute with {part} yet; missing: drop"
     return None
 
 
@@ -122,7 +147,18 @@ def structure(problem: Problem) -> tuple[object, ...]:
         (integrated_level(problem), tuple(kept.items())),
         problem.evidence.k if has_effects else None,
         int(intervals.sum()) if model.likelihood == "exact-r" else None,
+        _unknown(problem),
     )
+
+
+def _unknown(problem: Problem) -> object:
+    """What models with imputed moderators must share: blocks, their candidates and numbers."""
+    if problem.imputation is None:
+        return None
+    found = problem.imputation
+    blocks = [(one.factors, one.numbers, one.levels.tolist()) for one in found.blocks]
+    levels = [(name, len(factor.counts)) for name, factor in found.factors.items()]
+    return str((levels, list(found.numbers), blocks))
 
 
 def fit_many(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ class Draws:
     Deviations are those that were not integrated out, in units of their level's sd.
     ``statistics`` by ArviZ's names, each (chain, draw). ``target_accept`` is that of the run
     that counts, ``retried`` whether it was raised because an earlier one diverged.
+    ``imputed`` has the design's rows with unknown moderators, (chain, draw, p) by their number.
     ``log_evidence`` is by bridge sampling, with its Monte Carlo standard error; None with improper
     priors.
     """
@@ -29,3 +30,4 @@ class Draws:
     retried: bool
     log_evidence: float | None = None
     log_evidence_mcse: float | None = None
+    imputed: Mapping[str, Array] = field(default_factory=dict)

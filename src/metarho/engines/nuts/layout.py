@@ -2,8 +2,8 @@
 
 True effects are integrated out wherever that is exact: on the level of the effect always, but for
 the exact law of r; on one level of groups (the one with most of them) where rows are normal, for
-groups whose rows are all numbers or that have one row. Other groups keep their deviation as a
-variable.
+groups whose rows are all numbers or that have one row, and whose moderators are known. Other groups
+keep their deviation as a variable.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.data.missing import Imputation
 from metarho.engines import law_of_r
 from metarho.engines.exact.selection import limits
 from metarho.engines.problem import Problem
@@ -93,7 +94,10 @@ def lay_out(problem: Problem) -> dict[str, Kept]:
         groups = np.arange(len(names))
         if level == integrated:
             intervals = np.bincount(index, weights=evidence.is_interval)
-            groups = np.flatnonzero((np.bincount(index) > 1) & (intervals > 0))
+            unknown = np.zeros(len(names), dtype=bool)
+            if problem.imputation is not None:
+                unknown[index[problem.imputation.rows]] = True
+            groups = np.flatnonzero(((np.bincount(index) > 1) & (intervals > 0)) | unknown)
         place = np.full(len(names), -1, dtype=np.intp)
         place[groups] = np.arange(len(groups))
         found[level] = Kept(groups, place[index])
@@ -156,14 +160,66 @@ def row_data(problem: Problem) -> dict[str, Array | Index]:
     if problem.model.likelihood == "exact-r":
         return data | _law_data(problem)
     data |= {"v": v, "exact": (~interval).astype(float)}
+    if problem.imputation is not None:
+        return _candidate_data(problem, problem.imputation, data)
     if isinstance(problem.model.selection, StepSelection):
         return data | _band_data(problem, problem.model.selection)
-    if has_intervals(problem):
-        lower, upper = evidence.lower[interval], evidence.upper[interval]
-        data["intervals"] = np.flatnonzero(interval)
-        data["lower"] = np.where(np.isfinite(lower), lower, -ENDLESS)
-        data["upper"] = np.where(np.isfinite(upper), upper, ENDLESS)
-    return data
+    return data | _interval_data(problem, np.arange(evidence.k))
+
+
+def _interval_data(problem: Problem, row_of: Index) -> dict[str, Array | Index]:
+    """Which of some rows are intervals, and their ends."""
+    if not has_intervals(problem):
+        return {}
+    evidence = problem.evidence
+    intervals = np.flatnonzero(evidence.is_interval[row_of])
+    lower, upper = (ends[row_of][intervals] for ends in (evidence.lower, evidence.upper))
+    return {
+        "intervals": intervals,
+        "lower": np.where(np.isfinite(lower), lower, -ENDLESS),
+        "upper": np.where(np.isfinite(upper), upper, ENDLESS),
+    }
+
+
+def _candidate_data(
+    problem: Problem, imputation: Imputation, data: dict[str, Array | Index]
+) -> dict[str, Array | Index]:
+    """Rows with an unknown moderator once for each of their candidates, after the others.
+
+    ``cell`` numbers what rows add their log likelihood to: 0 for those that are known, then a cell
+    for each candidate of each block. ``slope_{number}_{column}`` is what an unknown number adds to
+    a column of the design, in blocks that have it.
+    """
+    known = np.flatnonzero(problem.design.known)
+    row_of, cell = [known], [np.zeros(len(known), dtype=np.intp)]
+    columns = [problem.design.matrix[known]]
+    first = 1
+    for block in imputation.blocks:
+        row_of.append(np.tile(block.rows, block.candidates))
+        cell.append(first + np.repeat(np.arange(block.candidates), len(block.rows)))
+        columns.append(block.constant.reshape(-1, problem.design.matrix.shape[1]))
+        first += block.candidates
+    rows, design = np.concatenate(row_of), np.concatenate(columns)
+    found = {
+        name: values if name in ("groups", "bias_centre") else values[rows]
+        for name, values in data.items()
+    }
+    found |= {f"x_{column - 1}": design[:, column] for column in range(1, design.shape[1])}
+    found["cell"] = np.concatenate(cell)
+    start = len(known)
+    for number, block in enumerate(imputation.blocks):
+        length = block.candidates * len(block.rows)
+        for place, _ in enumerate(block.numbers):
+            for column in range(1, design.shape[1]):
+                slope = np.zeros(len(rows))
+                slope[start : start + length] = block.slopes[:, :, place, column].ravel()
+                found[f"slope_{number}_{place}_{column - 1}"] = slope
+        start += length
+    for number, factor in enumerate(imputation.factors.values()):
+        found[f"counts_{number}"] = 1.0 + np.array(factor.counts)
+    for number, one in enumerate(imputation.numbers.values()):
+        found[f"known_{number}"] = np.array([one.n, one.mean, one.sd])
+    return found | _interval_data(problem, rows)
 
 
 def _law_data(problem: Problem) -> dict[str, Array | Index]:

@@ -13,7 +13,7 @@ compiling takes seconds a node, and so there are few.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pymc as pm
@@ -27,8 +27,9 @@ from metarho.engines.nuts.layout import (
     row_data,
     variables,
 )
+from metarho.engines.nuts.missing import add_candidates, add_chances, add_numbers
 from metarho.engines.nuts.priors import add_prior, add_shifted_prior, is_unbounded
-from metarho.engines.nuts.rows import add_normal_rows, parts_of_effects
+from metarho.engines.nuts.rows import log_normal_rows, parts_of_effects
 from metarho.engines.nuts.selection import add_selected_rows
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
@@ -41,7 +42,10 @@ def build(problem: Problem) -> pm.Model:
         rows = {name: pm.Data(name, values) for name, values in row_data(problem).items()}
         parameters = add_parameters(problem, rows)
         sds = level_sds(problem, parameters)
-        mean = linear_predictor(problem, rows, parameters)
+        imputation = problem.imputation
+        chances = {} if imputation is None else add_chances(imputation, rows)
+        unknown = [] if imputation is None else add_numbers(imputation, rows)
+        mean = linear_predictor(problem, rows, parameters, unknown)
         mean = mean + kept_deviations(problem, rows, sds)
         sd_effect = sds.get("effect", 0.0) * scale_factor(problem, rows, parameters)
         tau2_effect = sd_effect**2
@@ -54,7 +58,11 @@ def build(problem: Problem) -> pm.Model:
             parts = parts_of_effects(problem, parameters, tau2_effect)
             integrated = integrated_level(problem)
             tau2_group = sds[integrated] ** 2 if integrated else None
-            add_normal_rows(problem, rows, mean, parts, tau2_group)
+            log_rows = log_normal_rows(problem, rows, mean, parts, tau2_group)
+            if imputation is None:
+                pm.Potential("rows", log_rows.sum())
+            else:
+                add_candidates(imputation, rows, log_rows, chances)
     return model
 
 
@@ -90,13 +98,23 @@ def add_parameters(problem: Problem, rows: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def linear_predictor(
-    problem: Problem, rows: Mapping[str, Any], parameters: Mapping[str, Any]
+    problem: Problem,
+    rows: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    unknown: Sequence[Sequence[Any]] = (),
 ) -> Any:
-    """x'β, and what the bias of small studies adds: pet·se or peese·v."""
+    """x'β, and what the bias of small studies adds: pet·se or peese·v.
+
+    ``unknown`` are the numeric moderators that are imputed, block by block.
+    """
     mean = parameters["mu"] * rows.get("one", 1.0)
     # Column by column: a matrix product takes many times longer to compile.
     for column, slope in enumerate(problem.coefficients[1:]):
-        mean = mean + rows[f"x_{column}"] * parameters[slope]
+        of_row = rows[f"x_{column}"]
+        for number, values in enumerate(unknown):
+            for place, value in enumerate(values):
+                of_row = of_row + value * rows[f"slope_{number}_{place}_{column}"]
+        mean = mean + of_row * parameters[slope]
     if "bias" in rows:
         mean = mean + rows["bias"] * parameters[str(problem.model.selection)]
     return mean

@@ -60,14 +60,14 @@ def add_precisions(nu: Any) -> Any:
     return pt.exp(log_precision)
 
 
-def add_normal_rows(
+def log_normal_rows(
     problem: Problem,
     rows: Mapping[str, Any],
     mean: Any,
     parts: Sequence[Part],
     tau2_group: Any | None,
-) -> None:
-    """The likelihood of rows that are not selected.
+) -> Any:
+    """The log likelihood of rows that are not selected, one a row.
 
     ``tau2_group`` is the variance of the level whose deviations are integrated out, if there is
     one: numbers are tied by it, and intervals, alone in their group, have it besides.
@@ -84,10 +84,11 @@ def add_normal_rows(
     numbers = [
         part.log_weight + log_normal(rows["y"], mean, rows["v"] + part.variance) for part in parts
     ]
-    pm.Potential("numbers", (rows["exact"] * log_sum(numbers)).sum())
+    log_rows = rows["exact"] * log_sum(numbers)
     if "intervals" in rows:
         words = [part.log_weight + _log_words(rows, mean, part.variance + alone) for part in parts]
-        pm.Potential("words", log_sum(words).sum())
+        log_rows = pt.inc_subtensor(log_rows[rows["intervals"]], log_sum(words))
+    return log_rows
 
 
 def _log_words(rows: Mapping[str, Any], mean: Any, variance: Any) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from metarho.engines.nuts.bridge import log_evidence
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.nuts.layout import is_steep, lay_out, row_data, variables
+from metarho.engines.nuts.missing import drawn_rows
 from metarho.engines.nuts.model import build, coordinates
 from metarho.engines.nuts.priors import prior_data
 from metarho.engines.problem import Problem
@@ -129,7 +130,7 @@ def _draws(
         for key, name in _STATISTICS.items()
         if key in tree.sample_stats
     }
-    evidence: tuple[float, float] | tuple[None, None] = (None, None)
+    evidence: tuple[float | None, float | None] = (None, None)
     if all(applied.prior.proper for applied in problem.priors.values()):
         unconstrained = np.asarray(tree.sample_stats["unconstrained_draw"], dtype=float)
         rng = np.random.default_rng((seed, 2))
@@ -138,7 +139,18 @@ def _draws(
         except (np.linalg.LinAlgError, ArithmeticError):
             # Fewer draws than variables, or draws that do not meet the proposal: no evidence then.
             evidence = (None, None)
-    return Draws(parameters, deviations, statistics, target_accept, retried, *evidence)
+    imputed: dict[str, Array] = {}
+    if problem.imputation is not None:
+        imputed = drawn_rows(problem.imputation, posterior, np.random.default_rng((seed, 3)))
+    return Draws(
+        parameters,
+        deviations,
+        statistics,
+        target_accept,
+        retried,
+        *evidence,
+        imputed=imputed,
+    )
 
 
 def _log_density(compiled: Any) -> Callable[[Array], float]:
