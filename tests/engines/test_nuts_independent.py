@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cases import alliance, problem
+from metarho.data.tables import is_blank
 from metarho.engines.problem import Problem
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.sampled import Sampled, monte_carlo_errors
@@ -60,13 +61,38 @@ def _random(encoded: Problem) -> None:
 
 def _nested(encoded: Problem) -> None:
     mu = pm.Normal("mu", 0, 0.5)
-    mean = mu
-    for column, name in enumerate(encoded.coefficients[1:], start=1):
-        mean = mean + pm.Normal(name, 0, 0.25) * encoded.design.matrix[:, column]
     study, effect = pm.HalfNormal("tau_study", 0.25), pm.HalfNormal("tau_effect", 0.15)
     of_study = pm.Normal("u", 0, 1, shape=len(encoded.evidence.study_names))
     e = pm.Normal("e", 0, 1, shape=encoded.evidence.k)
-    _see(encoded, mean + study * of_study[encoded.evidence.study] + effect * e)
+    _see(encoded, mu + study * of_study[encoded.evidence.study] + effect * e)
+
+
+def _moderated(encoded: Problem) -> None:
+    """Levels by their names; timings that are unknown as mixtures, the known ones as data."""
+    mu = pm.Normal("mu", 0, 0.5)
+    beta = {name: pm.Normal(name, 0, 0.25) for name in encoded.coefficients[1:]}
+    study, effect = pm.HalfNormal("tau_study", 0.25), pm.HalfNormal("tau_effect", 0.15)
+    of_study = pm.Normal("u", 0, 1, shape=len(encoded.evidence.study_names))
+    e = pm.Normal("e", 0, 1, shape=encoded.evidence.k)
+    cells, timings = encoded.design.cells, encoded.design.levels["timing"]
+    known = [timings.index(str(cell)) for cell in cells["timing"] if not is_blank(cell)]
+    chances = pm.Dirichlet("chances", np.ones(len(timings)))
+    pm.Categorical("timing", chances, observed=known)
+
+    def slope(factor: str, level: str) -> Any:
+        return beta.get(f"beta[{factor}[T.{level}]]", 0.0)
+
+    theta = []
+    for row in range(encoded.evidence.k):
+        mean = mu + study * of_study[encoded.evidence.study[row]]
+        for factor in ("guidance", "rater"):
+            mean = mean + slope(factor, str(cells[factor][row]))
+        if is_blank(cells["timing"][row]):
+            at = pt.stack([mean + slope("timing", level) for level in timings])
+            theta.append(pm.NormalMixture(f"theta_{row}", w=chances, mu=at, sigma=effect))
+        else:
+            theta.append(mean + slope("timing", str(cells["timing"][row])) + effect * e[row])
+    _see(encoded, pt.stack(theta))
 
 
 def _student(encoded: Problem) -> None:
@@ -145,7 +171,7 @@ MODELS: dict[str, Callable[[Problem], None]] = {
     "common-effect": _common,
     "random-effects": _random,
     "three-level": _nested,
-    "three-level-moderators": _nested,
+    "three-level-moderators": _moderated,
     "student-t": _student,
     "mixture": _mixture,
     "pet": _pet,

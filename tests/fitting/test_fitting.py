@@ -49,12 +49,13 @@ def test_auto_takes_the_exact_engine_and_says_why() -> None:
 def test_auto_falls_to_nuts_and_names_the_part() -> None:
     engine, reason = choose(problem(alliance(), "three-level-moderators"), "auto")
     assert engine == "nuts"
-    assert "interval rows with moderators" in reason
+    assert "imputed moderators (missing: impute)" in reason
 
 
 def test_an_engine_that_was_asked_for_and_cannot_answer_is_an_error() -> None:
+    slope = {"beta": "Normal(mu=0, sigma=0.25)"}
     with pytest.raises(InputError, match="interval rows with moderators"):
-        choose(problem(alliance(), "three-level-moderators"), "exact")
+        choose(problem(alliance(), "three-level", "~ guidance", **slope), "exact")
 
 
 def test_a_model_that_no_engine_covers_names_both_refusals() -> None:
