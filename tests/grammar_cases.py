@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from cases import REFERENCES, alliance, model, molloy
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
@@ -33,9 +35,25 @@ def blanks() -> Studies:
     return replace(studies, table=replace(studies.table, columns=columns))
 
 
+def measured() -> Studies:
+    """The evidence with reliabilities, some of them unknown, and restricted ranges."""
+    rng = np.random.default_rng(8)
+    rows = tuple(
+        replace(
+            row,
+            rxx=None if row.index % 3 == 0 else float(rng.uniform(0.6, 0.95)),
+            ryy=None if row.index % 4 == 0 else float(rng.uniform(0.5, 1.0)),
+            ux=None if row.index % 2 else float(rng.uniform(0.6, 1.2)),
+        )
+        for row in alliance().rows
+    )
+    return replace(alliance(), rows=rows)
+
+
 LEVELS = {"tau_study": "HalfNormal(sigma=0.25)", "tau_effect": "HalfNormal(sigma=0.15)"}
 MIXTURE = {"weight": "Beta(alpha=2, beta=9)", "tau_outlier": "HalfNormal(sigma=0.5)"}
 OMEGA = {"omega": "Uniform(lower=0, upper=1)"}
+RELIABILITIES = {"rxx": "Beta(alpha=9, beta=2)", "ryy": "Beta(alpha=8, beta=3)"}
 STUDENT = {"nu": "Gamma(alpha=2, beta=0.1)"}
 
 
@@ -112,6 +130,12 @@ PARTS = {
     "PET, words": Part(alliance, {"selection": "pet"}, {"pet": "HalfCauchy(beta=1)"}),
     "PEESE, correlated errors": Part(
         samples, {"selection": "peese"}, {"peese": "HalfCauchy(beta=5)"}
+    ),
+    "true scores, words": Part(measured, {"measurement": "true-score"}, RELIABILITIES),
+    "true scores, study": Part(
+        measured,
+        {"measurement": "true-score", "random": "study/effect", "mods": "~ guidance"},
+        {**RELIABILITIES, **LEVELS},
     ),
     "exact law of r": Part(molloy, {"likelihood": "exact-r"}),
     "exact law of r, words": Part(few_words, {"likelihood": "exact-r"}),

@@ -47,7 +47,8 @@ def simulate(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
     shared = _shared(world, truth, rng)
 
     def once() -> Array:
-        return law(world, shared + _own(world, truth, rng), rng) + _bias(world, truth)
+        theta = _observed(world, shared + _own(world, truth, rng), rng)
+        return law(world, theta, rng) + _bias(world, truth)
 
     y = once()
     selection = world.model.selection
@@ -111,6 +112,20 @@ def _own(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
         outlying = rng.uniform(size=k) < truth["weight"]
         away = away + outlying * truth["tau_outlier"] * rng.standard_normal(k)
     return np.asarray(away)
+
+
+def _observed(world: Problem, theta: Array, rng: np.random.Generator) -> Array:
+    """Fisher's z of observed scores where theta is of true ones: attenuated, then restricted."""
+    if world.model.measurement != "true-score":
+        return theta
+    a = np.tanh(theta)
+    for name, applied in world.reliabilities.items():
+        prior = applied.prior.values
+        drawn = rng.beta(prior["alpha"], prior["beta"], world.evidence.k)
+        known = np.array([getattr(row, name) for row in world.evidence.rows], dtype=float)
+        a = a * np.sqrt(np.where(np.isnan(known), drawn, known))
+    u = np.array([row.ux or 1.0 for row in world.evidence.rows])
+    return np.asarray(np.arctanh(u * a / np.sqrt(1 + (u**2 - 1) * a**2)))
 
 
 def _bias(world: Problem, truth: Truth) -> Array:

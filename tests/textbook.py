@@ -39,6 +39,9 @@ def log_density(problem: Problem, values: Values) -> float:
     if problem.model.likelihood == "exact-r":
         theta = mean + np.sqrt(effect) * values.get("effect_away", np.zeros(evidence.k))
         return total + _log_exact_r(problem, theta)
+    if problem.model.measurement == "true-score":
+        theta = mean + np.sqrt(effect) * values.get("effect_away", np.zeros(evidence.k))
+        return total + _log_observed_scores(problem, theta, values)
     if problem.model.effects == "student-t":
         nu, away = float(values["nu"]), values["precision_away"]
         spread = np.sqrt(2 / nu + 2 / nu**2)
@@ -187,6 +190,28 @@ def _log_rows(
                 low, high = max(low, evidence.lower[row]), min(high, evidence.upper[row])
                 seen += weight * w * max(law.cdf(high) - law.cdf(low), 0.0)
         total += float(np.log(seen / reported))
+    return total
+
+
+def _log_observed_scores(problem: Problem, theta: Array, values: Values) -> float:
+    """Attenuated, then restricted, on the scale of r."""
+    evidence, total = problem.evidence, 0.0
+    reliability = {}
+    for name, applied in problem.reliabilities.items():
+        known = np.array([getattr(row, name) for row in evidence.rows], dtype=float)
+        drawn = values[f"{name}_unknown"]
+        total += float(stats.beta(*applied.prior.values.values()).logpdf(drawn).sum())
+        known[np.isnan(known)] = drawn
+        reliability[name] = known
+    for row in range(evidence.k):
+        a = np.tanh(theta[row]) * np.sqrt(reliability["rxx"][row] * reliability["ryy"][row])
+        u = evidence.rows[row].ux or 1.0
+        z = np.arctanh(u * a / np.sqrt(1 + (u**2 - 1) * a**2))
+        law = stats.norm(z, np.sqrt(evidence.v[row]))
+        if evidence.is_interval[row]:
+            total += float(np.log(law.cdf(evidence.upper[row]) - law.cdf(evidence.lower[row])))
+        else:
+            total += float(law.logpdf(evidence.y[row]))
     return total
 
 

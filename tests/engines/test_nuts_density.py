@@ -46,6 +46,8 @@ def _values(
         if base.startswith("chances_"):
             # PyMC's own variable has one number less.
             found[variable] = rng.dirichlet(np.ones(shape[0] + 1))
+        elif base.endswith("_unknown"):
+            found[variable] = rng.uniform(0.3, 0.99, shape)
         elif base.startswith("variance_"):
             found[variable] = rng.uniform(0.5, 2, shape)
         elif centre is None:

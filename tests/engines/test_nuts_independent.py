@@ -129,6 +129,15 @@ def _peese(encoded: Problem) -> None:
     _see(encoded, theta + peese * encoded.evidence.v)
 
 
+def _true_scores(encoded: Problem) -> None:
+    """Attenuation on the scale of r."""
+    mu, tau = pm.Normal("mu", 0, 0.5), pm.HalfNormal("tau", 0.25)
+    rho = pt.tanh(mu + tau * pm.Normal("e", 0, 1, shape=encoded.evidence.k))
+    rxx = pm.Beta("rxx", 45, 5, shape=encoded.evidence.k)
+    ryy = pm.Beta("ryy", 17, 3, shape=encoded.evidence.k)
+    _see(encoded, pt.arctanh(rho * pt.sqrt(rxx * ryy)))
+
+
 def _selected(encoded: Problem) -> None:
     mu, tau = pm.Normal("mu", 0, 0.5), pm.HalfNormal("tau", 0.25)
     omega = pm.Uniform("omega", 0, 1)
@@ -178,6 +187,7 @@ MODELS: dict[str, Callable[[Problem], None]] = {
     "peese": _peese,
     "selection": _selected,
     "exact-r": _exact_r,
+    "true-score": _true_scores,
 }
 
 

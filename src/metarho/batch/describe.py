@@ -79,6 +79,8 @@ def model_in_words(model: Model) -> str:
     if isinstance(model.selection, StepSelection):
         cuts = " and ".join(f"{cut:g}" for cut in model.selection.step.cutpoints)
         parts.append(f"the chance of being reported changes at one-sided p = {cuts}")
+    if model.measurement == "true-score":
+        parts.append("true effects are of true scores, corrected for unreliability")
     if model.selection == "pet":
         parts.append("what is reported rises with the standard error (PET)")
     if model.selection == "peese":

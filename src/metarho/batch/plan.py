@@ -28,6 +28,12 @@ class Cell:
     engine: str
     reason: str
 
+    @property
+    def label(self) -> str:
+        """The model's name as tables for readers print it."""
+        true_scores = self.problem.model.measurement == "true-score"
+        return f"{self.model} (true scores)" if true_scores else self.model
+
 
 @dataclass(frozen=True)
 class Plan:

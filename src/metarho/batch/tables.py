@@ -36,7 +36,7 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
             "k_effects": fit.problem.evidence.k,
             "k_studies": len(fit.problem.evidence.study_names),
         }
-        scale = fit.problem.scale
+        label = fit.problem.scale_label
 
         def add(
             quantity: str,
@@ -57,11 +57,11 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
             )
 
         for name, summary in fit.parameters.items():
-            add(name, scale_of_parameter(name, scale), summary)
+            add(name, scale_of_parameter(name, label), summary)
         for name, summary in fit.derived.items():
-            add(name, scale_of_derived(name), summary)
-        add("theta_new", scale, fit.new_study["theta"])
-        add("rho_new", "r", fit.new_study["rho"])
+            add(name, scale_of_derived(name, fit.problem.r_label), summary)
+        add("theta_new", label, fit.new_study["theta"])
+        add("rho_new", fit.problem.r_label, fit.new_study["rho"])
         for threshold, probability in threshold_probabilities(plan, fit):
             rows.append({**head, "quantity": f"P(rho_median > {threshold:g})", "mean": probability})
         # sd: the Monte Carlo error where the evidence comes from draws.
@@ -92,6 +92,8 @@ def prediction_rows(plan: Plan, predictions: Sequence[Sequence[Prediction]]) -> 
     """One row a profile and quantity of each cell."""
     rows: list[Row] = []
     for cell, found in zip(plan.cells, predictions, strict=True):
+        # What a new study observes is of observed scores.
+        measured = "yi" if cell.problem.scale == "yi" else "r"
         for item in found:
             above = {
                 f"P(> {threshold:g})": probability
@@ -106,6 +108,7 @@ def prediction_rows(plan: Plan, predictions: Sequence[Sequence[Prediction]]) -> 
                     "intervals": cell.intervals,
                     "new_study": item.profile,
                     "quantity": item.quantity,
+                    "scale": cell.problem.r_label if item.quantity != "observed" else measured,
                     "ni": item.ni,
                     **five(item.summary),
                     **above,

@@ -27,7 +27,10 @@ SCALE: Mapping[str, str] = {"ZCOR": "z", "COR": "r", "GEN": "yi"}
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the source with what became of it. yi, vi, lower, upper on the model's scale."""
+    """One row of the source with what became of it. yi, vi, lower, upper on the model's scale.
+
+    rxx and ryy are reliabilities in the population, ux the sd of x in the sample over that there.
+    """
 
     place: str
     index: int
@@ -45,6 +48,9 @@ class Row:
     vi: float | None = None
     lower: float | None = None
     upper: float | None = None
+    rxx: float | None = None
+    ryy: float | None = None
+    ux: float | None = None
 
     @property
     def is_interval(self) -> bool:
@@ -254,6 +260,13 @@ def _filtered(table: Table, index: int, roles: Mapping[str, str], number_in_stud
     )
 
 
+# Numbers of a row, by role.
+_NUMBERS = (
+    *("ri", "ni", "ri_low", "ri_high", "yi", "vi", "sei", "yi_low", "yi_high"),
+    *("rxx", "ryy", "ux"),
+)
+
+
 def _row(
     table: Table,
     index: int,
@@ -264,11 +277,7 @@ def _row(
 ) -> Row:
     place = table.places[index]
     study, sample, effect = _labels(table, index, roles, number_in_study)
-    values = {
-        role: _number(table, index, roles[role])
-        for role in ("ri", "ni", "ri_low", "ri_high", "yi", "vi", "sei", "yi_low", "yi_high")
-        if role in roles
-    }
+    values = {role: _number(table, index, roles[role]) for role in _NUMBERS if role in roles}
     reported = "exact"
     if "reported" in roles:
         reported = text(table.column(roles["reported"])[index])
@@ -278,7 +287,9 @@ def _row(
                 + did_you_mean(reported, effect_sizes.REPORTED),
                 place=place,
             )
+    _check_artefacts(values, roles, place)
     row = Row(place, index, study, sample, effect, reported, True, "")
+    row = replace(row, rxx=values.get("rxx"), ryy=values.get("ryy"), ux=values.get("ux"))
     if measure == "GEN":
         return _gen_row(row, values, roles)
     _check_correlations(values, roles, place)
@@ -314,6 +325,16 @@ def _row(
         vi=vi,
         reason="an interval",
     )
+
+
+def _check_artefacts(
+    values: Mapping[str, float | None], roles: Mapping[str, str], place: str
+) -> None:
+    for role, most in (("rxx", 1.0), ("ryy", 1.0), ("ux", math.inf)):
+        value = values.get(role)
+        if value is not None and not 0 < value <= most:
+            ends = "above 0" if role == "ux" else "above 0, up to 1"
+            raise InputError(f"{roles[role]} ({role}) is {value!r}; it lies {ends}", place=place)
 
 
 def _gen_row(row: Row, values: Mapping[str, float | None], roles: Mapping[str, str]) -> Row:

@@ -18,10 +18,12 @@ from metarho.data.tables import is_blank, text
 from metarho.errors import InputError
 from metarho.spec.formulas import columns_of
 from metarho.spec.model import (
+    RELIABILITIES,
     AppliedPrior,
     Model,
     StepSelection,
     names_reached,
+    reliability_priors,
     resolve_priors,
 )
 from metarho.spec.priors import PER_TAU, Prior
@@ -71,6 +73,10 @@ class Evidence:
     def sizes(self) -> Array:
         """People a row; NaN where the table has none."""
         return _array([row.ni for row in self.rows])
+
+    def artefact(self, name: str) -> Array:
+        """rxx, ryy or ux of each row; NaN where the table has none."""
+        return _array([getattr(row, name) for row in self.rows])
 
     @cached_property
     def effect_names(self) -> tuple[str, ...]:
@@ -128,6 +134,7 @@ class Problem:
 
     ``design`` encodes the moderators of the mean, ``scale_design`` those of log tau. ``imputation``
     is what of the former is unknown; ``dropped`` names rows that were left out for a blank one.
+    ``reliabilities`` are the priors of unknown ones, in models of true scores.
     """
 
     model: Model
@@ -140,6 +147,20 @@ class Problem:
     intervals: str
     imputation: Imputation | None = None
     dropped: tuple[str, ...] = ()
+    reliabilities: Mapping[str, AppliedPrior] = field(default_factory=dict)
+
+    @property
+    def scale_label(self) -> str:
+        """The model's scale as tables print it: of true scores it says so."""
+        true_scores = self.model.measurement == "true-score"
+        return f"{self.scale}, true scores" if true_scores else self.scale
+
+    @property
+    def r_label(self) -> str:
+        """The scale of results for readers, as tables print it."""
+        if self.scale == "yi":
+            return "yi"
+        return "r, true scores" if self.model.measurement == "true-score" else "r"
 
     def prior(self, parameter: str) -> Prior:
         """The prior of a parameter."""
@@ -191,8 +212,9 @@ class Problem:
     def is_gaussian(self) -> bool:
         """Whether numbers are normal given mean and heterogeneity, and not selected."""
         model = self.model
+        plain = (model.likelihood, model.effects, model.measurement)
         selected = isinstance(model.selection, StepSelection)
-        return (model.likelihood, model.effects) == ("normal", "normal") and not selected
+        return plain == ("normal", "normal", "observed") and not selected
 
     @property
     def may_vary(self) -> bool:
@@ -268,6 +290,7 @@ def encode(
         studies.intervals,
         imputation_of(design, evidence.study),
         tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept),
+        reliability_priors(model, prior_set or {}),
     )
     reason = misplaced(problem) or improper(problem)
     if reason:
@@ -297,6 +320,8 @@ def misplaced(problem: Problem) -> str | None:
             )
         if np.isnan(problem.evidence.sizes).any():
             return "likelihood: exact-r needs ni, the number of people, in every row"
+    if reason := _mismeasured(problem):
+        return reason
     for name, applied in problem.priors.items():
         if applied.prior.on == PER_TAU and not problem.may_vary:
             return (
@@ -316,6 +341,23 @@ def misplaced(problem: Problem) -> str | None:
             )
         if applied.prior.family == "UniformI2" and problem.evidence.k < 2:
             return f"{name}: UniformI2() needs at least 2 rows, and there is {problem.evidence.k}"
+    return None
+
+
+def _mismeasured(problem: Problem) -> str | None:
+    """Why observed scores say nothing of true ones here; None when they do."""
+    if problem.model.measurement != "true-score":
+        return None
+    if problem.measure != "ZCOR":
+        return f"measurement: true-score is for correlations on Fisher's z, not {problem.measure}"
+    for name in RELIABILITIES:
+        unknown = np.isnan(problem.evidence.artefact(name))
+        if unknown.any() and name not in problem.reliabilities:
+            rows = ", ".join(np.array(problem.evidence.effect_names)[unknown][:5])
+            return (
+                f"the reliability {name} is unknown in {unknown.sum()} rows ({rows}): map a column "
+                f"to {name}, or give unknown ones a prior, {name}: Beta(alpha=..., beta=...)"
+            )
     return None
 
 

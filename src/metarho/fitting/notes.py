@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from metarho.engines.problem import Problem
 from metarho.posterior.study_likelihood import no_study_likelihood
 from metarho.spec.model import StepSelection
@@ -75,6 +77,19 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
         notes.append(
             "heterogeneity differs with moderators (scale): tau is that of the reference row, and "
             "there is no single I² or H²"
+        )
+    if model.measurement == "true-score":
+        unknown = [
+            f"{name} in {np.isnan(evidence.artefact(name)).sum()} rows ({applied.prior})"
+            for name, applied in problem.reliabilities.items()
+            if np.isnan(evidence.artefact(name)).any()
+        ]
+        restricted = int((~np.isnan(evidence.artefact("ux"))).sum())
+        notes.append(
+            "effects, their mean and heterogeneity, and the priors on them, are of true scores: "
+            "corrected for unreliability"
+            + (f" and, in {restricted} rows, for restricted range" if restricted else "")
+            + (f"; unknown reliabilities have a prior: {', '.join(unknown)}" if unknown else "")
         )
     if model.effects == "mixture":
         notes.append(

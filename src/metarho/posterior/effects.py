@@ -30,6 +30,7 @@ from metarho.posterior.rows import (
     by_part,
     log_band_weights,
     log_row,
+    observed_of_rows,
     part_probabilities,
     parts_of_effects,
 )
@@ -42,6 +43,8 @@ type Index = NDArray[np.intp]
 def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
     """Theta of every row given each draw of the hyperparameters: (N, k)."""
     evidence = problem.evidence
+    if "theta" in given.latent:
+        return given.latent["theta"]
     centre = mean_of_rows(problem, given) + kept_of_rows(problem, given)
     if problem.model.likelihood == "exact-r":
         tau = np.sqrt(tau2_of_rows(problem, given))
@@ -266,6 +269,8 @@ def replicate(
         return _replicate_selected(problem, problem.model.selection.step, given, theta, rng)
     if problem.model.likelihood == "exact-r":
         return law_of_r.sample(theta, problem.evidence.sizes, rng)
+    if problem.model.measurement == "true-score":
+        theta = observed_of_rows(problem, given, theta)
     return theta + bias_of_rows(problem, given) + draw_errors(problem.evidence, len(theta), rng)
 
 

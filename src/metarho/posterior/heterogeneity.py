@@ -29,19 +29,20 @@ def scale_of_parameter(name: str, scale: str) -> str:
     return others.get(name.partition("[")[0], scale)
 
 
-def scale_of_derived(name: str) -> str:
-    """The scale of a derived quantity, as tables print it."""
-    return {"I": "percent", "H": "ratio"}.get(name[0], "r")
+def scale_of_derived(name: str, on_r: str = "r") -> str:
+    """The scale of a derived quantity, as tables print it; ``on_r`` is what correlations are on."""
+    return {"I": "percent", "H": "ratio"}.get(name[0], on_r)
 
 
 def typical_variance(problem: Problem) -> float | None:
     """s² = (k − p) / tr(P) with P = W − WX(XᵀWX)⁻¹XᵀW and W = diag(1/v).
 
     Interval rows count with their nominal v, and the bias of small studies (PET, PEESE) is a column
-    of X. None for k <= p, and where sampling errors correlate. Slopes that no row informs do not
+    of X. None for k <= p, where sampling errors correlate, and for true scores, whose heterogeneity
+    is on another scale than sampling error. Slopes that no row informs do not
     count (metafor drops them as redundant).
     """
-    if problem.evidence.correlated:
+    if problem.evidence.correlated or problem.model.measurement == "true-score":
         return None
     matrix = problem.design.matrix
     if problem.bias is not None:

@@ -21,7 +21,8 @@ class Hyperparameters:
     ``coefficients`` (N, p) of the mean; ``tau2`` by level (N); ``deviations`` by level (N, groups)
     in units of the level's sd, of groups that keep theirs (``engines/nuts/layout.py``); ``others``
     by name (N): the parameters of the law of effects, of selection and of the slopes of log tau.
-    ``imputed`` (N, p) by their number: rows of the design that have unknown moderators.
+    ``imputed`` (N, p) by their number: rows of the design that have unknown moderators. ``latent``
+    (N, k) by name: reliabilities in models of true scores, and theta where it was sampled.
     """
 
     coefficients: Array
@@ -29,6 +30,7 @@ class Hyperparameters:
     deviations: Mapping[str, Array] = field(default_factory=dict)
     others: Mapping[str, Array] = field(default_factory=dict)
     imputed: Mapping[str, Array] = field(default_factory=dict)
+    latent: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def count(self) -> int:

@@ -135,4 +135,5 @@ def hyperparameters_of_sample(sampled: Sampled) -> Hyperparameters:
         {level: one.reshape(len(coefficients), -1) for level, one in draws.deviations.items()},
         {name: draws.parameters[name].ravel() for name in (*problem.scale_slopes, *problem.shapes)},
         {row: one.reshape(coefficients.shape) for row, one in draws.imputed.items()},
+        {name: one.reshape(len(coefficients), -1) for name, one in draws.latent.items()},
     )

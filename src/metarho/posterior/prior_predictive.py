@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.data.missing import draw_rows
+from metarho.engines.measurement import draw_reliabilities
 from metarho.engines.nuts.layout import group_levels
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import draw_reported, replicate
@@ -29,7 +30,11 @@ def draw_prior_predictive(
     imputed: dict[str, Array] = {}
     if problem.imputation is not None:
         imputed = draw_rows(problem.imputation, len(coefficients), rng)
-    given = Hyperparameters(coefficients, problem.level_variances(values), {}, others, imputed)
+    latent: dict[str, Array] = {}
+    if problem.model.measurement == "true-score":
+        latent = draw_reliabilities(problem, len(coefficients), rng)
+    tau2 = problem.level_variances(values)
+    given = Hyperparameters(coefficients, tau2, {}, others, imputed, latent)
     centre = mean_of_rows(problem, given)
     for level in group_levels(problem):
         index, names = problem.evidence.groups(level)

@@ -14,6 +14,7 @@ from scipy.special import logsumexp
 
 from metarho.engines.exact.likelihood import log_interval
 from metarho.engines.exact.selection import limits
+from metarho.engines.measurement import known_artefacts, observed_z
 from metarho.engines.problem import Problem
 from metarho.posterior import exact_r_effects, student_effects
 from metarho.posterior.hyperparameters import Hyperparameters, tau2_of_rows
@@ -21,6 +22,10 @@ from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]
 
+# Over 9 sds of effects either way: 120 nodes tell apart what is a tenth as wide.
+_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
+_NODES = 9.0 * _PLACES
+_LOG_WEIGHTS = np.log(9.0 * _WEIGHTS) - 0.5 * (_NODES**2 + np.log(2 * np.pi))
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -52,10 +57,31 @@ def log_likelihood_of_rows(problem: Problem, given: Hyperparameters, centre: Arr
     tau = np.sqrt(tau2_of_rows(problem, given))
     if problem.model.likelihood == "exact-r":
         return exact_r_effects.log_likelihood(evidence, centre, tau)
+    if problem.model.measurement == "true-score":
+        return _log_observed_scores(problem, given, centre, tau)
     if problem.model.effects == "student-t":
         return student_effects.log_likelihood(evidence, centre, tau, given.others["nu"])
     seen, reported = zip(*by_part(problem, given, centre), strict=True)
     return np.asarray(logsumexp(seen, axis=0) - logsumexp(reported, axis=0))
+
+
+def observed_of_rows(problem: Problem, given: Hyperparameters, theta: Array) -> Array:
+    """Fisher's z of observed scores at true effects of true scores: (N, k)."""
+    ux = known_artefacts(problem)["ux"]
+    return observed_z(theta, given.latent["rxx"], given.latent["ryy"], ux)
+
+
+def _log_observed_scores(
+    problem: Problem, given: Hyperparameters, centre: Array, tau: Array
+) -> Array:
+    """Log ∫ p(row | observed_z(theta)) N(theta; centre, tau²) dtheta, by Gauss's rule: (N, k)."""
+    sd = np.sqrt(problem.evidence.v)
+    terms = []
+    for node, weight in zip(_NODES, _LOG_WEIGHTS, strict=True):
+        z = observed_of_rows(problem, given, centre + tau * node)
+        rows = [log_row(problem, row, z[:, row], sd[row]) for row in range(z.shape[1])]
+        terms.append(weight + np.stack(rows, axis=1))
+    return np.asarray(logsumexp(terms, axis=0))
 
 
 def by_part(problem: Problem, given: Hyperparameters, centre: Array) -> list[tuple[Array, Array]]:

@@ -66,6 +66,8 @@ def no_study_likelihood(problem: Problem) -> str | None:
         return (
             "the log likelihood of studies with intervals on more than two levels is not computed"
         )
+    if levels and problem.model.measurement == "true-score":
+        return "the log likelihood of studies of true scores with groups is not computed"
     if levels and problem.model.likelihood == "exact-r":
         return (
             "the log likelihood of studies under exact-r with more than one level is not computed"

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.engines.measurement import observed_z
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Summary
@@ -43,7 +44,8 @@ def predict(
     ``observed`` needs the profile's ``ni`` (GEN: ``sei``) and is left out without it. It follows
     the model's own sampling law, or with ``law="exact"`` the exact law of r given the true
     correlation, under any model on Fisher's z. With COR, whose variance depends on the true
-    correlation, it is left out under both; GEN has only its own.
+    correlation, it is left out under both; GEN has only its own. For models of true scores, mean
+    and true are of true scores, and ``observed`` needs the profile's reliabilities too.
     """
     row = fit.problem.design.encode(profile.moderators)
     found = [
@@ -59,6 +61,8 @@ def predict(
 def _observed(fit: Fit, profile: Profile, law: Law) -> Marginal | None:
     """What a new study of the profile's size reports, on the model's scale."""
     row = fit.problem.design.encode(profile.moderators)
+    if fit.problem.model.measurement == "true-score":
+        return _observed_scores(fit, profile)
     exactly = law == "exact" or fit.problem.model.likelihood == "exact-r"
     if exactly and fit.problem.scale == "z":
         if profile.ni is None:
@@ -69,6 +73,24 @@ def _observed(fit: Fit, profile: Profile, law: Law) -> Marginal | None:
         return fit.posterior.observed_z(row, profile.ni, scale)
     variance = _sampling_variance(fit, profile)
     return None if variance is None else _true(fit, profile, variance)
+
+
+def _observed_scores(fit: Fit, profile: Profile) -> Marginal | None:
+    """What a new study measures of true scores with the reliabilities that the profile names."""
+    variance = _sampling_variance(fit, profile)
+    if variance is None or profile.rxx is None or profile.ryy is None:
+        return None
+    # Loaded here: exact fits do without it.
+    from metarho.posterior.sampled import Sample
+
+    theta = _true(fit, profile, 0.0)
+    assert isinstance(theta, Sample)
+    ux = 1.0 if profile.ux is None else profile.ux
+    artefacts = [np.array(value) for value in (profile.rxx, profile.ryy, ux)]
+    z = observed_z(theta.draws, *artefacts)
+    # A stream of its own, apart from that of new effects.
+    noise = np.random.default_rng((fit.seed, 4)).standard_normal(z.shape)
+    return Sample(z + np.sqrt(variance) * noise)
 
 
 def _true(fit: Fit, profile: Profile, extra_variance: float) -> Marginal:

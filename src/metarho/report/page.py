@@ -146,7 +146,7 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
 
 def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
     return Headline(
-        cell.model,
+        cell.label,
         cell.prior_set,
         cell.intervals,
         fit,
@@ -185,7 +185,7 @@ def _statistics(plan: Plan) -> Mapping[str, int]:
 def _means(outcome: Outcome) -> list[tuple[str, str, str, str, str, Summary]]:
     """Marginal means by factor level of every cell with factors."""
     return [
-        (cell.model, cell.prior_set, cell.intervals, factor, level, summary)
+        (cell.label, cell.prior_set, cell.intervals, factor, level, summary)
         for cell, fit in zip(outcome.plan.cells, outcome.fits, strict=True)
         for factor, level, summary in marginal_means(fit)
     ]
@@ -193,7 +193,7 @@ def _means(outcome: Outcome) -> list[tuple[str, str, str, str, str, Summary]]:
 
 def _predictions(outcome: Outcome) -> list[tuple[str, str, str, Prediction]]:
     return [
-        (cell.model, cell.prior_set, cell.intervals, prediction)
+        (cell.label, cell.prior_set, cell.intervals, prediction)
         for cell, found in zip(outcome.plan.cells, outcome.predictions, strict=True)
         for prediction in found
     ]

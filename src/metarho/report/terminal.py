@@ -61,13 +61,14 @@ def block(fit: Fit) -> None:
     for name in ("mean", "sd", "median", percent, "scale"):
         table.add_column(name, justify="right")
     rows = [
-        (name, summary, scale_of_parameter(name, fit.problem.scale))
+        (name, summary, scale_of_parameter(name, fit.problem.scale_label))
         for name, summary in fit.parameters.items()
     ]
-    rows += [(name, summary, scale_of_derived(name)) for name, summary in fit.derived.items()]
+    on_r = fit.problem.r_label
+    rows += [(name, summary, scale_of_derived(name, on_r)) for name, summary in fit.derived.items()]
     rows += [
-        ("theta_new", fit.new_study["theta"], fit.problem.scale),
-        ("rho_new", fit.new_study["rho"], "r"),
+        ("theta_new", fit.new_study["theta"], fit.problem.scale_label),
+        ("rho_new", fit.new_study["rho"], on_r),
     ]
     for name, summary, scale in rows:
         digits = 1 if scale == "percent" else 4
@@ -113,7 +114,7 @@ def headline(plan: Plan, fits: Sequence[Fit]) -> None:
     for cell, fit in zip(plan.cells, fits, strict=True):
         pooled, new = fit.pooled, fit.pooled_new
         table.add_row(
-            Text(cell.model),
+            Text(cell.label),
             Text(cell.prior_set),
             cell.intervals,
             str(fit.problem.evidence.k),

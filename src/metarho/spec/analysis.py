@@ -35,6 +35,9 @@ class Columns(Frozen):
     sei: Text | None = None
     yi_low: Text | None = None
     yi_high: Text | None = None
+    rxx: Text | None = None
+    ryy: Text | None = None
+    ux: Text | None = None
 
     @property
     def mapped(self) -> dict[str, str]:
@@ -80,13 +83,20 @@ class StudiesSpec(Frozen):
 
 
 class Profile(Frozen):
-    """A new study we ask about: its ``ni`` (for GEN its ``sei``) and its moderators."""
+    """A new study we ask about: its ``ni`` (for GEN its ``sei``) and its moderators.
+
+    For models of true scores also the reliabilities ``rxx`` and ``ryy`` of what it will measure,
+    and ``ux`` where its range is restricted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     label: Text
     ni: Annotated[float, Field(ge=4)] | None = None
     sei: Annotated[float, Field(gt=0)] | None = None
+    rxx: Annotated[float, Field(gt=0, le=1)] | None = None
+    ryy: Annotated[float, Field(gt=0, le=1)] | None = None
+    ux: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _moderators_are_plain(self) -> Profile:

@@ -27,7 +27,11 @@ SHAPES = {
     "nu": "degrees of freedom are greater than 0",
     "omega": "a weight is greater than 0",
 }
-_PARAMETER = re.compile(r"mu|(beta|alpha|omega)(\[.+\])?|tau2?|tau_\w+|share|nu|weight|pet|peese")
+_PARAMETER = re.compile(
+    r"mu|(beta|alpha|omega)(\[.+\])?|tau2?|tau_\w+|share|nu|weight|pet|peese|rxx|ryy"
+)
+# Of x and of y; unknown ones have a prior.
+RELIABILITIES = ("rxx", "ryy")
 # Slopes whose prior must be proper, for propriety is checked on the design of the mean only.
 _PROPER = ("alpha", "pet", "peese")
 
@@ -99,6 +103,8 @@ class Model(Frozen):
     effects: Literal["normal", "student-t", "mixture"] = "normal"
     selection: Literal["none", "pet", "peese"] | StepSelection = "none"
     reference: dict[str, str] = Field(default={})
+    # What theta is a correlation of: of scores as they were observed, or of true scores.
+    measurement: Literal["observed", "true-score"] = "observed"
     # A blank moderator is an oversight until a model says otherwise.
     missing: Literal["refuse", "drop", "impute"] = "refuse"
     custom: str | None = None
@@ -207,6 +213,13 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
             )
         if name in ("share", "weight") and (lower < 0 or upper > 1 or not prior.proper):
             raise ValueError(f"{name}: {prior} must lie in 0 to 1; use Beta(alpha=..., beta=...)")
+        if name in RELIABILITIES and prior.family not in ("Beta", "DiracDelta"):
+            raise ValueError(
+                f"{name}: the prior of an unknown reliability is Beta(alpha=..., beta=...) or "
+                f"DiracDelta(c=...), not {prior}"
+            )
+        if name in RELIABILITIES and (lower < 0 or upper > 1 or (prior.is_point and lower == 0)):
+            raise ValueError(f"{name}: a reliability lies above 0, up to 1, and {prior} does not")
         base = name.partition("[")[0]
         if base in SHAPES and (not prior.proper or lower < 0 or upper <= 0):
             raise ValueError(f"{name}: {prior} does not fit: {SHAPES[base]}, its prior proper")
@@ -314,6 +327,14 @@ def resolve_priors(
     return applied
 
 
+def reliability_priors(model: Model, prior_set: Mapping[str, Prior]) -> dict[str, AppliedPrior]:
+    """The priors of reliabilities that are unknown, of models of true scores, as far as said."""
+    if model.measurement != "true-score":
+        return {}
+    said = [name for name in RELIABILITIES if name in prior_set or name in model.priors]
+    return {name: _applied([name], model, prior_set) for name in said}
+
+
 def _on_tau(priors: Mapping[str, Prior]) -> dict[str, Prior]:
     """The priors with ``tau2`` said as ``tau``. Raises InputError when both are there."""
     if "tau2" not in priors:
@@ -333,6 +354,8 @@ def names_reached(
 ) -> set[str]:
     """The names under which a prior set can speak to a model."""
     names = {"mu", *model.level_sds.values(), *model.shapes}
+    if model.measurement == "true-score":
+        names |= {*RELIABILITIES}
     names |= {name.partition("[")[0] for name in model.shapes}
     if model.levels:
         names |= {"tau", "tau2"}

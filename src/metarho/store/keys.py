@@ -56,6 +56,7 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         ],
         "labels": {level: list(labels) for level, labels in evidence.labels.items()},
         "design": _content(problem.design),
+        "measurement": _measurement(problem),
         "imputation": _unknown(problem.imputation),
         "scale_design": _content(problem.scale_design),
         "engine": engine,
@@ -73,6 +74,13 @@ def _content(design: Design) -> dict[str, object]:
         "levels": {name: list(levels) for name, levels in design.levels.items()},
         "matrix": design.matrix.tolist(),
     }
+
+
+def _measurement(problem: Problem) -> object:
+    if problem.model.measurement != "true-score":
+        return None
+    artefacts = [[row.rxx, row.ryy, row.ux] for row in problem.evidence.rows]
+    return [artefacts, {n: str(one.prior) for n, one in problem.reliabilities.items()}]
 
 
 def _unknown(imputation: Imputation | None) -> object:

@@ -82,6 +82,8 @@ def _dataset(draws: Draws) -> xr.Dataset:
             np.stack([draws.parameters[name] for name in names]),
         )
     }
+    for name, values in draws.latent.items():
+        variables[f"latent_{name}"] = (("chain", "draw", "effect"), values)
     for row, values in draws.imputed.items():
         variables[f"imputed_{row}"] = (("chain", "draw", "design_column"), values)
     for level, values in draws.deviations.items():
@@ -110,6 +112,7 @@ def _draws(dataset: xr.Dataset) -> Draws:
         _number(dataset, "log_evidence"),
         _number(dataset, "log_evidence_mcse"),
         _prefixed(dataset, "imputed_"),
+        _prefixed(dataset, "latent_"),
     )
 
 

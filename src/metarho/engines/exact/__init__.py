@@ -39,6 +39,7 @@ def covers(problem: Problem) -> str | None:
         (model.custom is not None, f"custom model {model.custom}"),
         (model.scale.replace(" ", "") != "~1", f"scale: {model.scale}"),
         (model.effects not in ("normal", "student-t"), f"effects: {model.effects}"),
+        (model.measurement == "true-score", "measurement: true-score"),
         (problem.imputation is not None, "imputed moderators (missing: impute)"),
         (isinstance(model.selection, str) and model.selection != "none", "selection"),
         (

@@ -111,6 +111,17 @@ def _refused_joins(problem: Problem) -> str | None:
     """Which parts of the model do not go with each other; None when all do."""
     model = problem.model
     stepwise = isinstance(model.selection, StepSelection)
+    true_scores = model.measurement == "true-score"
+    others = {
+        "likelihood: exact-r": model.likelihood != "normal",
+        f"effects: {model.effects}": model.effects != "normal",
+        "selection": model.selection != "none",
+        "missing: impute": problem.imputation is not None,
+        "correlated sampling errors": bool(problem.evidence.correlated),
+    }
+    for part, used in others.items():
+        if true_scores and used:
+            return f"the nuts engine does not join measurement: true-score with {part} yet"
     joins = (
         (model.effects == "student-t" and stepwise, "effects: student-t", "step selection"),
         (
@@ -135,6 +146,7 @@ def structure(problem: Problem) -> tuple[object, ...]:
     model = problem.model
     # Where true effects are variables, their number is part of the model.
     has_effects = model.likelihood == "exact-r" or model.effects == "student-t"
+    has_effects |= model.measurement == "true-score"
     kept = {level: len(kept.groups) for level, kept in lay_out(problem).items()}
     intervals = problem.evidence.is_interval
     return (
@@ -148,6 +160,7 @@ def structure(problem: Problem) -> tuple[object, ...]:
         problem.evidence.k if has_effects else None,
         int(intervals.sum()) if model.likelihood == "exact-r" else None,
         _unknown(problem),
+        _unreliable(problem),
     )
 
 
@@ -159,6 +172,16 @@ def _unknown(problem: Problem) -> object:
     blocks = [(one.factors, one.numbers, one.levels.tolist()) for one in found.blocks]
     levels = [(name, len(factor.counts)) for name, factor in found.factors.items()]
     return str((levels, list(found.numbers), blocks))
+
+
+def _unreliable(problem: Problem) -> object:
+    """What models of true scores must share: which reliabilities are variables."""
+    if problem.model.measurement != "true-score":
+        return None
+    return tuple(
+        (name, applied.prior.family, np.isnan(problem.evidence.artefact(name)).tobytes())
+        for name, applied in problem.reliabilities.items()
+    )
 
 
 def fit_many(

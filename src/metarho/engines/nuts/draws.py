@@ -19,8 +19,9 @@ class Draws:
     ``statistics`` by ArviZ's names, each (chain, draw). ``target_accept`` is that of the run
     that counts, ``retried`` whether it was raised because an earlier one diverged.
     ``imputed`` has the design's rows with unknown moderators, (chain, draw, p) by their number.
-    ``log_evidence`` is by bridge sampling, with its Monte Carlo standard error; None with improper
-    priors.
+    ``latent`` has what models of true scores sample for each row, (chain, draw, k): ``theta``, and
+    the reliabilities ``rxx`` and ``ryy``. ``log_evidence`` is by bridge sampling, with its Monte
+    Carlo standard error; None with improper priors.
     """
 
     parameters: Mapping[str, Array]
@@ -31,3 +32,4 @@ class Draws:
     log_evidence: float | None = None
     log_evidence_mcse: float | None = None
     imputed: Mapping[str, Array] = field(default_factory=dict)
+    latent: Mapping[str, Array] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from metarho.data.missing import Imputation
 from metarho.engines import law_of_r
 from metarho.engines.exact.selection import limits
+from metarho.engines.measurement import known_artefacts
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
 from metarho.spec.priors import Prior
@@ -162,9 +163,25 @@ def row_data(problem: Problem) -> dict[str, Array | Index]:
     data |= {"v": v, "exact": (~interval).astype(float)}
     if problem.imputation is not None:
         return _candidate_data(problem, problem.imputation, data)
+    if problem.model.measurement == "true-score":
+        data |= _artefact_data(problem)
     if isinstance(problem.model.selection, StepSelection):
         return data | _band_data(problem, problem.model.selection)
     return data | _interval_data(problem, np.arange(evidence.k))
+
+
+def _artefact_data(problem: Problem) -> dict[str, Array | Index]:
+    """Reliabilities and ux of each row, unknown ones at a point of their prior, and its numbers."""
+    data: dict[str, Array | Index] = {**known_artefacts(problem)}
+    for name, applied in problem.reliabilities.items():
+        values = applied.prior.values
+        unknown = np.isnan(data[name])
+        if applied.prior.is_point:
+            data[name] = np.where(unknown, values["c"], data[name])
+        elif unknown.any():
+            data |= {f"{name}_{argument}": np.asarray(value) for argument, value in values.items()}
+            data[name] = np.where(unknown, 0.5, data[name])
+    return data
 
 
 def _interval_data(problem: Problem, row_of: Index) -> dict[str, Array | Index]:

@@ -3,7 +3,8 @@
     mean_i   = x_i'β + bias + Σ deviations of the groups of row i that are kept
     tau_i    = tau · exp(s_i'α)
     theta_i  ~ effects(mean_i, tau_i): normal, Student-t or a mixture
-    y_i      ~ likelihood(theta_i): Normal(theta_i, v_i), or the exact law of r
+    y_i      ~ likelihood(theta_i): Normal(theta_i, v_i), or the exact law of r, or what
+               unreliable measures make of theta_i
 
 Parts are one function each. True effects and deviations are integrated out where that is exact
 (``layout.py`` says where); ``posterior/effects.py`` draws them back. Numbers of priors and data are
@@ -27,6 +28,7 @@ from metarho.engines.nuts.layout import (
     row_data,
     variables,
 )
+from metarho.engines.nuts.measurement import add_observed_scores
 from metarho.engines.nuts.missing import add_candidates, add_chances, add_numbers
 from metarho.engines.nuts.priors import add_prior, add_shifted_prior, is_unbounded
 from metarho.engines.nuts.rows import log_normal_rows, parts_of_effects
@@ -51,6 +53,8 @@ def build(problem: Problem) -> pm.Model:
         tau2_effect = sd_effect**2
         if problem.model.likelihood == "exact-r":
             add_exact_r(problem, rows, mean, sd_effect)
+        elif problem.model.measurement == "true-score":
+            add_observed_scores(problem, rows, mean, sd_effect)
         elif isinstance(problem.model.selection, StepSelection):
             parts = parts_of_effects(problem, parameters, tau2_effect)
             add_selected_rows(problem, rows, parameters, mean, parts)

@@ -22,6 +22,7 @@ from metarho.engines.nuts.priors import prior_data
 from metarho.engines.problem import Problem
 from metarho.errors import FitError
 from metarho.spec.analysis import Sampler
+from metarho.spec.model import RELIABILITIES
 
 type Array = NDArray[np.float64]
 
@@ -150,7 +151,23 @@ def _draws(
         retried,
         *evidence,
         imputed=imputed,
+        latent=_latent(problem, posterior, shape),
     )
+
+
+def _latent(
+    problem: Problem, posterior: Mapping[str, Any], shape: tuple[int, int]
+) -> dict[str, Array]:
+    """Theta and reliabilities of the rows, in models of true scores."""
+    if problem.model.measurement != "true-score":
+        return {}
+    data = row_data(problem)
+    found = {"theta": np.asarray(posterior["theta"], dtype=float)}
+    for name in RELIABILITIES:
+        sampled = posterior.get(f"{name}_of_rows")
+        values = data[name] if sampled is None else sampled
+        found[name] = np.array(np.broadcast_to(values, (*shape, problem.evidence.k)), dtype=float)
+    return found
 
 
 def _log_density(compiled: Any) -> Callable[[Array], float]:

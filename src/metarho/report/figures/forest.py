@@ -60,7 +60,7 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         axes.set_yticklabels([*labels, "mean", "new study"], parse_math=False)
         axes.tick_params(axis="y", length=0, pad=8)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("yi" if fit.problem.scale == "yi" else "correlation r")
+        axes.set_xlabel(_axis_label(fit))
         right = axes.secondary_yaxis("right")
         right.set_yticks(ticks)
         right.set_yticklabels(
@@ -204,6 +204,12 @@ def _bar(axes: Axes, summary: Summary, y: float) -> None:
         [summary.lower, summary.upper], [y, y], color=BLUE, linewidth=3.2, solid_capstyle="butt"
     )
     axes.plot(summary.median, y, "|", color="white", markersize=6)
+
+
+def _axis_label(fit: Fit) -> str:
+    if fit.problem.model.measurement == "true-score":
+        return "correlation r: printed, of observed scores; posterior, of true scores"
+    return "yi" if fit.problem.scale == "yi" else "correlation r"
 
 
 def _label(row: Row, rows: list[Row]) -> str:

@@ -62,6 +62,8 @@ def prior_posterior(
 
 def _name(fit: Fit, parameter: str) -> str:
     scale = {"z": "Fisher z", "r": "r", "yi": "yi"}[fit.problem.scale]
+    if fit.problem.model.measurement == "true-score":
+        scale += ", true scores"
     if parameter == "mu":
         return f"mu ({scale})"
     total = " total" if len(fit.problem.model.levels) > 1 else ""
