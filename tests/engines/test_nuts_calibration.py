@@ -6,10 +6,12 @@ a truth lies among its draws is uniform if the engine is right.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ LOG = logging.getLogger("calibration")
 
 type Array = NDArray[np.float64]
 
+FOLDER = Path(__file__).parents[2] / "outputs" / "calibration"
 COUNT = 200
 # Enough for a place in a hundred, which 200 data sets cannot tell from an exact one.
 SAMPLER = Sampler(draws=250, tune=500, chains=4)
@@ -63,6 +66,15 @@ def _ranks(base: Problem, count: int, world: Problem | None = None) -> dict[str,
     return {name: np.array(places) for name, places in ranks.items()}
 
 
+def _keep(name: str, found: dict[str, Array]) -> None:
+    """Write the ranks where ``benchmarks/calibration.py`` draws them from."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(
+        json.dumps({parameter: ranks.tolist() for parameter, ranks in found.items()}),
+        encoding="utf-8",
+    )
+
+
 def _p(ranks: Array) -> float:
     return float(stats.kstest(ranks, "uniform").pvalue)
 
@@ -74,6 +86,7 @@ def test_truths_rank_uniformly_among_draws(name: str) -> None:
     start = time.perf_counter()
     found = _ranks(base, COUNT)
     seconds = (time.perf_counter() - start) / COUNT
+    _keep(name, found)
     for parameter, ranks in found.items():
         covered = float(np.mean((ranks > 0.025) & (ranks < 0.975)))
         LOG.info("| %s | %.2f | %s | %.3f | %.3f |", name, seconds, parameter, _p(ranks), covered)
