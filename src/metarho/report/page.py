@@ -21,6 +21,7 @@ from metarho.report.figures.drawing import Drawing, write_drawing
 from metarho.report.figures.forest import forest
 from metarho.report.figures.new_study import new_study
 from metarho.report.figures.prior_posterior import prior_posterior
+from metarho.report.moderators import moderators_in_words
 from metarho.store.files import write_text
 
 # A page with more rows than this embeds no forest plot of them; the file beside it has it.
@@ -136,6 +137,7 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
         figures=figures,
         file_of=names,
         means=_means(outcome),
+        moderations=_moderations(outcome),
         predictions=_predictions(outcome),
         words={name: model_in_words(model) for name, (model, _) in plan.models.items()},
         record=provenance(plan, outcome.fits),
@@ -189,6 +191,17 @@ def _means(outcome: Outcome) -> list[tuple[str, str, str, str, str, Summary]]:
         for cell, fit in zip(outcome.plan.cells, outcome.fits, strict=True)
         for factor, level, summary in marginal_means(fit)
     ]
+
+
+def _moderations(outcome: Outcome) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """The sentences on moderators of each model that has some, from its first cell."""
+    word = _effect_word(outcome.plan)
+    found = {}
+    for cell, fit in zip(outcome.plan.cells, outcome.fits, strict=True):
+        if cell.label not in found:
+            sentences = moderators_in_words(fit, word)
+            found[cell.label] = (cell.label, cell.prior_set, cell.intervals, sentences)
+    return [entry for entry in found.values() if entry[3]]
 
 
 def _predictions(outcome: Outcome) -> list[tuple[str, str, str, Prediction]]:
