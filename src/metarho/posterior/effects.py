@@ -277,12 +277,8 @@ def replicate(
 def _replicate_selected(
     problem: Problem, step: Step, given: Hyperparameters, theta: Array, rng: np.random.Generator
 ) -> Array:
-    found = np.empty(theta.shape)
-    for row, v in enumerate(problem.evidence.v):
-        sd = np.full(len(theta), np.sqrt(v))
-        whole = -np.inf, np.inf
-        found[:, row] = _draw_in_bands(step, given, v, theta[:, row], sd, whole, rng)
-    return found
+    sd = np.broadcast_to(np.sqrt(problem.evidence.v), theta.shape)
+    return _draw_reported(problem, step, given, theta, sd, rng)
 
 
 def draw_reported(
@@ -296,12 +292,25 @@ def draw_reported(
     share = np.exp(chances - chances.max(axis=0)).cumsum(axis=0)
     which = (share < rng.uniform(size=centre.shape) * share[-1]).sum(axis=0)
     variance = np.take_along_axis(np.stack([part.variance for part in parts]), which[None], 0)[0]
-    found = np.empty(centre.shape)
-    for row, v in enumerate(problem.evidence.v):
-        sd = np.sqrt(v + variance[:, row])
-        whole = -np.inf, np.inf
-        found[:, row] = _draw_in_bands(selection.step, given, v, centre[:, row], sd, whole, rng)
-    return found
+    sd = np.sqrt(problem.evidence.v + variance)
+    return _draw_reported(problem, selection.step, given, centre, sd, rng)
+
+
+def _draw_reported(
+    problem: Problem,
+    step: Step,
+    given: Hyperparameters,
+    mean: Array,
+    sd: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """Draws of reported Normal(mean, sd), row by row: (N, k)."""
+    whole = -np.inf, np.inf
+    columns = [
+        _draw_in_bands(step, given, v, mean[:, row], sd[:, row], whole, rng)
+        for row, v in enumerate(problem.evidence.v)
+    ]
+    return np.stack(columns, axis=1)
 
 
 def _draw_in_bands(
