@@ -173,7 +173,8 @@ def holds(
     left = list(means)
     assert len(left) == (0 if mean_given is None else 2 * len(SHARES))
     for share, below in zip((*SHARES, *SHARES)[: len(left)], left, strict=True):
-        assert below == pytest.approx(share, abs=IN_PROBABILITY)
+        assert below == pytest.approx(share, abs=max(IN_PROBABILITY, tolerance))
     for index, (name, axis) in enumerate(axes.items()):
         for share, at in zip(SHARES, axis.coordinate(np.array(ends[name])), strict=True):
-            assert truth.below(index, float(at)) == pytest.approx(share, abs=IN_PROBABILITY)
+            below = truth.below(index, float(at))
+            assert below == pytest.approx(share, abs=max(IN_PROBABILITY, tolerance))

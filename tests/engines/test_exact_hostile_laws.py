@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import gammaln, hyp2f1, log_ndtr, ndtri, voigt_profile
@@ -21,6 +22,7 @@ from hostile import (
     MU,
     ROW,
     TAU,
+    THREE,
     fitted,
     holds,
     log_normal,
@@ -30,6 +32,7 @@ from hostile import (
 from metarho.data.studies import Studies
 from metarho.engines.problem import Problem, encode
 from metarho.spec.model import Step, StepSelection
+from metarho.spec.priors import parse_prior
 
 type Array = NDArray[np.float64]
 type Numbers = Sequence[tuple[float, float]]
@@ -118,6 +121,58 @@ def test_selection_with_known_weights_gives_the_answer_of_adaptive_cubature(
     limits = [(ndtri(1 - cut) * math.sqrt(v), math.sqrt(v)) for cut, _ in steps for _, v in numbers]
     marks = [mu, *_marks(numbers), *limits]
     holds(fitted(_rows(numbers), make), log_density, {"tau": Logarithmic(), "mu": Line(marks)})
+
+
+# Panels of omega whose ends are powers of ten: a chance A = a + omega·b is smooth in log omega.
+_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_ENDS = np.array([0.0, *10.0 ** np.arange(-16, 0.5)])
+OMEGA = (_ENDS[:-1, None] + 0.5 * np.diff(_ENDS)[:, None] * (1 + _PLACES)).ravel()
+LOG_WEIGHT = np.log(0.5 * np.diff(_ENDS)[:, None] * _WEIGHTS).ravel()
+
+
+def _log_free_weight(numbers: Numbers, mu: Array, tau: Array) -> Array:
+    """log ∫ Π N(y; mu, v + tau²) w(y)/A over omega uniform on 0 to 1, one cutpoint at .025."""
+    total = np.zeros(np.broadcast(mu, tau).shape)
+    log_all = np.broadcast_to(LOG_WEIGHT, (*total.shape, len(OMEGA)))
+    for y, v in numbers:
+        variance = v + tau**2
+        limit = math.sqrt(v) * ndtri(1 - 0.025)
+        at = (limit - mu) / np.sqrt(variance)
+        above, below = log_ndtr(-at)[..., None], log_ndtr(at)[..., None]
+        own = np.log(OMEGA) if y < limit else np.zeros(len(OMEGA))
+        log_all = log_all + own - np.logaddexp(above, below + np.log(OMEGA))
+        total = total + log_normal(y, mu, variance)
+    top = log_all.max(axis=-1)
+    return np.asarray(total + top + np.log(np.exp(log_all - top[..., None]).sum(axis=-1)))
+
+
+@pytest.mark.slow
+@settings(HOSTILE, max_examples=12)
+# Near omega = 0 a spike that holds 1e-5 of the mass.
+@example([(-2.636, 1e-6), (0.0, 1.0)], (0.0, 1.0), ("HalfNormal", 0.01))
+@given(numbers=FEW, mu=MU, tau=TAU)
+def test_selection_with_a_free_weight_gives_the_answer_of_adaptive_cubature(
+    numbers: Numbers, mu: tuple[float, float], tau: tuple[str, float]
+) -> None:
+    mu_said, log_mu = normal_prior(*mu)
+    tau_said, log_tau = tau_prior(*tau)
+
+    def make(studies: Studies) -> Problem:
+        plain = problem(studies, mu=mu_said, tau=tau_said)
+        step = StepSelection(step=Step(cutpoints=(0.025,)))
+        selected = plain.model.model_copy(update={"selection": step})
+        priors = {name: applied.prior for name, applied in plain.priors.items()}
+        return encode(
+            selected, studies, {**priors, "omega": parse_prior("Uniform(lower=0, upper=1)")}
+        )
+
+    def log_density(tau: Array, mu: Array) -> Array:
+        return np.asarray(log_tau(tau) + log_mu(mu) + _log_free_weight(numbers, mu, tau))
+
+    limits = [(ndtri(1 - 0.025) * math.sqrt(v), math.sqrt(v)) for _, v in numbers]
+    marks = [mu, *_marks(numbers), *limits]
+    encoded = fitted(_rows(numbers), make)
+    holds(encoded, log_density, {"tau": Logarithmic(), "mu": Line(marks)}, THREE)
 
 
 def _log_student(y: float, v: float, nu: float, mu: Array, tau: Array) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad_vec
 
-from cases import model, problem, written
+from cases import model, molloy, problem, written
 from metarho.data.studies import Studies
 from metarho.engines import exact
 from metarho.engines.exact.student import log_likelihood_table
@@ -246,7 +246,7 @@ def test_nu_is_asked_for_and_checked(tmp_path: Path) -> None:
     common = spec.model_copy(update={"random": "none"})
     assert "no effects that vary" in (exact.covers(encode(common, _studies(tmp_path))) or "")
     both = spec.model_copy(update={"likelihood": "exact-r"})
-    refusal = exact.covers(encode(both, _studies(tmp_path)))
+    refusal = exact.covers(encode(both, molloy()))
     assert "likelihood: exact-r with effects: student-t" in (refusal or "")
 
 

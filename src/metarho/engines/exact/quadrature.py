@@ -19,9 +19,6 @@ from metarho.spec.model import StepSelection
 
 type Array = NDArray[np.float64]
 
-# A tenth of what is promised: beyond this stated error panels are cut to smaller coefficients.
-ASKED, FINEST = 1e-9, 1e-10
-
 
 @dataclass(frozen=True)
 class Quadrature:
@@ -91,9 +88,8 @@ def solve(problem: Problem) -> Quadrature:
     rule = rule_for(first)
     found = _solved(problem, hard, refine(look, first, reaches, rule), rule)
     # Coefficients below the rounding of the log density are noise.
-    finest = max(FINEST, 10 * float(np.finfo(float).eps) * abs(found.log_integral))
-    if rule is FINE and found.quad_err > ASKED and finest < rule.tolerance:
-        # A step or a spike that holds hardly any mass: its coefficients fall slowly.
+    finest = max(rule.finest, 10 * float(np.finfo(float).eps) * abs(found.log_integral))
+    if found.quad_err > rule.asked and finest < rule.tolerance:
         finer = replace(rule, tolerance=finest)
         found = _solved(problem, hard, refine(look, first, reaches, finer), finer)
     return found
