@@ -123,24 +123,25 @@ def test_selection_with_known_weights_gives_the_answer_of_adaptive_cubature(
     holds(fitted(_rows(numbers), make), log_density, {"tau": Logarithmic(), "mu": Line(marks)})
 
 
-# Panels of omega whose ends are powers of ten: a chance A = a + omega·b is smooth in log omega.
-_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-_ENDS = np.array([0.0, *10.0 ** np.arange(-16, 0.5)])
-OMEGA = (_ENDS[:-1, None] + 0.5 * np.diff(_ENDS)[:, None] * (1 + _PLACES)).ravel()
-LOG_WEIGHT = np.log(0.5 * np.diff(_ENDS)[:, None] * _WEIGHTS).ravel()
+# Panels of log omega of two decades each, down to 1e-40: a chance A = a + omega·b is logistic
+# there, with poles at a distance of π, and 12 nodes leave 1e-11.
+_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_ENDS = math.log(10) * np.arange(-40, 1, 2)
+LOG_OMEGA = (_ENDS[:-1, None] + 0.5 * np.diff(_ENDS)[:, None] * (1 + _PLACES)).ravel()
+LOG_WEIGHT = np.log(0.5 * np.diff(_ENDS)[:, None] * _WEIGHTS).ravel() + LOG_OMEGA
 
 
 def _log_free_weight(numbers: Numbers, mu: Array, tau: Array) -> Array:
     """log ∫ Π N(y; mu, v + tau²) w(y)/A over omega uniform on 0 to 1, one cutpoint at .025."""
     total = np.zeros(np.broadcast(mu, tau).shape)
-    log_all = np.broadcast_to(LOG_WEIGHT, (*total.shape, len(OMEGA)))
+    log_all = np.broadcast_to(LOG_WEIGHT, (*total.shape, len(LOG_OMEGA)))
     for y, v in numbers:
         variance = v + tau**2
         limit = math.sqrt(v) * ndtri(1 - 0.025)
         at = (limit - mu) / np.sqrt(variance)
         above, below = log_ndtr(-at)[..., None], log_ndtr(at)[..., None]
-        own = np.log(OMEGA) if y < limit else np.zeros(len(OMEGA))
-        log_all = log_all + own - np.logaddexp(above, below + np.log(OMEGA))
+        own = LOG_OMEGA if y < limit else np.zeros(len(LOG_OMEGA))
+        log_all = log_all + own - np.logaddexp(above, below + LOG_OMEGA)
         total = total + log_normal(y, mu, variance)
     top = log_all.max(axis=-1)
     return np.asarray(total + top + np.log(np.exp(log_all - top[..., None]).sum(axis=-1)))

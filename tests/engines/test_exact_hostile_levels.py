@@ -9,16 +9,19 @@ row by row within a study and study by study: nothing cancels, whatever the vari
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 from cases import problem
 from cubature import Logarithmic
-from hostile import MU, ROW, TAU, fitted, holds, log_normal, normal_prior, tau_prior
+from hostile import MU, ROW, TAU, THREE, fitted, holds, log_normal, normal_prior, tau_prior
 
 type Array = NDArray[np.float64]
 type Law = tuple[Array, Array, Array]
@@ -93,3 +96,62 @@ def test_three_levels_give_the_answer_of_adaptive_cubature(
         {"tau_study": Logarithmic(), "tau_effect": Logarithmic()},
         mean_given=lambda tau, own: _posterior(studies, mu, tau, own)[1:],
     )
+
+
+def _log_between(lower: Array, upper: Array) -> Array:
+    """log(Φ(upper) − Φ(lower)), in the tail where both ends are small."""
+    flip = lower + upper > 0
+    a, b = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
+    log_b = log_ndtr(b)
+    with np.errstate(divide="ignore"):
+        return np.asarray(log_b + np.log(-np.expm1(np.minimum(log_ndtr(a) - log_b, 0.0))))
+
+
+# As good as open below or above, and bounded, in units of a standard error around a number.
+INTERVAL = st.tuples(ROW, st.sampled_from([(-1e6, 0.0), (1.0, 1e6), (-0.5, 0.5), (-2.0, 5.0)]))
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+@given(studies=STUDIES, interval=INTERVAL, mu=MU, tau_study=TAU, tau_effect=TAU)
+def test_three_levels_with_an_interval_give_the_answer_of_adaptive_cubature(
+    studies: Sequence[Sequence[tuple[float, float]]],
+    interval: tuple[tuple[float, float], tuple[float, float]],
+    mu: tuple[float, float],
+    tau_study: tuple[str, float],
+    tau_effect: tuple[str, float],
+) -> None:
+    """One row of the first study is an interval: given the numbers it is normal."""
+    said, _ = normal_prior(*mu)
+    study_said, log_study = tau_prior(*tau_study)
+    effect_said, log_effect = tau_prior(*tau_effect)
+    (centre, v), ends = interval
+    lower, upper = (centre + math.sqrt(v) * end for end in ends)
+    rows: list[dict[str, object]] = [
+        {"study": f"s{at}", "effect": str(number), "yi": y, "vi": own, "reported": "exact"}
+        for at, each in enumerate(studies)
+        for number, (y, own) in enumerate(each)
+    ]
+    words = {"study": "s0", "effect": "words", "vi": v, "reported": "range"}
+    rows.append({**words, "yi_low": lower, "yi_high": upper})
+    encoded = fitted(
+        rows,
+        lambda evidence: problem(
+            evidence, "three-level", mu=said, tau_study=study_said, tau_effect=effect_said
+        ),
+    )
+
+    def log_density(tau: Array, own: Array) -> Array:
+        nothing = np.zeros(tau.shape)
+        # The law of mu given the other studies, then of the first study's own mean.
+        law = _posterior(studies[1:], mu, tau, own)
+        law = law[0], law[1], law[2] + tau**2
+        for y, variance in studies[0]:
+            law = _joined(law, (nothing, nothing + y, variance + own**2))
+        sd = np.sqrt(law[2] + own**2 + v)
+        words = _log_between((lower - law[1]) / sd, (upper - law[1]) / sd)
+        return np.asarray(log_study(tau) + log_effect(own) + law[0] + words)
+
+    holds(encoded, log_density, {"tau_study": Logarithmic(), "tau_effect": Logarithmic()}, THREE)
