@@ -22,6 +22,8 @@ from scipy.special import log_ndtr
 from cases import problem
 from cubature import Logarithmic
 from hostile import MU, ROW, TAU, THREE, fitted, holds, log_normal, normal_prior, tau_prior
+from metarho.engines.exact.likelihood import log_likelihood_table
+from metarho.errors import FitError
 
 type Array = NDArray[np.float64]
 type Law = tuple[Array, Array, Array]
@@ -108,7 +110,7 @@ def _log_between(lower: Array, upper: Array) -> Array:
 
 
 # As good as open below or above, and bounded, in units of a standard error around a number.
-INTERVAL = st.tuples(ROW, st.sampled_from([(-1e6, 0.0), (1.0, 1e6), (-0.5, 0.5), (-2.0, 5.0)]))
+INTERVAL = st.tuples(ROW, st.sampled_from([(-40.0, 0.0), (1.0, 40.0), (-0.5, 0.5), (-2.0, 5.0)]))
 
 
 @pytest.mark.slow
@@ -155,3 +157,16 @@ def test_three_levels_with_an_interval_give_the_answer_of_adaptive_cubature(
         return np.asarray(log_study(tau) + log_effect(own) + law[0] + words)
 
     holds(encoded, log_density, {"tau_study": Logarithmic(), "tau_effect": Logarithmic()}, THREE)
+
+
+def test_a_study_s_mean_that_may_vary_too_far_is_refused_in_a_sentence() -> None:
+    """Of two words, one sharp: nothing but the spread says where the mean is."""
+    words = {"study": "a", "reported": "range", "yi_low": -1e9, "yi_high": 1e9}
+    rows = [{**words, "effect": "1", "vi": 1e-6}, {**words, "effect": "2", "vi": 1.0}]
+    encoded = fitted(
+        [*rows, {"study": "b", "effect": "1", "yi": 0.0, "vi": 1.0, "reported": "exact"}],
+        lambda evidence: problem(evidence, "three-level"),
+    )
+    far, nothing = np.array([1e16]), np.zeros(1)
+    with pytest.raises(FitError, match="use engine nuts, a narrower prior"):
+        log_likelihood_table(encoded.evidence, np.linspace(-1e8, 1e8, 3), far, nothing)

@@ -17,6 +17,7 @@ from scipy.special import log_ndtr, logsumexp, ndtr
 
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.problem import Evidence
+from metarho.errors import FitError
 from metarho.spec.priors import PER_TAU, Prior
 
 type Array = NDArray[np.float64]
@@ -33,6 +34,8 @@ _RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(10)
 # The trapezoidal rule for a study's deviation: in steps of this many sds of what it integrates,
 # its error is exp(−(2π/0.8)²/2), 4e-14; and it ends where a normal law has less than that left.
 _STEP, _SDS = 0.8, 8.5
+# More nodes than this for one study take gigabytes.
+_MOST_NODES = 2e6
 # Spreads this far below those of the rows: g is smooth over them, and around mu 22 points do.
 _SMALL = 1e-2
 # The same for the probability of an interval beyond its end, in the row's sd.
@@ -326,8 +329,18 @@ def _tied_on_lattices(
         end = float(flat[here].max()) if is_open else math.inf
         span = min(last, end) - first
         # In units of the spread itself, around each mu: the step is at most 0.8.
-        eps = np.arange(-_SDS, _SDS, step / 2.0 ** (octave + 1))
-        if not span < step * len(eps) * len(mu):
+        fine = step / 2.0 ** (octave + 1)
+        around = 2 * _SDS / fine
+        on_lattice = span / step < around * len(mu)
+        if (span / step if on_lattice else around) > _MOST_NODES:
+            raise FitError(
+                "the exact engine cannot integrate the mean of a study with several rows, some of "
+                f"them intervals: it may vary over {min(span, around * step):.2g}, and a row fixes "
+                f"it to {step:.2g}; use engine nuts, a narrower prior of heterogeneity, or "
+                "intervals: drop"
+            )
+        if not on_lattice:
+            eps = np.arange(-_SDS, _SDS, fine)
             result[here] = _tied_around(evidence, mu, own[here], tau2_effect[here], eps)
             continue
         if last < end:
