@@ -123,13 +123,15 @@ def _custom(fit: Fit) -> dict[str, xr.Dataset]:
     chains, length = draws.parameters["mu"].shape
     shape = (chains, length)
     posterior = _stacked(draws.parameters, shape)
+    coordinates: dict[str, object] = {**_chains(shape)}
     if draws.theta_new is not None:
         posterior["theta_new"] = (("chain", "draw"), draws.theta_new)
     if "theta" in draws.latent:
         posterior["theta"] = (("chain", "draw", "effect"), draws.latent["theta"])
+        coordinates |= _rows(problem)
     (stream,) = np.random.SeedSequence(fit.seed).spawn(1)
     groups = {
-        "/posterior": xr.Dataset(posterior, {**_chains(shape), **_rows(problem)}),
+        "/posterior": xr.Dataset(posterior, coordinates),
         "/prior": _prior(problem, shape[0] * shape[1], np.random.default_rng(stream)),
         "/log_prior": _log_prior(problem, draws.parameters, shape),
         "/observed_data": _observed(problem),

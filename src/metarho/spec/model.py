@@ -262,7 +262,7 @@ def parameter_name(name: str) -> str:
 
 
 def _name_in_set(name: str) -> str:
-    return name if _PARAMETER.fullmatch(name) else own_parameter_name(name)
+    return own_parameter_name(name) if name.isidentifier() else parameter_name(name)
 
 
 def _name_in_model(name: str, info: ValidationInfo) -> str:
