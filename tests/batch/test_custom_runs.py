@@ -116,6 +116,7 @@ def test_tables_leave_blank_what_the_file_does_not_tell(ran: Path) -> None:
         rows = {row["quantity"]: row for row in csv.DictReader(stream)}
     assert set(rows) >= {"mu", "tau", "rho_median", "log_evidence", "P(rho_median > 0.1)"}
     assert rows["mu"]["median"] and rows["rho_median"]["median"] and rows["log_evidence"]["mean"]
+    assert (rows["mu"]["scale"], rows["tau"]["scale"]) == ("z", "z")
     assert {rows[name]["median"] for name in ("theta_new", "rho_new", "I2", "H2")} == {""}
     with (ran / "out" / "c" / "predictions.csv").open() as stream:
         assert [row["quantity"] for row in csv.DictReader(stream)] == ["mean"]

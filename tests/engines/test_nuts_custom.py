@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from scipy.special import ndtr
 
 import metarho
 from cases import alliance, model, molloy
-from custom_cases import BARE, HIERARCHICAL, PRIORS, custom
+from custom_cases import BARE, HIERARCHICAL, PRIORS, custom, write_custom
 from metarho.engines import nuts
 from metarho.engines.nuts.custom import build
 from metarho.engines.nuts.draws import Draws
@@ -23,6 +24,7 @@ from metarho.engines.problem import Problem, encode
 from metarho.errors import FitError, InputError
 from metarho.posterior.sampled import monte_carlo_errors
 from metarho.spec.analysis import Sampler
+from metarho.spec.model import read_model
 from metarho.spec.priors import parse_prior
 
 type Array = NDArray[np.float64]
@@ -245,3 +247,11 @@ def test_nothing_is_left_to_sample_where_all_is_known(tmp_path: Path) -> None:
     known = dict.fromkeys(("mu", "tau"), parse_prior("DiracDelta(c=0)"))
     refusal = nuts.covers(encode(custom(tmp_path, BARE), molloy(), known))
     assert refusal == "nothing is left to sample: every prior is a point"
+
+
+def test_the_example_of_the_docs_builds(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "custom-models.md").read_text("utf-8")
+    text, source = re.findall(r"```(?:yaml|python)\n(.*?)```", page, flags=re.DOTALL)
+    path = write_custom(tmp_path, source)
+    path.write_text(text, "utf-8")
+    assert isinstance(build(encode(read_model(path), molloy())), pm.Model)
