@@ -143,11 +143,6 @@ FAULTS = {
         "def build(studies, priors):\n    pass\n",
         ": build returned NoneType, not a pm.Model",
     ),
-    "intervals taken for blanks": (
-        BARE.replace('pm.Potential("rows"', 'pm.Normal("y", 0, 1, observed=[0.1, np.nan])\n'
-                     '        pm.Potential("rows"'),
-        ":12: ImputationWarning: Data in y contains missing values",
-    ),
     "no tau": (
         BARE.replace('metarho.random_variable("tau", priors["tau"])', '1.0'),
         ": the model has no free variable tau for the parameter tau; it has mu",
@@ -180,6 +175,23 @@ FAULTS = {
 @pytest.mark.parametrize("source, said", FAULTS.values(), ids=FAULTS)
 def test_a_file_at_fault_is_named_with_its_line(tmp_path: Path, source: str, said: str) -> None:
     assert failure(tmp_path, source).startswith(said)
+
+
+@pytest.mark.filterwarnings("ignore::pymc.exceptions.ImputationWarning")
+def test_an_interval_is_not_imputed_as_a_blank(tmp_path: Path) -> None:
+    source = BARE.replace(
+        'pm.Potential("rows"',
+        'pm.Normal("y", 0, 1, observed=[0.1, np.nan])\n        pm.Potential("rows"',
+    )
+    said = failure(tmp_path, source)
+    assert said.startswith(":12: ImputationWarning: Data in y contains missing values")
+
+
+def test_what_a_name_of_the_grammar_means_in_a_file_is_not_guessed(tmp_path: Path) -> None:
+    priors = PRIORS.replace("tau:", 'share: "Beta(alpha=1, beta=1)", tau:')
+    problem = encode(custom(tmp_path, BARE, priors), molloy())
+    assert list(problem.priors) == ["mu", "share", "tau"]
+    assert (problem.spreads, problem.is_total_form) == ((), False)
 
 
 def test_a_file_does_not_see_the_namespace_of_another(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from scipy import integrate, stats
 from cases import molloy, problem
 from custom_cases import BARE, HIERARCHICAL, custom
 from metarho.batch.tables import five
-from metarho.compare.bayes_factors import bayes_factors
+from metarho.compare.bayes_factors import bayes_factors, nulls
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import encode
 from metarho.fitting import Settings, fit_many
@@ -194,3 +194,9 @@ def test_the_one_null_of_a_file_is_a_mean_of_zero(bare: Fit) -> None:
     assert factor.null == "mu = 0"
     assert factor.log_bf is not None and factor.mcse is not None
     assert abs(factor.log_bf - math.log(whole / null)) < MCSE * factor.mcse
+
+
+def test_what_zero_is_to_its_other_parameters_only_the_file_knows(tmp_path: Path) -> None:
+    priors = "priors: {mu: Flat(), pet: HalfNormal(sigma=1), tau_outlier: HalfNormal(sigma=1)}\n"
+    encoded = encode(custom(tmp_path, BARE, priors), molloy())
+    assert [null.name for null in nulls(encoded)] == ["mu = 0"]
