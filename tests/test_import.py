@@ -85,6 +85,7 @@ def test_the_public_names_are_these() -> None:
         "fit",
         "load_model",
         "load_studies",
+        "random_variable",
         "run",
     ]
 

@@ -12,10 +12,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from metarho.api import fit, load_model, load_studies, run
+    from metarho.api import fit, load_model, load_studies, random_variable, run
     from metarho.errors import FitError, InputError
 
-__all__ = ["FitError", "InputError", "fit", "load_model", "load_studies", "run"]
+__all__ = [
+    "FitError",
+    "InputError",
+    "fit",
+    "load_model",
+    "load_studies",
+    "random_variable",
+    "run",
+]
 
 _HOMES = {
     "FitError": "metarho.errors",
@@ -23,6 +31,7 @@ _HOMES = {
     "fit": "metarho.api",
     "load_model": "metarho.api",
     "load_studies": "metarho.api",
+    "random_variable": "metarho.api",
     "run": "metarho.api",
 }
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
@@ -15,9 +16,12 @@ from metarho.posterior.fit import Fit
 from metarho.spec.analysis import Engine, Interval, Sampler
 from metarho.spec.lookup import find
 from metarho.spec.model import Model, checked_priors, read_model
-from metarho.spec.priors import Prior, parse_prior
+from metarho.spec.priors import PER_TAU, Prior, parse_prior
 
-__all__ = ["Result", "fit", "load_model", "load_studies", "run"]
+if TYPE_CHECKING:
+    import pytensor.tensor as pt
+
+__all__ = ["Result", "fit", "load_model", "load_studies", "random_variable", "run"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,25 @@ def fit(
     out = Counter(row.reason for row in studies.rows if not row.included)
     rows_out = [f"{count} of {len(studies.rows)} rows out: {why}" for why, count in out.items()]
     return replace(result, notes=(*result.notes, *rows_out))
+
+
+def random_variable(name: str, prior: Prior, *, positive: bool = False) -> pt.TensorVariable:
+    """A parameter of the current PyMC model with a prior: for the files of custom models.
+
+    A prior on another scale is that of a variable of its own, from which the parameter follows; a
+    ``DiracDelta`` is a known value and no variable. ``positive`` restricts ``Flat()`` to values
+    above 0, as it is for sds (``tau``, ``tau_...``). Raises InputError for a prior that needs more
+    than its own numbers: a reference prior, or one on mu/tau.
+    """
+    if prior.is_reference or prior.on == PER_TAU:
+        raise InputError(f"{name}: {prior} is made of more than its own numbers")
+    # Loaded here: PyMC is for models that are sampled.
+    import numpy as np
+
+    from metarho.engines.nuts.priors import add_prior
+
+    positive = positive or name.startswith("tau")
+    return add_prior(name, prior, np.empty(0), None, positive=positive)
 
 
 def run(config: str | Path, *, output: str | Path | None = None) -> Result:

@@ -116,7 +116,6 @@ JOINS: dict[str, dict[str, object]] = {
     },
     "likelihood: exact-r with effects: mixture": {"likelihood": "exact-r", "effects": "mixture"},
     "likelihood: exact-r with selection": {"likelihood": "exact-r", "selection": "pet"},
-    "custom model mine.py": {"custom": "mine.py"},
 }
 
 

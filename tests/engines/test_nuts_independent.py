@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from cases import alliance, problem
 from metarho.data.tables import is_blank
+from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.fitting import Settings, fit_many
-from metarho.posterior.sampled import Sampled, monte_carlo_errors
+from metarho.posterior.sampled import monte_carlo_errors
 from metarho.spec.analysis import Sampler
 
 LOG = logging.getLogger("independent")
@@ -31,11 +32,11 @@ type Array = NDArray[np.float64]
 MCSE = 4.5
 
 
-def _see(encoded: Problem, theta: Any) -> None:
+def _see(encoded: Problem, theta: Any, inflation: Any = 1.0) -> None:
     """Rows given their true effects: numbers are normal, intervals have a probability."""
     evidence = encoded.evidence
     numbers, words = np.flatnonzero(~evidence.is_interval), np.flatnonzero(evidence.is_interval)
-    sd = np.sqrt(evidence.v)
+    sd = inflation * np.sqrt(evidence.v)
     pm.Normal("y", theta[numbers], sd[numbers], observed=evidence.y[numbers])
     for row in words:
         law = pm.Normal.dist(theta[row], sd[row])
@@ -52,6 +53,11 @@ def _see(encoded: Problem, theta: Any) -> None:
 def _common(encoded: Problem) -> None:
     mu = pm.Normal("mu", 0, 0.5)
     _see(encoded, mu + pt.zeros(encoded.evidence.k))
+
+
+def _multiplicative(encoded: Problem) -> None:
+    mu, phi = pm.Normal("mu", 0, 0.5), pm.LogNormal("phi", 0, 1)
+    _see(encoded, mu + pt.zeros(encoded.evidence.k), pt.sqrt(phi))
 
 
 def _random(encoded: Problem) -> None:
@@ -179,6 +185,7 @@ def _exact_r(encoded: Problem) -> None:
 MODELS: dict[str, Callable[[Problem], None]] = {
     "common-effect": _common,
     "random-effects": _random,
+    "multiplicative": _multiplicative,
     "three-level": _nested,
     "three-level-moderators": _moderated,
     "student-t": _student,
@@ -209,8 +216,8 @@ def test_a_shipped_model_agrees_with_its_textbook_form(name: str) -> None:
             quiet=True,
             nuts={"target_accept": 0.98},
         )
-    assert isinstance(fit.posterior, Sampled)
-    for parameter, ours in fit.posterior.draws.parameters.items():
+    assert isinstance(fit.result, Draws)
+    for parameter, ours in fit.result.parameters.items():
         theirs = tree.posterior[parameter].to_numpy()
         errors = monte_carlo_errors(ours, 0.95), monte_carlo_errors(theirs, 0.95)
         for number, one, other in (

@@ -60,8 +60,9 @@ def test_an_engine_that_was_asked_for_and_cannot_answer_is_an_error() -> None:
 
 def test_a_model_that_no_engine_covers_names_both_refusals() -> None:
     base = problem(molloy())
-    beyond = replace(base, model=base.model.model_copy(update={"custom": "mine.py"}))
-    with pytest.raises(InputError, match=r"no engine covers.*mine\.py"):
+    changes = {"likelihood": "exact-r", "effects": "mixture"}
+    beyond = replace(base, model=base.model.model_copy(update=changes))
+    with pytest.raises(InputError, match=r"no engine covers.*effects: mixture.*does not join"):
         choose(beyond, "auto")
 
 

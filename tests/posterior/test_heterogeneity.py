@@ -13,7 +13,7 @@ from metarho.engines import exact
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.posterior.exact import Exact
-from metarho.posterior.heterogeneity import typical_variance
+from metarho.posterior.heterogeneity import scale_of_parameter, typical_variance
 from metarho.posterior.sampled import Sampled
 
 FEW = [{"yi": y, "vi": v} for y, v in ((0.1, 0.01), (0.4, 0.02), (0.3, 0.03), (0.2, 0.02))]
@@ -106,3 +106,8 @@ def test_draws_of_h2_have_no_moments_that_the_posterior_lacks(tmp_path: Path) ->
         assert s2 is not None
         assert (found.mean is not None, found.sd is not None) == (exists, exists)
         assert found.median == pytest.approx(np.median(1 + draws["tau"] ** 2 / s2))
+
+
+def test_parameters_of_the_grammar_have_a_scale_and_others_none() -> None:
+    names = ("mu", "beta[x]", "tau", "tau_outlier", "tau_study", "phi", "nu", "tax")
+    assert [scale_of_parameter(name, "z") for name in names] == [*["z"] * 5, "", "df", ""]

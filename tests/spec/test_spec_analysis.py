@@ -140,8 +140,12 @@ FAULTS = {
         ":5: priors.b: tau: Normal(mu=0, sigma=1) has mass below 0",
     ),
     "a misspelt parameter": (
-        "priors: {a: {tua: Flat()}}\n",
-        ":3: priors.a.tua: no parameter 'tua'; allowed: alpha",
+        "priors: {a: {'tua[x]': Flat()}}\n",
+        ":3: priors.a.tua[x]: no parameter 'tua[x]'; allowed: alpha",
+    ),
+    "a parameter with a name that results have": (
+        "priors: {a: {theta_new: Flat()}}\n",
+        ":3: priors.a.theta_new: theta_new means something else in results",
     ),
     "a new study of three": (
         "new_studies:\n  - {label: a, ni: 80}\n  - {label: b, ni: 3}\n",

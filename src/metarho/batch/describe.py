@@ -32,6 +32,8 @@ def describe(plan: Plan) -> list[str]:
         )
     for name, (model, path) in plan.models.items():
         lines.append(f"model {name} ({path}): {model_in_words(model)}")
+        if model.custom is not None:
+            lines.append(f"  the Python file {model.custom.path} will be run when fitting starts")
         cells = [cell for cell in plan.cells if cell.model == name]
         problem = cells[0].problem
         if problem.dropped:

@@ -97,6 +97,9 @@ def nulls(problem: Problem) -> tuple[Null, ...]:
     if not problem.prior("mu").is_point:
         words = ("an intercept", "one") if slopes else ("an effect", "one")
         found.append(Null("mu = 0", {"mu": 0.0}, *words))
+    if problem.model.custom is not None:
+        # What 0 is to its other parameters, the file alone knows.
+        return tuple(found)
     free = [name for name in problem.spreads if not problem.prior(name).is_point]
     words = ("heterogeneity", "it")
     if problem.is_total_form:

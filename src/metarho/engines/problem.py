@@ -134,7 +134,8 @@ class Problem:
 
     ``design`` encodes the moderators of the mean, ``scale_design`` those of log tau. ``imputation``
     is what of the former is unknown; ``dropped`` names rows that were left out for a blank one.
-    ``reliabilities`` are the priors of unknown ones, in models of true scores.
+    ``reliabilities`` are the priors of unknown ones, in models of true scores. ``studies`` is what
+    the file of a custom model gets: the rows used, and the columns of their table.
     """
 
     model: Model
@@ -148,6 +149,7 @@ class Problem:
     imputation: Imputation | None = None
     dropped: tuple[str, ...] = ()
     reliabilities: Mapping[str, AppliedPrior] = field(default_factory=dict)
+    studies: Studies | None = None
 
     @property
     def scale_label(self) -> str:
@@ -174,11 +176,16 @@ class Problem:
     @property
     def is_total_form(self) -> bool:
         """Whether a nested model's heterogeneity is a total sd split by a share."""
-        return "share" in self.priors
+        return "share" in self.priors and self.model.custom is None
 
     @cached_property
     def spreads(self) -> tuple[str, ...]:
-        """The parameters of heterogeneity: level sds, or a total sd and its share."""
+        """The parameters of heterogeneity: level sds, or a total sd and its share.
+
+        Of a custom model none is known: what a name means there, its file says.
+        """
+        if self.model.custom is not None:
+            return ()
         sds = {"tau", "share", *self.model.level_sds.values()}
         return tuple(name for name in self.priors if name in sds)
 
@@ -291,6 +298,7 @@ def encode(
         imputation_of(design, evidence.study),
         tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept),
         reliability_priors(model, prior_set or {}),
+        replace(studies, rows=rows) if model.custom is not None else None,
     )
     reason = misplaced(problem) or improper(problem)
     if reason:
@@ -367,8 +375,10 @@ def improper(problem: Problem) -> str | None:
     With k_b rows that are exact or bounded intervals and p flat coefficients of full rank on
     them: flat coefficients need k_b >= p. For large tau the likelihood falls like
     tau**-(k_b - p), so a prior of tau that goes like tau**-t needs besides t + k_b - p > 1
-    (Flat, t = 0: two rows more than p; Jeffreys, t = 1: one).
+    (Flat, t = 0: two rows more than p; Jeffreys, t = 1: one). Of custom models nothing is known.
     """
+    if problem.model.custom is not None:
+        return None
     evidence = problem.evidence
     bounded = ~evidence.is_interval | (np.isfinite(evidence.lower) & np.isfinite(evidence.upper))
     flat = [not problem.prior(name).proper for name in problem.coefficients]

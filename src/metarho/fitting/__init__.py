@@ -13,7 +13,7 @@ from metarho.engines import exact, nuts
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
-from metarho.errors import InputError
+from metarho.errors import FitError, InputError
 from metarho.fitting.agreement import compare
 from metarho.fitting.notes import notes_on
 from metarho.fitting.verdict import Verdict, judge
@@ -121,7 +121,10 @@ def _finish(
 def _solve(
     wanted: Sequence[tuple[Problem, str]], settings: Settings, draws_factor: int = 1
 ) -> list[Quadrature | Draws]:
-    """Results from the store or the engines, in order."""
+    """Results from the store or the engines, in order.
+
+    Raises FitError, which names all that failed, after the others are in the store.
+    """
     keys = [key_of(problem, engine, settings.sampler, draws_factor) for problem, engine in wanted]
     found: dict[str, Quadrature | Draws] = {}
     todo: dict[tuple[object, ...], list[tuple[str, Problem]]] = {}
@@ -133,11 +136,18 @@ def _solve(
         elif key not in found and not any(key == k for group in todo.values() for k, _ in group):
             structure = (exact if engine == "exact" else nuts).structure(problem)
             todo.setdefault(structure, []).append((key, problem))
+    failures: list[FitError] = []
     for structure, group in todo.items():
-        for key, result in _solve_group(str(structure[0]), group, settings, draws_factor):
-            if settings.store:
-                settings.store.write(key, result)
-            found[key] = result
+        try:
+            for key, result in _solve_group(str(structure[0]), group, settings, draws_factor):
+                if settings.store:
+                    settings.store.write(key, result)
+                found[key] = result
+        except FitError as error:
+            # The other groups are fitted, and kept in the store, before it is told.
+            failures.append(error)
+    if failures:
+        raise FitError("\n".join(dict.fromkeys(map(str, failures)))) from failures[0]
     return [found[key] for key in keys]
 
 

@@ -11,6 +11,8 @@ from metarho.spec.model import StepSelection
 
 def notes_on(problem: Problem) -> tuple[str, ...]:
     """The remarks, each a sentence."""
+    if problem.model.custom is not None:
+        return _notes_on_custom(problem)
     notes = []
     evidence, model, design = problem.evidence, problem.model, problem.design
     studies = len(evidence.study_names)
@@ -104,6 +106,27 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             "selection favours positive effects: p-values are one-sided, for effects above 0; code "
             "correlations so that the expected direction is positive"
         )
+    vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
+    if vague:
+        notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")
+    return tuple(notes)
+
+
+def _notes_on_custom(problem: Problem) -> tuple[str, ...]:
+    """What is not known of a custom model."""
+    custom, evidence = problem.model.custom, problem.evidence
+    notes = [
+        f"{custom} is Python code: whether its posterior is proper was not checked, and there is "
+        "no I² or H²"
+    ]
+    special = {
+        "interval rows": evidence.is_interval.any(),
+        "correlated sampling errors": bool(evidence.correlated),
+        "several effects of one study": evidence.k > len(evidence.study_names),
+    }
+    found = [name for name, there in special.items() if there]
+    if found:
+        notes.append(f"what becomes of {' and of '.join(found)} is up to {custom}")
     vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
     if vague:
         notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")

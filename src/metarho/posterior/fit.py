@@ -22,6 +22,7 @@ from metarho.spec.analysis import Interval, Sampler
 if TYPE_CHECKING:
     import xarray as xr
 
+    from metarho.posterior.custom import Custom
     from metarho.posterior.sampled import Sampled
 
 type Array = NDArray[np.float64]
@@ -64,10 +65,14 @@ class Fit:
     interval: Interval = field(default_factory=Interval)
 
     @cached_property
-    def posterior(self) -> Exact | Sampled:
+    def posterior(self) -> Exact | Sampled | Custom:
         """The result read as marginals."""
         if isinstance(self.result, Quadrature):
             return Exact(self.problem, self.result)
+        if self.problem.model.custom is not None:
+            from metarho.posterior.custom import Custom
+
+            return Custom(self.problem, self.result, self.seed)
         # Loaded here: ArviZ's statistics load scipy.stats, which exact fits do without.
         from metarho.posterior.sampled import Sampled
 

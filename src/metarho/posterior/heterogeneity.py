@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ def scale_of_parameter(name: str, scale: str) -> str:
 
     ``omega`` is the chance of being reported over that of the most significant results, ``alpha``
     what the log of an sd changes by, ``pet`` and ``peese`` are slopes on the standard error and the
-    variance.
+    variance. What the file of a custom model has besides is of no scale that is known here.
     """
     others = {
         "share": "share",
@@ -26,7 +28,9 @@ def scale_of_parameter(name: str, scale: str) -> str:
         "pet": f"{scale} per se",
         "peese": f"{scale} per v",
     }
-    return others.get(name.partition("[")[0], scale)
+    base = name.partition("[")[0]
+    on_scale = base in ("mu", "beta") or re.fullmatch(r"tau(_\w+)?", base) is not None
+    return others.get(base, scale if on_scale else "")
 
 
 def scale_of_derived(name: str, on_r: str = "r") -> str:

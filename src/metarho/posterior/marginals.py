@@ -71,6 +71,30 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """A quantity that the model does not have: no number of it is known."""
+
+    def summary(self, prob: float, kind: Kind) -> Summary:
+        """Nothing."""
+        return NOTHING
+
+    def cdf(self, x: Array) -> Array:
+        """Unknown."""
+        return np.full(np.shape(x), np.nan)
+
+    def density(self, x: Array) -> Array:
+        """Unknown."""
+        return np.full(np.shape(x), np.nan)
+
+    def range(self, outside: float) -> tuple[float, float]:
+        """Unknown."""
+        return math.nan, math.nan
+
+
+ABSENT = Absent()
+
+
+@dataclass(frozen=True)
 class Curve:
     """A density on panels: ``values`` are densities in the parameter at the axis' nodes.
 

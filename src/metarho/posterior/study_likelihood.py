@@ -42,9 +42,14 @@ def log_jacobian(problem: Problem) -> Array:
     """
     evidence = problem.evidence
     by_study = np.zeros(len(evidence.study_names))
-    if problem.measure == "COR":
-        np.add.at(by_study, evidence.study, np.log1p(-(evidence.y**2)))
+    np.add.at(by_study, evidence.study, log_jacobian_of_rows(problem))
     return by_study
+
+
+def log_jacobian_of_rows(problem: Problem) -> Array:
+    """The same for each row: log(1 − r²) for COR, else 0."""
+    y = problem.evidence.y
+    return np.log1p(-(y**2)) if problem.measure == "COR" else np.zeros(len(y))
 
 
 def no_study_likelihood(problem: Problem) -> str | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import draw_effects, outlier_probabilities, replicate
 from metarho.posterior.hyperparameters import Hyperparameters
@@ -26,6 +27,7 @@ from metarho.posterior.prior_draws import draw_priors
 from metarho.posterior.prior_predictive import draw_prior_predictive
 from metarho.posterior.study_likelihood import (
     log_jacobian,
+    log_jacobian_of_rows,
     no_study_likelihood,
     study_log_likelihood,
 )
@@ -38,7 +40,29 @@ type Array = NDArray[np.float64]
 
 
 def tree_of(fit: Fit) -> xr.DataTree:
-    """Posterior, prior, predictions of the rows, likelihoods and data of a fit.
+    """Posterior, prior, predictions of the rows, likelihoods and data of a fit."""
+    problem = fit.problem
+    tree = xr.DataTree.from_dict(_groups(fit) if problem.model.custom is None else _custom(fit))
+    tree.attrs.update(
+        {
+            "engine": fit.engine,
+            "reason": fit.reason,
+            "status": fit.status,
+            "notes": json.dumps(fit.notes),
+            "model": problem.model.name,
+            "priors": json.dumps({n: str(a.prior) for n, a in problem.priors.items()}),
+            "measure": problem.measure,
+            "scale": problem.scale,
+            "intervals": problem.intervals,
+            "seed": str(fit.seed),
+            "creation_library": "metarho",
+        }
+    )
+    return tree
+
+
+def _groups(fit: Fit) -> dict[str, xr.Dataset]:
+    """The groups of a model of the grammar.
 
     Exact fits get independent draws in the sampler's number of chains and draws, remade from
     the quadrature and the seed.
@@ -85,30 +109,40 @@ def tree_of(fit: Fit) -> xr.DataTree:
     if isinstance(fit.result, Quadrature):
         groups["/quadrature"] = quadrature_dataset(fit.result)
     else:
-        groups["/sample_stats"] = xr.Dataset(
-            {
-                name: (("chain", "draw"), np.asarray(values))
-                for name, values in fit.result.statistics.items()
-            },
-            _chains(shape),
-        )
-    tree = xr.DataTree.from_dict(groups)
-    tree.attrs.update(
-        {
-            "engine": fit.engine,
-            "reason": fit.reason,
-            "status": fit.status,
-            "notes": json.dumps(fit.notes),
-            "model": problem.model.name,
-            "priors": json.dumps({n: str(a.prior) for n, a in problem.priors.items()}),
-            "measure": problem.measure,
-            "scale": problem.scale,
-            "intervals": problem.intervals,
-            "seed": str(fit.seed),
-            "creation_library": "metarho",
-        }
-    )
-    return tree
+        groups["/sample_stats"] = _statistics(fit.result, shape)
+    return groups
+
+
+def _custom(fit: Fit) -> dict[str, xr.Dataset]:
+    """The groups of a custom model: what its file names.
+
+    The log likelihood is that of rows, given whatever variables the file has.
+    """
+    problem, draws = fit.problem, fit.result
+    assert isinstance(draws, Draws)
+    chains, length = draws.parameters["mu"].shape
+    shape = (chains, length)
+    posterior = _stacked(draws.parameters, shape)
+    coordinates: dict[str, object] = {**_chains(shape)}
+    if draws.theta_new is not None:
+        posterior["theta_new"] = (("chain", "draw"), draws.theta_new)
+    if "theta" in draws.latent:
+        posterior["theta"] = (("chain", "draw", "effect"), draws.latent["theta"])
+        coordinates |= _rows(problem)
+    (stream,) = np.random.SeedSequence(fit.seed).spawn(1)
+    groups = {
+        "/posterior": xr.Dataset(posterior, coordinates),
+        "/prior": _prior(problem, shape[0] * shape[1], np.random.default_rng(stream)),
+        "/log_prior": _log_prior(problem, draws.parameters, shape),
+        "/observed_data": _observed(problem),
+        "/constant_data": _constant(problem),
+        "/sample_stats": _statistics(draws, shape),
+    }
+    if "y" in draws.latent:
+        z = log_jacobian_of_rows(problem) + draws.latent["log_likelihood"]
+        groups["/log_likelihood"] = _by_row(problem, {"y": z})
+        groups["/posterior_predictive"] = _by_row(problem, {"y": draws.latent["y"]})
+    return groups
 
 
 def quadrature_dataset(result: Quadrature) -> xr.Dataset:
@@ -180,6 +214,12 @@ def _axis_from(name: str, dataset: xr.Dataset) -> Axis:
 
 def _chains(shape: tuple[int, int]) -> dict[str, NDArray[np.intp]]:
     return {"chain": np.arange(shape[0], dtype=np.intp), "draw": np.arange(shape[1], dtype=np.intp)}
+
+
+def _statistics(draws: Draws, shape: tuple[int, int]) -> xr.Dataset:
+    """What the sampler said of its draws."""
+    values = {name: (("chain", "draw"), np.asarray(v)) for name, v in draws.statistics.items()}
+    return xr.Dataset(values, _chains(shape))
 
 
 def _rows(problem: Problem) -> dict[str, object]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from metarho.engines.measurement import observed_z
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-from metarho.posterior.marginals import Marginal, Summary
+from metarho.posterior.marginals import ABSENT, Marginal, Summary
 from metarho.spec.analysis import Profile
 
 type Law = Literal["model", "exact"]
@@ -45,17 +45,20 @@ def predict(
     the model's own sampling law, or with ``law="exact"`` the exact law of r given the true
     correlation, under any model on Fisher's z. With COR, whose variance depends on the true
     correlation, it is left out under both; GEN has only its own. For models of true scores, mean
-    and true are of true scores, and ``observed`` needs the profile's reliabilities too.
+    and true are of true scores, and ``observed`` needs the profile's reliabilities too. Custom
+    models have ``true`` only with a ``theta_new``, and ``observed`` only by the exact law.
     """
     row = fit.problem.design.encode(profile.moderators)
-    found = [
-        _prediction(fit, profile, "mean", fit.posterior.mean_of(row), thresholds),
-        _prediction(fit, profile, "true", _true(fit, profile, 0.0), thresholds),
+    found = {
+        "mean": fit.posterior.mean_of(row),
+        "true": _true(fit, profile, 0.0),
+        "observed": _observed(fit, profile, law),
+    }
+    return [
+        _prediction(fit, profile, quantity, marginal, thresholds)
+        for quantity, marginal in found.items()
+        if marginal is not None and marginal is not ABSENT
     ]
-    observed = _observed(fit, profile, law)
-    if observed is not None:
-        found.append(_prediction(fit, profile, "observed", observed, thresholds))
-    return found
 
 
 def _observed(fit: Fit, profile: Profile, law: Law) -> Marginal | None:
@@ -63,6 +66,8 @@ def _observed(fit: Fit, profile: Profile, law: Law) -> Marginal | None:
     row = fit.problem.design.encode(profile.moderators)
     if fit.problem.model.measurement == "true-score":
         return _observed_scores(fit, profile)
+    if fit.problem.model.custom is not None and law == "model":
+        return None
     exactly = law == "exact" or fit.problem.model.likelihood == "exact-r"
     if exactly and fit.problem.scale == "z":
         if profile.ni is None:

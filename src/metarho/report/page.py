@@ -233,6 +233,8 @@ def _r(value: float | None) -> str:
 
 
 def _interval(summary: Summary) -> str:
+    if summary.lower is None or summary.upper is None:
+        return "–"
     return f"[{_r(summary.lower)}, {_r(summary.upper)}]"
 
 

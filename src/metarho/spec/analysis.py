@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from metarho.errors import InputError, shown
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.filters import parse_filter
-from metarho.spec.model import Priors
+from metarho.spec.model import PriorSet
 
 type Measure = Literal["ZCOR", "COR", "GEN"]
 type Engine = Literal["auto", "exact", "nuts"]
@@ -142,7 +142,7 @@ class Analysis(Frozen):
     description: str = ""
     studies: StudiesSpec
     models: Annotated[tuple[Text, ...], Field(min_length=1)]
-    priors: Annotated[dict[Text, Priors], Field(min_length=1)] = Field(default={"default": {}})
+    priors: Annotated[dict[Text, PriorSet], Field(min_length=1)] = Field(default={"default": {}})
     new_studies: tuple[Profile, ...] = ()
     engine: Engine = "auto"
     agreement: bool = False

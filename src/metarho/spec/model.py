@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.custom import CustomFile, own_parameter_name, read_custom
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.formulas import columns_of
 from metarho.spec.priors import PER_TAU, Prior, on_scale
@@ -39,12 +40,24 @@ _PROPER = ("alpha", "pet", "peese")
 # is known about the split, so every share of the variance is as likely as any other.
 SHARE_PRIOR = Prior("Beta", (("alpha", 1.0), ("beta", 1.0)))
 
+# What a custom model leaves at its defaults: its file says it all.
+PARTS = (
+    *("likelihood", "mods", "scale", "random", "effects", "selection", "reference"),
+    *("measurement", "missing"),
+)
+
 
 type Priors = Annotated[
-    dict[Annotated[str, AfterValidator(parameter_name)], Prior],
+    dict[Annotated[str, AfterValidator(_name_in_model)], Prior],
     AfterValidator(checked_priors),
 ]
-"""Parameter -> prior, as YAML writes it."""
+"""Parameter -> prior, as a model's YAML writes it."""
+
+type PriorSet = Annotated[
+    dict[Annotated[str, AfterValidator(_name_in_set)], Prior],
+    AfterValidator(checked_priors),
+]
+"""Parameter -> prior, as an analysis writes it: of any model, custom ones included."""
 
 
 class Step(Frozen):
@@ -107,7 +120,7 @@ class Model(Frozen):
     measurement: Literal["observed", "true-score"] = "observed"
     # A blank moderator is an oversight until a model says otherwise.
     missing: Literal["refuse", "drop", "impute"] = "refuse"
-    custom: str | None = None
+    custom: CustomFile | None = None
     priors: Priors = Field(default={})
 
     @field_validator("mods", "scale")
@@ -138,8 +151,14 @@ class Model(Frozen):
 
     @model_validator(mode="after")
     def _custom_stands_alone(self) -> Model:
-        if self.custom is not None and not re.fullmatch(r"[\w-]+\.py", self.custom):
-            raise ValueError("custom names a file below models/custom, for instance mine.py")
+        if self.custom is None:
+            return self
+        for part in PARTS:
+            if getattr(self, part) != type(self).model_fields[part].default:
+                raise ValueError(
+                    f"{part} has no place beside custom: {self.custom} says the whole model; "
+                    f"leave {part} out"
+                )
         return self
 
     @model_validator(mode="after")
@@ -156,8 +175,11 @@ class Model(Frozen):
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The levels that true effects vary on, outermost first; empty for a common effect."""
-        if self.random == "none":
+        """The levels that true effects vary on, outermost first; empty for a common effect.
+
+        Those of a custom model are its file's, and not known here.
+        """
+        if self.random == "none" or self.custom is not None:
             return ()
         return tuple(re.findall(r"\w+", self.random))
 
@@ -166,7 +188,7 @@ class Model(Frozen):
         """Level -> the levels that it is nested in, itself the last."""
         terms = [re.findall(r"\w+", term) for term in self.random.split("+")]
         nested = {path[d]: tuple(path[: d + 1]) for path in terms for d in range(len(path))}
-        return {} if self.random == "none" else nested
+        return nested if self.levels else {}
 
     @property
     def level_sds(self) -> dict[str, str]:
@@ -193,12 +215,12 @@ class AppliedPrior:
 
 
 def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
-    """Priors whose names are parameters of the grammar and whose support fits the parameter.
+    """Priors whose support fits the parameter that the grammar has by the name.
 
-    Raises ValueError (pydantic's) otherwise.
+    Other names are those of custom models. Raises ValueError (pydantic's) otherwise.
     """
     for name, prior in priors.items():
-        parameter_name(name)
+        _name_in_set(name)
         lower, upper = prior.support
         if prior.on in ("r", PER_TAU) and name != "mu":
             raise ValueError(f"{name}: only a prior of mu can be on {prior.on}, not {prior}")
@@ -239,6 +261,14 @@ def parameter_name(name: str) -> str:
     return name
 
 
+def _name_in_set(name: str) -> str:
+    return own_parameter_name(name) if name.isidentifier() else parameter_name(name)
+
+
+def _name_in_model(name: str, info: ValidationInfo) -> str:
+    return parameter_name(name) if info.data.get("custom") is None else own_parameter_name(name)
+
+
 def read_model(path: Path, *, mods: str | None = None) -> Model:
     """Read a model file; ``mods`` replaces its moderators.
 
@@ -254,12 +284,24 @@ def model_from(document: Document, *, mods: str | None = None) -> Model:
         raise InputError(
             "unknown key 'name'; a model is named by its file", place=document.place(("name",))
         )
-    model = document.validate(Model, name=document.path.stem)
+    known: dict[str, object] = {"name": document.path.stem}
+    name = document.data.get("custom")
+    if name is not None:
+        try:
+            custom = read_custom(name, document.path.parent)
+        except InputError as error:
+            raise error.at(document.place(("custom",))) from None
+        known["custom"] = {**custom.model_dump(), "path": str(custom.path)}
+    model = document.validate(Model, **known)
     return model if mods is None else with_mods(model, mods)
 
 
 def with_mods(model: Model, mods: str) -> Model:
     """The model with other moderators. Raises InputError when the formula is not allowed."""
+    if model.custom is not None:
+        raise InputError(
+            f"the custom model {model.name!r} has no mods; {model.custom} says its mean"
+        )
     columns = columns_of(mods)
     reference = {name: level for name, level in model.reference.items() if name in columns}
     return model.model_copy(update={"mods": mods, "reference": reference})
@@ -284,6 +326,8 @@ def resolve_priors(
     """
     prior_set = _on_tau(prior_set)
     model = model.model_copy(update={"priors": _on_tau(model.priors)})
+    if model.custom is not None:
+        return _own_priors(model, prior_set)
     sds = list(model.level_sds.values())
     total = "tau" in prior_set and len(sds) > 1
     if total and model.levels != ("study", "effect"):
@@ -327,6 +371,19 @@ def resolve_priors(
     return applied
 
 
+def _own_priors(model: Model, prior_set: Mapping[str, Prior]) -> dict[str, AppliedPrior]:
+    """The priors of a custom model: of mu, which every model has, and of what else it names."""
+    names = dict.fromkeys(("mu", *model.priors))
+    applied = {name: _applied([name], model, prior_set) for name in names}
+    for name, entry in applied.items():
+        if entry.prior.is_reference or entry.prior.on == PER_TAU:
+            raise InputError(
+                f"{name}: {entry.prior} is made of what a custom model ({model.custom}) does not "
+                "tell; use a family with numbers of its own"
+            )
+    return applied
+
+
 def reliability_priors(model: Model, prior_set: Mapping[str, Prior]) -> dict[str, AppliedPrior]:
     """The priors of reliabilities that are unknown, of models of true scores, as far as said."""
     if model.measurement != "true-score":
@@ -353,6 +410,8 @@ def names_reached(
     scale_coefficients: Mapping[str, str] | None = None,
 ) -> set[str]:
     """The names under which a prior set can speak to a model."""
+    if model.custom is not None:
+        return {*model.priors, *({"tau", "tau2"} if {"tau", "tau2"} & {*model.priors} else ())}
     names = {"mu", *model.level_sds.values(), *model.shapes}
     if model.measurement == "true-score":
         names |= {*RELIABILITIES}

@@ -41,7 +41,7 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
             "effects": model.effects,
             "selection": model.model_dump(mode="json")["selection"],
             "reference": dict(model.reference),
-            "custom": model.custom,
+            "custom": _custom(problem),
         },
         "priors": {name: str(applied.prior) for name, applied in problem.priors.items()},
         "measure": problem.measure,
@@ -74,6 +74,16 @@ def _content(design: Design) -> dict[str, object]:
         "levels": {name: list(levels) for name, levels in design.levels.items()},
         "matrix": design.matrix.tolist(),
     }
+
+
+def _custom(problem: Problem) -> object:
+    """The text of a custom model's file, and all that it may read: the rows, and their columns."""
+    custom, studies = problem.model.custom, problem.studies
+    if custom is None or studies is None:
+        return None
+    rows = [{**asdict(row), "place": None, "index": None} for row in studies.used]
+    columns = {name: list(studies.moderator(name)) for name in studies.table.columns}
+    return [custom.source, rows, columns, studies.rho_within]
 
 
 def _measurement(problem: Problem) -> object:

@@ -84,6 +84,8 @@ def _dataset(draws: Draws) -> xr.Dataset:
     }
     for name, values in draws.latent.items():
         variables[f"latent_{name}"] = (("chain", "draw", "effect"), values)
+    if draws.theta_new is not None:
+        variables["theta_new"] = (("chain", "draw"), draws.theta_new)
     for row, values in draws.imputed.items():
         variables[f"imputed_{row}"] = (("chain", "draw", "design_column"), values)
     for level, values in draws.deviations.items():
@@ -113,6 +115,7 @@ def _draws(dataset: xr.Dataset) -> Draws:
         _number(dataset, "log_evidence_mcse"),
         _prefixed(dataset, "imputed_"),
         _prefixed(dataset, "latent_"),
+        dataset["theta_new"].to_numpy() if "theta_new" in dataset else None,
     )
 
 

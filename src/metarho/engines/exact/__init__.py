@@ -35,8 +35,9 @@ SMALLEST_GAMMA_SHAPE = 0.1
 def covers(problem: Problem) -> str | None:
     """None when the engine can solve a problem, else the part it cannot and what would work."""
     model = problem.model
+    if model.custom is not None:
+        return f"the exact engine cannot integrate custom model {model.custom}; engine: nuts"
     uses = [
-        (model.custom is not None, f"custom model {model.custom}"),
         (model.scale.replace(" ", "") != "~1", f"scale: {model.scale}"),
         (model.effects not in ("normal", "student-t"), f"effects: {model.effects}"),
         (model.measurement == "true-score", "measurement: true-score"),

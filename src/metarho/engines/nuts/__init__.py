@@ -28,8 +28,10 @@ NAME = "nuts"
 def covers(problem: Problem) -> str | None:
     """None when the engine can solve a problem, else the part it cannot and what would work."""
     model = problem.model
+    if all(applied.prior.is_point for applied in problem.priors.values()):
+        return "nothing is left to sample: every prior is a point"
     if model.custom is not None:
-        return f"the nuts engine does not sample custom model {model.custom} yet"
+        return None
     if problem.prior("mu").on == "mu/tau" and not problem.may_vary:
         return "a prior on mu/tau has no meaning where true effects do not vary (tau = 0)"
     if "effect" not in model.levels:
@@ -40,17 +42,12 @@ def covers(problem: Problem) -> str | None:
         for part, used in needs.items():
             if used:
                 return f"{part} needs effects that vary: add effect to random: {model.random}"
-    refusal = (
+    return (
         _refused_missing(problem)
         or _refused_correlated(problem)
         or _refused_joins(problem)
         or unbounded_mean(problem)
     )
-    if refusal:
-        return refusal
-    if all(applied.prior.is_point for applied in problem.priors.values()):
-        return "nothing is left to sample: every prior is a point"
-    return None
 
 
 def _refused_correlated(problem: Problem) -> str | None:
@@ -142,8 +139,13 @@ def _refused_joins(problem: Problem) -> str | None:
 
 
 def structure(problem: Problem) -> tuple[object, ...]:
-    """What problems must share to share one compiled model: all but numbers and row counts."""
+    """What problems must share to share one compiled model: all but numbers and row counts.
+
+    Problems of custom models share nothing, for what a file makes of their numbers is its own.
+    """
     model = problem.model
+    if model.custom is not None:
+        return (NAME, model.custom, id(problem))
     # Where true effects are variables, their number is part of the model.
     has_effects = model.likelihood == "exact-r" or model.effects == "student-t"
     has_effects |= model.measurement == "true-score"
@@ -190,6 +192,10 @@ def fit_many(
     announce: Callable[[str], None] = lambda stage: None,
 ) -> Iterator[Draws]:
     """Sample problems of one structure, each with its seed, on one compiled model, in order."""
+    if problems[0][0].model.custom is not None:
+        from metarho.engines.nuts.custom import sample_custom
+
+        return (sample_custom(problem, sampler, seed, announce) for problem, seed in problems)
     from metarho.engines.nuts.sampling import sample_many
 
     return sample_many(problems, sampler, announce)

@@ -20,7 +20,9 @@ class Draws:
     that counts, ``retried`` whether it was raised because an earlier one diverged.
     ``imputed`` has the design's rows with unknown moderators, (chain, draw, p) by their number.
     ``latent`` has what models of true scores sample for each row, (chain, draw, k): ``theta``, and
-    the reliabilities ``rxx`` and ``ryy``. ``log_evidence`` is by bridge sampling, with its Monte
+    the reliabilities ``rxx`` and ``ryy``; and what a custom model says of each row, if it does:
+    ``theta``, ``log_likelihood`` and ``y``, a replicate. ``theta_new`` (chain, draw) is a new true
+    effect by a custom model that has one. ``log_evidence`` is by bridge sampling, with its Monte
     Carlo standard error; None with improper priors.
     """
 
@@ -33,3 +35,4 @@ class Draws:
     log_evidence_mcse: float | None = None
     imputed: Mapping[str, Array] = field(default_factory=dict)
     latent: Mapping[str, Array] = field(default_factory=dict)
+    theta_new: Array | None = None

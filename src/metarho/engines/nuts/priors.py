@@ -128,6 +128,11 @@ def _numbers(prior: Prior, v: Array) -> dict[str, Any]:
     return numbers
 
 
+def variable_of(parameter: str, prior: Prior) -> str:
+    """The name of the variable that a prior is of: with a prior on another scale, another one."""
+    return parameter + _ON[prior.on]
+
+
 def add_prior(variable: str, prior: Prior, v: Array, total_sd: Any, *, positive: bool) -> Any:
     """A parameter of the current model, its prior's numbers held as data.
 

@@ -11,6 +11,7 @@ import numpy as np
 import nutpie
 import pymc as pm
 import pytensor
+import xarray as xr
 from numpy.typing import NDArray
 
 from metarho.engines.nuts.bridge import log_evidence
@@ -47,13 +48,18 @@ _STATISTICS = {
 }
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, without where in a library it happened."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def sample_many(
     problems: Sequence[tuple[Problem, int]], sampler: Sampler, announce: Callable[[str], None]
 ) -> Iterator[Draws]:
     """Compile the first problem's model, then sample each with its own numbers and seed."""
     first, _ = problems[0]
     announce("compiling")
-    with _reproducible():
+    with reproducible():
         model = build(first)
         compiled = nutpie.compile_pymc_model(model)
         for problem, seed in problems:
@@ -64,11 +70,10 @@ def sample_many(
             used = {variable.name for variable in compiled.shared_var_keys}
             numbers = {name: value for name, value in numbers.items() if name in used}
             try:
-                draws = _sample(compiled.with_data(**numbers), problem, sampler, seed)
+                draws, _ = sample(compiled.with_data(**numbers), problem, sampler, seed)
             except Exception as error:  # whatever kind the sampler has for a failed start
-                # Its first line; the others are where in the sampler it happened.
-                reason = (str(error) or type(error).__name__).splitlines()[0]
-                raise FitError(f"sampling {problem.model.name} failed: {reason}") from error
+                said = first_line(error)
+                raise FitError(f"sampling {problem.model.name} failed: {said}") from error
             yield draws
 
 
@@ -81,13 +86,16 @@ def _numbers(problem: Problem) -> dict[str, Any]:
     return numbers
 
 
-def _sample(compiled: Any, problem: Problem, sampler: Sampler, seed: int) -> Draws:
+def sample(
+    compiled: Any, problem: Problem, sampler: Sampler, seed: int
+) -> tuple[Draws, xr.DataTree]:
+    """Draws from a compiled model, and nutpie's tree of all its variables."""
     first = STEEP_TARGET_ACCEPT if is_steep(problem) else TARGET_ACCEPT
     tree = _run(compiled, problem, sampler, seed, first)
     if not tree.sample_stats["diverging"].any():
-        return _draws(compiled, tree, problem, seed, first, False)
+        return _draws(compiled, tree, problem, seed, first, False), tree
     tree = _run(compiled, problem, sampler, seed, CAREFUL_TARGET_ACCEPT)
-    return _draws(compiled, tree, problem, seed, CAREFUL_TARGET_ACCEPT, True)
+    return _draws(compiled, tree, problem, seed, CAREFUL_TARGET_ACCEPT, True), tree
 
 
 def _run(compiled: Any, problem: Problem, sampler: Sampler, seed: int, target_accept: float) -> Any:
@@ -181,7 +189,7 @@ def _log_density(compiled: Any) -> Callable[[Array], float]:
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
+def reproducible() -> Iterator[None]:
     """Same seed, same draws, in any process: fast-math lets a cold and a warm cache differ."""
     log = logging.getLogger("pymc")
     level = log.level

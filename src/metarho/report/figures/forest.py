@@ -27,7 +27,7 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
     """
     rows = [row for row in studies.rows if row.included]
     shrunken = _true_effects(fit)
-    lines = [_line(fit, row, shrunken[row.study, row.effect]) for row in rows]
+    lines = [_line(fit, row, shrunken.get((row.study, row.effect))) for row in rows]
     mean, new = fit.pooled, fit.pooled_new
     data: list[TableRow] = [*lines, _pooled_line("mean", mean), _pooled_line("new study", new)]
     height = 0.235 * (len(rows) + 5) + 0.5
@@ -75,12 +75,14 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         right.tick_params(length=0, pad=8)
         right.spines["right"].set_visible(False)
         axes.set_title(title, loc="left", parse_math=False)
-        _legend(axes)
+        _legend(axes, bool(shrunken))
     return Drawing(name, figure, data, _words(fit, rows, mean, new))
 
 
 def _true_effects(fit: Fit) -> dict[tuple[str, str], tuple[float, float, float]]:
-    """Median and interval of each true effect, on r, from the fit's draws."""
+    """Median and interval of each true effect, on r, from the fit's draws; none without them."""
+    if "theta" not in fit.tree["posterior"]:
+        return {}
     theta = fit.tree["posterior"]["theta"].to_numpy()
     tail = (1 - fit.interval.prob) / 2
     values = np.quantile(theta.reshape(-1, theta.shape[-1]), [tail, 0.5, 1 - tail], axis=0)
@@ -92,7 +94,9 @@ def _true_effects(fit: Fit) -> dict[tuple[str, str], tuple[float, float, float]]
     }
 
 
-def _line(fit: Fit, row: Row, true: tuple[float, float, float]) -> dict[str, str | float | None]:
+def _line(
+    fit: Fit, row: Row, true: tuple[float, float, float] | None
+) -> dict[str, str | float | None]:
     assert row.vi is not None
     if row.is_interval:
         ends = (row.lower, row.upper)
@@ -112,9 +116,9 @@ def _line(fit: Fit, row: Row, true: tuple[float, float, float]) -> dict[str, str
         "estimate": middle,
         "lower": ends[0],
         "upper": ends[1],
-        "true_median": true[1],
-        "true_lower": true[0],
-        "true_upper": true[2],
+        "true_median": true[1] if true else None,
+        "true_lower": true[0] if true else None,
+        "true_upper": true[2] if true else None,
     }
 
 
@@ -182,6 +186,8 @@ def _draw_row(
         )
         size = 3 + 4.5 * math.sqrt(1 / row.vi / heaviest)
         axes.plot(float(line["estimate"] or 0.0), y + 0.12, "s", color="black", markersize=size)
+    if line["true_median"] is None:
+        return
     true = [float(line[key] or 0.0) for key in ("true_lower", "true_median", "true_upper")]
     axes.plot([true[0], true[2]], [y - 0.22] * 2, color=BLUE, linewidth=0.8)
     axes.plot(true[1], y - 0.22, "o", color=BLUE, markersize=2.6)
@@ -235,11 +241,11 @@ def _r(value: object) -> str:
 
 def _text(summary: Summary) -> str:
     if summary.lower is None or summary.upper is None or summary.median is None:
-        return ""
+        return "not available"
     return f"{summary.median:.2f} [{summary.lower:.2f}, {summary.upper:.2f}]"
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: Axes, with_true_effects: bool) -> None:
     handles = [
         Line2D(
             [],
@@ -262,7 +268,7 @@ def _legend(axes: Axes) -> None:
         ),
     ]
     axes.legend(
-        handles=handles,
+        handles=handles if with_true_effects else handles[:2],
         loc="upper left",
         ncols=3,
         fontsize=7,

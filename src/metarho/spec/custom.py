@@ -1,0 +1,70 @@
+"""A custom model's Python file: found and read as text, never run here.
+
+``custom: mine.py`` in a model names a file in the folder ``custom`` beside the model's own. What it
+defines, and who runs it, is in ``engines/nuts/custom.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import Field
+
+from metarho.errors import InputError, shown
+from metarho.spec.document import LARGEST_BYTES, Frozen
+
+_FILE = re.compile(r"[\w-]+\.py", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+# What results call something else, or a dimension of theirs.
+RESERVED = (
+    *("y", "theta", "theta_new", "chain", "draw", "effect", "design_column"),
+    *("rho_median", "rho_mean", "rho_new", "I2", "H2", "log_evidence"),
+)
+
+
+class CustomFile(Frozen):
+    """A Python file that builds a model, as it was when the model was read."""
+
+    name: str
+    # Where it lies is no part of what a model says.
+    path: Path = Field(exclude=True)
+    source: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_custom(name: object, models: Path) -> CustomFile:
+    """The file of a name below ``custom`` in the folder of models.
+
+    Raises InputError when the name is no file's name, when there is no such file, when a link
+    leads out of the folder, and when it is no UTF-8 text of at most 1 MB.
+    """
+    if not isinstance(name, str) or not _FILE.fullmatch(name):
+        raise InputError(
+            f"custom names a file below models/custom, for instance mine.py, not {shown(name)}"
+        )
+    folder = models.resolve() / "custom"
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"custom: there is no file {path}")
+    if not path.resolve().is_relative_to(folder):
+        raise InputError(f"custom: {path} is a link to {path.resolve()}, outside {folder}")
+    raw = path.read_bytes()
+    if len(raw) > LARGEST_BYTES:
+        raise InputError(f"custom: {path} has {len(raw)} bytes; {LARGEST_BYTES} are allowed")
+    try:
+        return CustomFile(name=name, path=path, source=raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"custom: {path} is not UTF-8 (byte {error.start})") from None
+
+
+def own_parameter_name(name: str) -> str:
+    """A name that a parameter of a custom model may have. Raises ValueError (pydantic's)."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{shown(name)} is no name of a parameter: letters, digits and _ make one")
+    if name in RESERVED:
+        raise ValueError(f"{name} means something else in results; give the parameter another name")
+    return name
