@@ -209,7 +209,8 @@ def test_a_moderator_whose_zero_nobody_ran_is_found(
 
 def test_a_blank_moderator_names_its_rows(studies: Studies) -> None:
     assert refusal(studies, "~ note") == (
-        "the moderator note is blank in :2; fill it in, or leave these rows out with where"
+        "the moderator note is blank in :2; fill it in, leave these rows out with where, or say in "
+        "the model: missing: drop, or missing: impute"
     )
 
 
