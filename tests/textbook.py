@@ -34,7 +34,7 @@ def log_density(problem: Problem, values: Values) -> float:
         for name, one in values.items()
         if name.startswith("deviation_") or name == "effect_away"
     )
-    mean, tied = _mean(problem, values)
+    mean, tied = mean_of_rows(problem, values)
     effect = _effect_variance(problem, values)
     if problem.model.likelihood == "exact-r":
         theta = mean + np.sqrt(effect) * values.get("effect_away", np.zeros(evidence.k))
@@ -96,7 +96,7 @@ def _log_imputed(problem: Problem, values: Values) -> float:
     return float(total + logsumexp(terms))
 
 
-def _mean(problem: Problem, values: Values) -> tuple[Array, Array]:
+def mean_of_rows(problem: Problem, values: Values) -> tuple[Array, Array]:
     """The mean of each row given the deviations that are variables; covariance of the others."""
     evidence = problem.evidence
     slopes = [values[name] for name in problem.coefficients]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import textbook
 from grammar_cases import PARTS
@@ -57,6 +58,28 @@ def _values(
     return found
 
 
+def _effects(
+    problem: Problem, values: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], float]:
+    """In models of true scores the effects that variables stand for, and the log of their slope."""
+    if problem.model.measurement != "true-score":
+        return values, 0.0
+    reliability = np.ones(problem.evidence.k)
+    for name, applied in problem.reliabilities.items():
+        known = np.array([getattr(row, name) for row in problem.evidence.rows], dtype=float)
+        mean = stats.beta(*applied.prior.values.values()).mean()
+        reliability = reliability * np.where(np.isnan(known), mean, known)
+    slope = np.sqrt(reliability) * np.array([row.ux or 1.0 for row in problem.evidence.rows])
+    tau = float(values["tau" if "tau" in values else "tau_effect"])
+    mean, _ = textbook.mean_of_rows(problem, values)
+    inverse = np.where(problem.evidence.is_interval, 0.0, slope**2 / problem.evidence.v)
+    # The law of (theta - mean)/tau given a normal estimate of it.
+    sd = 1 / np.sqrt(1 + inverse * tau**2)
+    y = np.where(problem.evidence.is_interval, 0.0, problem.evidence.y)
+    centre = sd**2 * inverse * tau * (y / slope - mean)
+    return {**values, "effect_away": centre + sd * values["effect_away"]}, float(np.log(sd).sum())
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
     problem = PARTS[name].problem()
@@ -73,7 +96,8 @@ def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
             float(log_prior(problem.prior(one), value, problem.evidence.v))
             for one, value in by_parameter.items()
         )
-        truth = textbook.log_density(problem, {**values, **by_parameter}) + prior
+        meant, log_slope = _effects(problem, {**values, **by_parameter})
+        truth = textbook.log_density(problem, meant) + prior + log_slope
         assert log_density(model, values) == pytest.approx(
             truth, abs=TOLERANCE[problem.model.likelihood]
         )

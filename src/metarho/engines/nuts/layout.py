@@ -171,7 +171,10 @@ def row_data(problem: Problem) -> dict[str, Array | Index]:
 
 
 def _artefact_data(problem: Problem) -> dict[str, Array | Index]:
-    """Reliabilities and ux of each row, unknown ones at a point of their prior, and its numbers."""
+    """Reliabilities and ux of each row, unknown ones at the mean of their prior, and its numbers.
+
+    ``estimate`` and ``s`` are roughly what a number says of its true effect, and how surely.
+    """
     data: dict[str, Array | Index] = {**known_artefacts(problem)}
     for name, applied in problem.reliabilities.items():
         values = applied.prior.values
@@ -180,8 +183,11 @@ def _artefact_data(problem: Problem) -> dict[str, Array | Index]:
             data[name] = np.where(unknown, values["c"], data[name])
         elif unknown.any():
             data |= {f"{name}_{argument}": np.asarray(value) for argument, value in values.items()}
-            data[name] = np.where(unknown, 0.5, data[name])
-    return data
+            mean = values["alpha"] / (values["alpha"] + values["beta"])
+            data[name] = np.where(unknown, mean, data[name])
+    slope = data["ux"] * np.sqrt(data["rxx"] * data["ryy"])
+    y = np.where(problem.evidence.is_interval, 0.0, problem.evidence.y)
+    return data | {"estimate": y / slope, "s": np.sqrt(problem.evidence.v) / slope}
 
 
 def _interval_data(problem: Problem, row_of: Index) -> dict[str, Array | Index]:

@@ -24,7 +24,7 @@ def add_observed_scores(
     """The likelihood of rows, their true effects of true scores as ``theta``."""
     theta = mean + pt.zeros(problem.evidence.k)
     if "effect" in problem.model.levels:
-        theta = theta + sd_effect * pm.Normal("effect_away", 0, 1, dims="effect")
+        theta = theta + sd_effect * _add_effects(rows, theta, sd_effect)
     theta = pm.Deterministic("theta", theta, dims="effect")
     rxx, ryy = (_add_reliabilities(problem, name, rows) for name in RELIABILITIES)
     z = observed_z(theta, rxx, ryy, rows["ux"])
@@ -33,6 +33,22 @@ def add_observed_scores(
         inside, sd = z[rows["intervals"]], pt.sqrt(rows["v"][rows["intervals"]])
         words = log_interval((rows["lower"] - inside) / sd, (rows["upper"] - inside) / sd)
         pm.Potential("words", words.sum())
+
+
+def _add_effects(rows: Mapping[str, Any], mean: Any, tau: Any) -> Any:
+    """Effects' distances from their mean in units of tau, a priori standard normal.
+
+    Said through variables that are nearly standard normal given the data, whatever tau and the mean
+    are, so that they do not hold each other up: as if a number were normal around theta, with the
+    estimate and s that its reliability makes of it. The potential makes it exact.
+    """
+    shrinkage = rows["exact"] * tau**2 / (tau**2 + rows["s"] ** 2)
+    away = pm.Normal("effect_away", 0, 1, dims="effect")
+    pull = rows["exact"] * tau / (tau**2 + rows["s"] ** 2) * (rows["estimate"] - mean)
+    distance = pull + pt.sqrt(1 - shrinkage) * away
+    log_ratio = 0.5 * (away**2 - distance**2 + pt.log1p(-shrinkage))
+    pm.Potential("effects", log_ratio.sum())
+    return distance
 
 
 def _add_reliabilities(problem: Problem, name: str, rows: Mapping[str, Any]) -> Any:
