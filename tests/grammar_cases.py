@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cases import REFERENCES, alliance, model, molloy
+from cases import JOINT, REFERENCES, alliance, model, molloy
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
 from metarho.spec.model import Model, Step, StepSelection
@@ -26,6 +26,8 @@ def few_words() -> Studies:
 LEVELS = {"tau_study": "HalfNormal(sigma=0.25)", "tau_effect": "HalfNormal(sigma=0.15)"}
 MIXTURE = {"weight": "Beta(alpha=2, beta=9)", "tau_outlier": "HalfNormal(sigma=0.5)"}
 OMEGA = {"omega": "Uniform(lower=0, upper=1)"}
+# Four slopes of moderators on one scale, give or take.
+MANY = {"mods": "~ scale(year) + scale(meanage) + design + controls"}
 STUDENT = {"nu": "Gamma(alpha=2, beta=0.1)"}
 
 
@@ -98,6 +100,8 @@ PARTS = {
     "PEESE, correlated errors": Part(
         samples, {"selection": "peese"}, {"peese": "HalfCauchy(beta=5)"}
     ),
+    "horseshoe": Part(molloy, MANY, {"beta": JOINT["RegularizedHorseshoe"]}),
+    "R2D2": Part(molloy, MANY, {"beta": JOINT["R2D2"]}),
     "exact law of r": Part(molloy, {"likelihood": "exact-r"}),
     "exact law of r, words": Part(few_words, {"likelihood": "exact-r"}),
     "exact law of r, study": Part(

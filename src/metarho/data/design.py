@@ -46,6 +46,12 @@ class Design:
         return dict(zip(self.names[1:], self.terms[1:], strict=True))
 
     @property
+    def column_sds(self) -> dict[str, float]:
+        """Slope column -> its sd over the rows (divided by k), 0 where all are the same."""
+        sds = np.where(np.ptp(self.matrix, axis=0) > 0, self.matrix.std(axis=0), 0.0)
+        return dict(zip(self.names[1:], sds[1:].tolist(), strict=True))
+
+    @property
     def average(self) -> NDArray[np.float64]:
         """The average row x̄ over the evidence (shape p)."""
         return np.asarray(self.matrix.mean(axis=0))

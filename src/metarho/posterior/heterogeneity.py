@@ -15,7 +15,7 @@ def scale_of_parameter(name: str, scale: str) -> str:
 
     ``omega`` is the chance of being reported over that of the most significant results, ``alpha``
     what the log of an sd changes by, ``pet`` and ``peese`` are slopes on the standard error and the
-    variance.
+    variance; ``beta_…`` make up the sd of slopes.
     """
     others = {
         "share": "share",
@@ -25,6 +25,11 @@ def scale_of_parameter(name: str, scale: str) -> str:
         "alpha": "log sd",
         "pet": f"{scale} per se",
         "peese": f"{scale} per v",
+        "beta_local": "ratio",
+        "beta_slab2": f"{scale} squared",
+        "beta_R2": "share",
+        "beta_gamma": "ratio",
+        "beta_phi": "share",
     }
     return others.get(name.partition("[")[0], scale)
 
