@@ -47,7 +47,13 @@ PRIORS: Mapping[str, str] = {
     "BergerDeely": "BergerDeely()",
     "OverallJeffreys": "OverallJeffreys()",
 }
-"""Every family once, with arguments that differ from each other."""
+"""Every family of one parameter once, with arguments that differ from each other."""
+
+JOINT: Mapping[str, str] = {
+    "RegularizedHorseshoe": "RegularizedHorseshoe(tau0=0.1, slab_df=4, slab_scale=0.5)",
+    "R2D2": "R2D2(mean=0.4, precision=2.5, concentration=0.6)",
+}
+"""Every family of all slopes together."""
 
 TRANSFORMED = (
     "Uniform(lower=-1, upper=1) on r",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cases import REFERENCES, alliance, model, molloy
+from cases import JOINT, REFERENCES, alliance, model, molloy
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
 from metarho.spec.model import Model, Step, StepSelection
@@ -54,6 +54,8 @@ LEVELS = {"tau_study": "HalfNormal(sigma=0.25)", "tau_effect": "HalfNormal(sigma
 MIXTURE = {"weight": "Beta(alpha=2, beta=9)", "tau_outlier": "HalfNormal(sigma=0.5)"}
 OMEGA = {"omega": "Uniform(lower=0, upper=1)"}
 RELIABILITIES = {"rxx": "Beta(alpha=9, beta=2)", "ryy": "Beta(alpha=8, beta=3)"}
+# Four slopes of moderators on one scale, give or take.
+MANY = {"mods": "~ scale(year) + scale(meanage) + design + controls"}
 STUDENT = {"nu": "Gamma(alpha=2, beta=0.1)"}
 
 
@@ -137,6 +139,8 @@ PARTS = {
         {"measurement": "true-score", "random": "study/effect", "mods": "~ guidance"},
         {**RELIABILITIES, **LEVELS},
     ),
+    "horseshoe": Part(molloy, MANY, {"beta": JOINT["RegularizedHorseshoe"]}),
+    "R2D2": Part(molloy, MANY, {"beta": JOINT["R2D2"]}),
     "exact law of r": Part(molloy, {"likelihood": "exact-r"}),
     "exact law of r, words": Part(few_words, {"likelihood": "exact-r"}),
     "exact law of r, study": Part(

@@ -7,7 +7,7 @@ results by drawing studies anew until one is reported; correlated errors from th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +31,37 @@ def draw_truth(base: Problem, rng: np.random.Generator) -> dict[str, Array]:
         drawn = draw_prior(applied.prior, rng, 1, base.evidence.v)
         assert drawn is not None
         truth[name] = drawn
+    if base.shrunk_slopes:
+        tau = np.sqrt(sum(base.level_variances(truth).values()))
+        truth |= draw_slopes(base, tau, rng)
     return truth
+
+
+def draw_slopes(base: Problem, tau: Array, rng: np.random.Generator) -> dict[str, Array]:
+    """Slopes, one of each moderator, from their joint prior as its paper draws them, given tau (n).
+
+    With the parameters of their scale. R2D2 from a Dirichlet, whose gammas have a sum of their own.
+    """
+    joint, names, n = base.model.priors["beta"], base.design.names[1:], len(tau)
+    given, columns = joint.values, base.design.matrix[:, 1:]
+    if joint.family == "RegularizedHorseshoe":
+        c2 = given["slab_df"] * given["slab_scale"] ** 2 / rng.chisquare(given["slab_df"], n)
+        across = given["tau0"] * np.abs(rng.standard_t(1, n))
+        local = np.abs(rng.standard_t(1, (len(names), n)))
+        sds = 1 / np.sqrt(1 / (across * local) ** 2 + 1 / c2)
+        scale = {"beta_global": across, "beta_slab2": c2, **_each("beta_local", names, local)}
+    else:
+        ahead = given["mean"] * given["precision"]
+        r2 = rng.beta(ahead, given["precision"] - ahead, n)
+        phi = rng.dirichlet([given["concentration"]] * len(names), n).T
+        sds = tau * np.sqrt(phi * r2 / (1 - r2)) / columns.std(axis=0)[:, None]
+        gammas = phi * rng.gamma(given["concentration"] * len(names), size=n)
+        scale = {"beta_R2": r2, **_each("beta_gamma", names, gammas)}
+    return {**scale, **_each("beta", names, rng.normal(0, sds))}
+
+
+def _each(base: str, names: Sequence[str], values: Array) -> dict[str, Array]:
+    return {f"{base}[{name}]": value for name, value in zip(names, values, strict=True)}
 
 
 def seen_as(base: Problem, y: Array) -> Problem:

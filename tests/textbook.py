@@ -96,6 +96,42 @@ def _log_imputed(problem: Problem, values: Values) -> float:
     return float(total + logsumexp(terms))
 
 
+def log_slope_prior(problem: Problem, values: Values) -> float:
+    """log p(slopes, parameters of their scale) of a joint prior, as its paper writes it."""
+    joint = problem.model.priors["beta"]
+    given, slopes = joint.values, _named(values, "beta[")
+    if joint.family == "RegularizedHorseshoe":
+        half_df = given["slab_df"] / 2
+        slab2 = stats.invgamma(half_df, scale=half_df * given["slab_scale"] ** 2)
+        total = stats.halfcauchy(scale=given["tau0"]).logpdf(values["beta_global"])
+        total += slab2.logpdf(values["beta_slab2"])
+        total += stats.halfcauchy.logpdf(_named(values, "beta_local[")).sum()
+    else:
+        share = stats.beta(
+            given["mean"] * given["precision"], (1 - given["mean"]) * given["precision"]
+        )
+        total = share.logpdf(values["beta_R2"])
+        gammas = _named(values, "beta_gamma[")
+        total += stats.gamma(given["concentration"]).logpdf(gammas).sum()
+    return float(total + stats.norm(0, slope_sds(problem, values)).logpdf(slopes).sum())
+
+
+def slope_sds(problem: Problem, values: Values) -> Array:
+    """The sds of slopes given the parameters of a joint prior: a slope of each moderator."""
+    if problem.model.priors["beta"].family == "RegularizedHorseshoe":
+        local2, slab2 = _named(values, "beta_local[") ** 2, values["beta_slab2"]
+        global2 = values["beta_global"] ** 2
+        return np.sqrt(global2 * slab2 * local2 / (slab2 + global2 * local2))
+    share = _named(values, "beta_gamma[") / _named(values, "beta_gamma[").sum(axis=0)
+    explained = values["tau"] ** 2 * values["beta_R2"] / (1 - values["beta_R2"])
+    own = problem.design.matrix[:, 1:].std(axis=0)
+    return np.asarray((np.sqrt(share * explained).T / own).T)
+
+
+def _named(values: Values, start: str) -> Array:
+    return np.array([value for name, value in values.items() if name.startswith(start)])
+
+
 def mean_of_rows(problem: Problem, values: Values) -> tuple[Array, Array]:
     """The mean of each row given the deviations that are variables; covariance of the others."""
     evidence = problem.evidence

@@ -31,6 +31,13 @@ STARTS = {
     "tau_rater": 0.08,
 }
 OTHERS = {"nu": 5.0, "weight": 0.2, "tau_outlier": 0.4, "pet": 0.7, "peese": 2.0}
+OF_SLOPES = {
+    "beta_global": 0.3,
+    "beta_local": 0.8,
+    "beta_slab2": 0.2,
+    "beta_R2": 0.4,
+    "beta_gamma": 0.7,
+}
 
 
 def _values(
@@ -43,7 +50,9 @@ def _values(
     for variable, shape in shapes.items():
         name = names.get(variable, variable)
         base = name.partition("[")[0]
-        centre = {**STARTS, **OTHERS, "beta": 0.02, "alpha": 0.3, "omega": 0.5}.get(base)
+        centre = {**STARTS, **OTHERS, **OF_SLOPES, "beta": 0.02, "alpha": 0.3, "omega": 0.5}.get(
+            base
+        )
         if base.startswith("chances_"):
             # PyMC's own variable has one number less.
             found[variable] = rng.dirichlet(np.ones(shape[0] + 1))
@@ -80,6 +89,19 @@ def _effects(
     return {**values, "effect_away": centre + sd * values["effect_away"]}, float(np.log(sd).sum())
 
 
+def _units(problem: Problem, values: dict[str, np.ndarray]) -> np.ndarray:
+    """What the variables of shrunk slopes are multiplied by: under R2D2 their sd is 1/sd(x)."""
+    of_horseshoe = problem.model.priors["beta"].family == "RegularizedHorseshoe"
+    own = np.ones(1) if of_horseshoe else problem.design.matrix[:, 1:].std(axis=0)
+    return textbook.slope_sds(problem, values) * own
+
+
+def _slopes(problem: Problem, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    units = dict(zip(problem.shrunk_slopes, _units(problem, values), strict=True))
+    noise = [value for name, value in values.items() if "_on_" in name]
+    return {name: unit * z for (name, unit), z in zip(units.items(), noise, strict=True)}
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
     problem = PARTS[name].problem()
@@ -91,12 +113,18 @@ def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
         if "mu_shifted" in values:
             shift = np.sqrt(problem.evidence.v) if "pet" in names else problem.evidence.v
             values["mu"] = values["mu_shifted"] - values[problem.shapes[0]] * shift.mean()
-        by_parameter = {one: values[variable] for one, variable in names.items()}
+        by_parameter = {o: values[variable] for o, variable in names.items() if variable in values}
         prior = sum(
             float(log_prior(problem.prior(one), value, problem.evidence.v))
             for one, value in by_parameter.items()
+            if not one.startswith("beta_")
         )
         meant, log_slope = _effects(problem, {**values, **by_parameter})
+        if problem.shrunk_slopes:
+            by_parameter |= _slopes(problem, {**values, **by_parameter})
+            prior += textbook.log_slope_prior(problem, by_parameter)
+            prior += float(np.log(_units(problem, by_parameter)).sum())
+            meant = {**values, **by_parameter}
         truth = textbook.log_density(problem, meant) + prior + log_slope
         assert log_density(model, values) == pytest.approx(
             truth, abs=TOLERANCE[problem.model.likelihood]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cases import CUT, PRIORS, TRANSFORMED
+from cases import CUT, JOINT, PRIORS, TRANSFORMED
 from metarho.errors import InputError
 from metarho.spec.priors import (
     COMING,
@@ -19,7 +19,7 @@ from metarho.spec.priors import (
     parse_prior,
 )
 
-EXAMPLES = PRIORS
+EXAMPLES = {**PRIORS, **JOINT}
 
 SUPPORTS = {
     "Normal": (-math.inf, math.inf),
@@ -42,6 +42,7 @@ SUPPORTS = {
     "NormalMixture": (-math.inf, math.inf),
     "Truncated": (-0.3, 0.2),
     **dict.fromkeys(REFERENCES, (0.0, math.inf)),
+    **dict.fromkeys(JOINT, (-math.inf, math.inf)),
 }
 
 IMPROPER = {"Flat", "SquareRoot", "Jeffreys", "BergerDeely", "OverallJeffreys"}
@@ -120,7 +121,7 @@ def test_a_misspelt_argument_is_refused_with_the_nearest_name() -> None:
 def test_a_scale_that_is_not_positive_is_refused_with_its_argument(
     family: str, argument: str, value: str
 ) -> None:
-    given = dict.fromkeys(FAMILIES[family].arguments, "1") | {argument: value}
+    given = dict.fromkeys(FAMILIES[family].arguments, "0.5") | {argument: value}
     inside = ", ".join(f"{name}={number}" for name, number in given.items())
     message = refusal(f"{family}({inside})")
     assert f"{argument} must be greater than 0, not {float(value)!r}" in message

@@ -52,6 +52,13 @@ class Design:
         return _complete(self.cells, len(self.matrix))
 
     @property
+    def column_sds(self) -> dict[str, float]:
+        """Slope column -> its sd (by k) over rows with all moderators; 0 where all are alike."""
+        known = self.matrix[self.known]
+        sds = np.where(np.ptp(known, axis=0) > 0, known.std(axis=0), 0.0)
+        return dict(zip(self.names[1:], sds[1:].tolist(), strict=True))
+
+    @property
     def average(self) -> NDArray[np.float64]:
         """The average row x̄ over the evidence (shape p)."""
         return np.asarray(self.matrix[self.known].mean(axis=0))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, compress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from metarho.data.design import Design, encode_studies
 from metarho.data.missing import Imputation, imputation_of
 from metarho.data.studies import Row, Studies
 from metarho.data.tables import is_blank, text
+from metarho.engines.slope_scales import horseshoe_scale, r2d2_scale, shares
 from metarho.errors import InputError
 from metarho.spec.formulas import columns_of
 from metarho.spec.model import (
@@ -26,7 +28,7 @@ from metarho.spec.model import (
     reliability_priors,
     resolve_priors,
 )
-from metarho.spec.priors import PER_TAU, Prior
+from metarho.spec.priors import PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 
@@ -173,6 +175,12 @@ class Problem:
         """The parameters of the mean: mu, then the slopes."""
         return tuple(name for name in self.priors if name == "mu" or name.startswith("beta["))
 
+    @cached_property
+    def shrunk_slopes(self) -> tuple[str, ...]:
+        """The slopes that share a joint prior."""
+        units = (PER_HORSESHOE, PER_R2D2)
+        return tuple(name for name in self.coefficients if self.prior(name).on in units)
+
     @property
     def is_total_form(self) -> bool:
         """Whether a nested model's heterogeneity is a total sd split by a share."""
@@ -243,12 +251,25 @@ class Problem:
         """The total sd of true effects, the root of Στ², at values of heterogeneity."""
         return np.sqrt(sum(self.level_variances(values).values(), np.zeros(())))
 
-    def implied_sds(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """The level sds that a total and its share imply; of other models nothing."""
-        if not self.is_total_form:
-            return {}
-        total, share = values["tau"], values["share"]
-        return {"tau_study": total * np.sqrt(share), "tau_effect": total * np.sqrt(1 - share)}
+    def unit(self, parameter: str, values: Mapping[str, Any]) -> Any:
+        """The sd that a relative prior is in units of, at values of the other parameters.
+
+        Of mu the total heterogeneity, of slopes what their joint prior gives them.
+        """
+        column = parameter.removeprefix("beta[").removesuffix("]")
+        on = self.prior(parameter).on
+        if on == PER_HORSESHOE:
+            return horseshoe_scale(column, values)
+        total = self.total_sd(values)
+        return r2d2_scale(column, values, total) if on == PER_R2D2 else total
+
+    def implied(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """What parameters imply: level sds of a total and its share; the φ of R2D2."""
+        found = shares(values)
+        if self.is_total_form:
+            total, share = values["tau"], values["share"]
+            found |= {"tau_study": total * np.sqrt(share), "tau_effect": total * np.sqrt(1 - share)}
+        return found
 
 
 def encode(
@@ -285,7 +306,13 @@ def encode(
         _labels(model, studies),
     )
     design, scale_design = _designs(model, studies, all_rows)
-    priors = resolve_priors(model, design.coefficients, prior_set or {}, scale_design.coefficients)
+    priors = resolve_priors(
+        model,
+        design.coefficients,
+        prior_set or {},
+        scale_design.coefficients,
+        design.column_sds,
+    )
     problem = Problem(
         model,
         priors,
@@ -335,6 +362,11 @@ def misplaced(problem: Problem) -> str | None:
             return (
                 f"{name}: {applied.prior} has no meaning where true effects do not vary (tau = 0); "
                 "give a prior of mu itself"
+            )
+        if applied.prior.on == PER_R2D2 and not problem.may_vary:
+            return (
+                f"{name}: R2D2 has no meaning where true effects do not vary (tau = 0); "
+                "give beta another prior"
             )
         if applied.prior.on == "r" and problem.scale != "z":
             why = "mu is r already" if problem.scale == "r" else "effects are no correlations"

@@ -7,6 +7,11 @@ import numpy as np
 from metarho.engines.problem import Problem
 from metarho.posterior.study_likelihood import no_study_likelihood
 from metarho.spec.model import StepSelection
+from metarho.spec.priors import PER_HORSESHOE
+
+# Columns whose sds differ more than this are not on one scale for a horseshoe; a factor's columns
+# with from a tenth to a half of the rows differ less.
+UNLIKE = 3.0
 
 
 def notes_on(problem: Problem) -> tuple[str, ...]:
@@ -69,6 +74,7 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
                 f"no row is at {factor} {level}, the reference: the data inform {centre} and the "
                 f"slopes of {factor} only together; name another reference"
             )
+    notes += _unlike_columns(problem)
     if model.selection in ("pet", "peese"):
         size = "standard error" if model.selection == "pet" else "sampling variance"
         notes.append(
@@ -131,3 +137,21 @@ def _notes_on_custom(problem: Problem) -> tuple[str, ...]:
     if vague:
         notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")
     return tuple(notes)
+
+
+def _unlike_columns(problem: Problem) -> list[str]:
+    """Where a horseshoe shrinks slopes of moderators on different scales alike."""
+    shrunk = [name for name in problem.shrunk_slopes if problem.prior(name).on == PER_HORSESHOE]
+    sds = {
+        column: sd
+        for column, sd in problem.design.column_sds.items()
+        if f"beta[{column}]" in shrunk and sd > 0
+    }
+    if not sds or max(sds.values()) <= UNLIKE * min(sds.values()):
+        return []
+    least, most = min(sds, key=sds.__getitem__), max(sds, key=sds.__getitem__)
+    return [
+        f"RegularizedHorseshoe shrinks all slopes alike, and the sds of their columns go from "
+        f"{sds[least]:.2g} ({least}) to {sds[most]:.2g} ({most}); put moderators on one scale: "
+        "scale(...)"
+    ]

@@ -17,7 +17,8 @@ def scale_of_parameter(name: str, scale: str) -> str:
 
     ``omega`` is the chance of being reported over that of the most significant results, ``alpha``
     what the log of an sd changes by, ``pet`` and ``peese`` are slopes on the standard error and the
-    variance. What the file of a custom model has besides is of no scale that is known here.
+    variance; ``beta_…`` make up the sd of slopes. What the file of a custom model has besides is of
+    no scale that is known here.
     """
     others = {
         "share": "share",
@@ -27,6 +28,12 @@ def scale_of_parameter(name: str, scale: str) -> str:
         "alpha": "log sd",
         "pet": f"{scale} per se",
         "peese": f"{scale} per v",
+        "beta_global": scale,
+        "beta_local": "ratio",
+        "beta_slab2": f"{scale} squared",
+        "beta_R2": "share",
+        "beta_gamma": "ratio",
+        "beta_phi": "share",
     }
     base = name.partition("[")[0]
     on_scale = base in ("mu", "beta") or re.fullmatch(r"tau(_\w+)?", base) is not None

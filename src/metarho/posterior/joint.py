@@ -53,7 +53,7 @@ def independent_draws(
             coefficients = np.where((which == index)[:, None], drawn, coefficients)
     found = {name: coefficients[:, i] for i, name in enumerate(problem.coefficients)}
     found |= {name: hard[name] for name in (*problem.spreads, *problem.shapes)}
-    return found | problem.implied_sds(found)
+    return found | problem.implied(found)
 
 
 def _draw_axes(quadrature: Quadrature, shares: Array) -> dict[str, Array]:

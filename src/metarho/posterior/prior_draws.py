@@ -19,7 +19,7 @@ from metarho.engines.exact.priors import (
 )
 from metarho.engines.problem import Problem
 from metarho.posterior.marginals import Curve
-from metarho.spec.priors import PER_TAU, Prior
+from metarho.spec.priors import PER_HORSESHOE, Prior
 
 type Array = NDArray[np.float64]
 type Draw = Callable[[np.random.Generator, Given, int], Array]
@@ -96,7 +96,7 @@ SAMPLERS: Mapping[str, Draw] = {
 
 
 def draw_prior(prior: Prior, rng: np.random.Generator, count: int, v: Array) -> Array | None:
-    """``count`` draws of the parameter (of mu/tau for a prior on it); None for an improper prior.
+    """``count`` draws of the parameter, relative ones in their unit; None for an improper prior.
 
     ``v`` are the sampling variances of the evidence, which reference priors are made of.
     """
@@ -117,9 +117,12 @@ def draw_priors(problem: Problem, rng: np.random.Generator, count: int) -> dict[
     v = problem.evidence.v
     drawn = {name: draw_prior(one.prior, rng, count, v) for name, one in problem.priors.items()}
     found = {name: values for name, values in drawn.items() if values is not None}
-    if problem.prior("mu").on == PER_TAU:
-        if not all(name in found for name in problem.spreads):
-            del found["mu"]
-        else:
-            found["mu"] = found["mu"] * problem.total_sd(found)
+    spreads = all(name in found for name in problem.spreads)
+    for name, applied in problem.priors.items():
+        if not applied.prior.is_relative:
+            continue
+        if spreads or applied.prior.on == PER_HORSESHOE:
+            found[name] = found[name] * problem.unit(name, found)
+        else:  # in units of heterogeneity that has no prior to draw from
+            del found[name]
     return found

@@ -12,7 +12,11 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
 from metarho.engines import law_of_r
-from metarho.engines.exact.moments import moments_of_effects, moments_of_heterogeneity
+from metarho.engines.exact.moments import (
+    moments_of_effects,
+    moments_of_heterogeneity,
+    moments_of_slope_scale,
+)
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem
 from metarho.posterior import new_effects
@@ -83,14 +87,14 @@ class Sampled:
             if applied is not None and applied.prior.is_point:
                 found[name] = Point(applied.prior.values["c"])
             else:
-                found[name] = Sample(values)
+                found[name] = Sample(values, moments_of_slope_scale(self.problem, name))
         return found
 
     @cached_property
     def all_parameters(self) -> dict[str, Array]:
-        """Draws of the parameters; in the total form the level sds besides."""
+        """Draws of the parameters, and of what they imply."""
         values = dict(self.draws.parameters)
-        return values | self.problem.implied_sds(values)
+        return values | self.problem.implied(values)
 
     @cached_property
     def coefficients(self) -> Array:

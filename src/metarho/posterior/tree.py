@@ -31,7 +31,7 @@ from metarho.posterior.study_likelihood import (
     no_study_likelihood,
     study_log_likelihood,
 )
-from metarho.spec.priors import PER_TAU, Prior
+from metarho.spec.priors import Prior
 
 if TYPE_CHECKING:
     from metarho.posterior.fit import Fit
@@ -237,7 +237,12 @@ def _by_row(problem: Problem, values: Mapping[str, Array]) -> xr.Dataset:
 
 
 # Parameters that come in several, with the dimension they lie along.
-_ALONG = {"beta": "coef", "alpha": "scale_coef", "omega": "band"}
+_ALONG = {
+    "beta": "coef",
+    **dict.fromkeys(("beta_local", "beta_gamma", "beta_phi"), "shrunk_coef"),
+    "alpha": "scale_coef",
+    "omega": "band",
+}
 
 
 def _members(values: Mapping[str, Array], base: str) -> dict[str, Array]:
@@ -265,8 +270,8 @@ def _stacked(values: Mapping[str, Array], shape: tuple[int, int]) -> dict[str, o
 
 
 def _coefs(values: Mapping[str, Array]) -> dict[str, list[str]]:
-    found = {dimension: list(_members(values, base)) for base, dimension in _ALONG.items()}
-    return {dimension: names for dimension, names in found.items() if names}
+    found = [(dimension, list(_members(values, base))) for base, dimension in _ALONG.items()]
+    return {dimension: names for dimension, names in found if names}
 
 
 def _of_rows(
@@ -299,18 +304,19 @@ def _prior(problem: Problem, count: int, rng: np.random.Generator) -> xr.Dataset
 def _log_prior(
     problem: Problem, parameters: Mapping[str, Array], shape: tuple[int, int]
 ) -> xr.Dataset:
-    def density(prior: Prior, values: Array) -> Array:
+    def density(name: str, prior: Prior, values: Array) -> Array:
         if prior.is_point:
             return np.zeros(shape)
-        if prior.on == PER_TAU:
-            # Given tau, mu has that of mu/tau divided by tau.
-            total = problem.total_sd(parameters)
-            own = log_density(replace(prior, on=""), values / total, problem.evidence.v)
-            return (own - np.log(total)).reshape(shape)
+        if prior.is_relative:
+            # Given its unit a parameter has the density of their ratio divided by the unit.
+            unit = problem.unit(name, parameters)
+            own = log_density(replace(prior, on=""), values / unit, problem.evidence.v)
+            return np.reshape(own - np.log(unit), shape)
         return log_density(prior, values.reshape(shape), problem.evidence.v)
 
     values = {
-        name: density(applied.prior, parameters[name]) for name, applied in problem.priors.items()
+        name: density(name, applied.prior, parameters[name])
+        for name, applied in problem.priors.items()
     }
     return xr.Dataset(_stacked(values, shape), {**_chains(shape), **_coefs(values)})
 

@@ -16,6 +16,7 @@ from metarho.spec.custom import CustomFile, own_parameter_name, read_custom
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.formulas import columns_of
 from metarho.spec.priors import PER_TAU, Prior, on_scale
+from metarho.spec.shrinkage import expanded
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
 PARAMETERS = (
@@ -222,6 +223,8 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
     for name, prior in priors.items():
         _name_in_set(name)
         lower, upper = prior.support
+        if prior.is_joint and name != "beta":
+            raise ValueError(f"{name}: {prior} is a prior of all slopes together; name it beta")
         if prior.on in ("r", PER_TAU) and name != "mu":
             raise ValueError(f"{name}: only a prior of mu can be on {prior.on}, not {prior}")
         if prior.on == "tau2" and not name.startswith("tau"):
@@ -312,14 +315,17 @@ def resolve_priors(
     coefficients: Mapping[str, str],
     prior_set: Mapping[str, Prior],
     scale_coefficients: Mapping[str, str] | None = None,
+    column_sds: Mapping[str, float] | None = None,
 ) -> dict[str, AppliedPrior]:
     """Every parameter of a model with its prior, a prior set laid over the model's own.
 
     ``coefficients`` maps each slope's design column to its term, ``scale_coefficients`` does so
-    for the slopes of log tau. A slope takes the most special entry: ``beta[column]``,
-    ``beta[term]``, ``beta``; likewise ``alpha`` and ``omega``. ``tau`` in a set reaches every
-    model with heterogeneity: in a nested one it is the total sd, split by ``share``. ``tau2``
-    is ``tau`` with a prior on its square.
+    for the slopes of log tau. ``column_sds`` are the sds of the design's columns, 1 unless given: a
+    joint prior of slopes is expanded by them (``spec/shrinkage.py``).
+
+    A slope takes the most special entry: ``beta[column]``, ``beta[term]``, ``beta``; likewise
+    ``alpha`` and ``omega``. ``tau`` in a set reaches every model with heterogeneity: in a nested
+    one it is the total sd, split by ``share``. ``tau2`` is ``tau`` with a prior on its square.
 
     Raises InputError when a parameter has no prior, total and level sds are both given, or a
     reference prior would meet more than one level.
@@ -346,6 +352,7 @@ def resolve_priors(
     for column, term in coefficients.items():
         names = [f"beta[{column}]", f"beta[{term}]", "beta"]
         applied[f"beta[{column}]"] = _applied(names, model, prior_set)
+    applied |= _expanded(applied, column_sds or dict.fromkeys(coefficients, 1.0))
     if total:
         applied["tau"] = AppliedPrior(prior_set["tau"], "prior set")
         share = prior_set.get("share", model.priors.get("share", SHARE_PRIOR))
@@ -376,9 +383,10 @@ def _own_priors(model: Model, prior_set: Mapping[str, Prior]) -> dict[str, Appli
     names = dict.fromkeys(("mu", *model.priors))
     applied = {name: _applied([name], model, prior_set) for name in names}
     for name, entry in applied.items():
-        if entry.prior.is_reference or entry.prior.on == PER_TAU:
+        prior = entry.prior
+        if prior.is_reference or prior.is_joint or prior.on == PER_TAU:
             raise InputError(
-                f"{name}: {entry.prior} is made of what a custom model ({model.custom}) does not "
+                f"{name}: {prior} is made of what a custom model ({model.custom}) does not "
                 "tell; use a family with numbers of its own"
             )
     return applied
@@ -390,6 +398,19 @@ def reliability_priors(model: Model, prior_set: Mapping[str, Prior]) -> dict[str
         return {}
     said = [name for name in RELIABILITIES if name in prior_set or name in model.priors]
     return {name: _applied([name], model, prior_set) for name in said}
+
+
+def _expanded(
+    applied: Mapping[str, AppliedPrior], column_sds: Mapping[str, float]
+) -> dict[str, AppliedPrior]:
+    """The slopes that share a joint prior, and the parameters of their scale."""
+    shared = {name: entry for name, entry in applied.items() if entry.prior.is_joint}
+    if not shared:
+        return {}
+    # All are the one entry beta of the prior set or of the model.
+    joint = next(iter(shared.values()))
+    sds = {column: sd for column, sd in column_sds.items() if f"beta[{column}]" in shared}
+    return {n: AppliedPrior(p, joint.source) for n, p in expanded(joint.prior, sds).items()}
 
 
 def _on_tau(priors: Mapping[str, Prior]) -> dict[str, Prior]:

@@ -27,10 +27,17 @@ MOST_COMPONENTS = 20
 # Beyond, squares are no longer numbers in double precision, and no prior means anything.
 LARGEST_NUMBER = 1e100
 
+# (1 - mean)·precision of R2D2: slopes have tails like x**-(1 + twice this), Cauchy's at 0.5.
+HEAVIEST_R2D2 = 0.5
+# Its concentration: a Gamma of shape 0.05 is a number in double precision but once in 1e15.
+SPARSEST_R2D2 = 0.05
+
 REAL = (-math.inf, math.inf)
 POSITIVE = (0.0, math.inf)
 
 PER_TAU = "mu/tau"
+# What slopes with a joint prior are in units of. Nobody writes these: joint priors expand to them.
+PER_HORSESHOE, PER_R2D2 = "beta/horseshoe", "beta/R2D2"
 SCALES = ("r", "tau2", PER_TAU)
 """What a prior may be on, other than its parameter: ``... on r`` or ``... on mu/tau`` (mu), ``...
 on tau2`` (tau)."""
@@ -54,6 +61,8 @@ class Family:
     """Whether it takes another prior, ``dist``."""
     reference: bool = False
     """A reference prior of the literature: for tau, given the rows' sampling variances."""
+    joint: bool = False
+    """A prior of all slopes together (``spec/shrinkage.py``)."""
 
 
 def _reference(*, proper: bool = True, tail: float = 0.0) -> Family:
@@ -94,6 +103,16 @@ FAMILIES: Mapping[str, Family] = {
     "Jeffreys": _reference(proper=False, tail=1.0),
     "BergerDeely": _reference(proper=False, tail=1.0),
     "OverallJeffreys": _reference(proper=False, tail=2.0),
+    "RegularizedHorseshoe": Family(
+        {"tau0": "positive", "slab_df": "positive", "slab_scale": "positive"},
+        lambda a: REAL,
+        joint=True,
+    ),
+    "R2D2": Family(
+        {"mean": "share", "precision": "positive", "concentration": "positive"},
+        lambda a: REAL,
+        joint=True,
+    ),
 }
 """Every family that can be written today, by its PyMC name. The weights ``w`` of a mixture are
 divided by their sum."""
@@ -104,7 +123,9 @@ REFERENCES = frozenset(name for name, family in FAMILIES.items() if family.refer
 _TRUNCATABLE = frozenset(
     name
     for name, family in FAMILIES.items()
-    if family.proper and not family.reference and not family.nests and name != "DiracDelta"
+    if family.proper
+    and not (family.reference or family.nests or family.joint)
+    and name != "DiracDelta"
 )
 
 # Other spellings of Truncated, by the family that they truncate.
@@ -119,7 +140,8 @@ class Prior:
     """A prior distribution: ``family`` from the table, ``arguments`` in the table's order.
 
     ``lists`` and ``dist`` hold what mixtures and truncations take besides. ``on`` says what the
-    distribution is of: "" the parameter itself, "r" tanh(mu), "tau2" the square of tau.
+    distribution is of: "" the parameter itself, "r" tanh(mu), "tau2" the square of tau, else the
+    parameter in units of an sd.
     """
 
     family: str
@@ -142,6 +164,16 @@ class Prior:
     def is_reference(self) -> bool:
         """Whether this is a reference prior of the literature, for tau only."""
         return FAMILIES[self.family].reference
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether this is a prior of all slopes together."""
+        return FAMILIES[self.family].joint
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether this is a prior of the parameter in units of an sd that others determine."""
+        return self.on in (PER_TAU, PER_HORSESHOE, PER_R2D2)
 
     @property
     def own_support(self) -> tuple[float, float]:
@@ -339,6 +371,8 @@ def _prior(name: str, given: Mapping[str, ast.expr], text: str) -> Prior:
         raise InputError(f"prior {shown(text)}: the lists must be of equal length, not {said}")
     if name == "Uniform" and not numbers["lower"] < numbers["upper"]:
         raise InputError(f"prior {shown(text)}: lower must be less than upper")
+    if name == "R2D2":
+        _check_r2d2(numbers, text)
     return Prior(
         name,
         tuple((key, numbers[key]) for key in family.arguments if key in numbers),
@@ -374,6 +408,21 @@ def _check(value: float, constraint: str, text: str, argument: str) -> None:
         raise InputError(
             f"prior {shown(text)}: {argument} is {value!r}; sizes from "
             f"{1 / LARGEST_NUMBER:g} to {LARGEST_NUMBER:g} are allowed"
+        )
+
+
+def _check_r2d2(numbers: Mapping[str, float], text: str) -> None:
+    """Raises InputError where R² piles up on 1, or shares on 0, beyond what doubles can tell."""
+    near_one = (1 - numbers["mean"]) * numbers["precision"]
+    if near_one < HEAVIEST_R2D2 * (1 - 1e-9):  # (1 - 0.9)·5 is a little less than 0.5
+        raise InputError(
+            f"prior {shown(text)}: (1 - mean)·precision is {near_one:g}, and slopes would have "
+            f"tails heavier than Cauchy's; give at least {HEAVIEST_R2D2:g}"
+        )
+    if numbers["concentration"] < SPARSEST_R2D2:
+        raise InputError(
+            f"prior {shown(text)}: concentration is {numbers['concentration']:g}, and nearly all "
+            f"shares would be 0; give at least {SPARSEST_R2D2:g}"
         )
 
 

@@ -12,6 +12,7 @@ from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.spec.model import Step, StepSelection
 from metarho.spec.priors import PER_TAU
+from metarho.spec.shrinkage import FAMILY_OF
 
 __all__ = [
     "NAME",
@@ -51,6 +52,9 @@ def covers(problem: Problem) -> str | None:
     for used, part in uses:
         if used:
             return f"the exact engine does not integrate {part} yet; engine: nuts"
+    if problem.shrunk_slopes:
+        family = FAMILY_OF[problem.prior(problem.shrunk_slopes[0]).on]
+        return f"the exact engine has no {family} prior of slopes; engine: nuts"
     if problem.prior("mu").on == PER_TAU:
         if not is_conjugate(problem):
             return (

@@ -39,6 +39,17 @@ def moments_of_shape(problem: Problem, name: str) -> float:
     return tail_index(problem.prior(name)) + falls - 1
 
 
+def moments_of_slope_scale(problem: Problem, name: str) -> float:
+    """Moments of a parameter of the scale of slopes below this order exist: its prior's.
+
+    Large ones leave the likelihood as it is: slopes are then as wide as their slab. Of any other
+    parameter all, for it is not asked here.
+    """
+    if not name.startswith("beta_") or name not in problem.priors:
+        return math.inf
+    return tail_index(problem.prior(name)) - 1
+
+
 def moments_of_heterogeneity(problem: Problem) -> float:
     """Moments of the total sd below this order exist."""
     return min((moments_of_spread(problem, name) for name in problem.spreads), default=math.inf)

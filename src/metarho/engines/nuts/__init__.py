@@ -21,6 +21,7 @@ from metarho.engines.nuts.layout import (
 from metarho.engines.problem import Problem
 from metarho.spec.analysis import Sampler
 from metarho.spec.model import StepSelection
+from metarho.spec.priors import PER_R2D2, PER_TAU
 
 NAME = "nuts"
 
@@ -32,8 +33,12 @@ def covers(problem: Problem) -> str | None:
         return "nothing is left to sample: every prior is a point"
     if model.custom is not None:
         return None
-    if problem.prior("mu").on == "mu/tau" and not problem.may_vary:
-        return "a prior on mu/tau has no meaning where true effects do not vary (tau = 0)"
+    if not problem.may_vary:
+        for prior in (problem.prior(name) for name in problem.coefficients):
+            if prior.on in (PER_TAU, PER_R2D2):
+                return (
+                    f"a prior on {prior.on} has no meaning where true effects do not vary (tau = 0)"
+                )
     if "effect" not in model.levels:
         needs = {
             f"effects: {model.effects}": model.effects != "normal",

@@ -35,7 +35,6 @@ from metarho.engines.nuts.rows import log_normal_rows, parts_of_effects
 from metarho.engines.nuts.selection import add_selected_rows
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
-from metarho.spec.priors import PER_TAU
 
 
 def build(problem: Problem) -> pm.Model:
@@ -80,7 +79,7 @@ def coordinates(problem: Problem) -> dict[str, tuple[str, ...]]:
 
 
 def add_parameters(problem: Problem, rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter with its prior, mu last: it may be in units of heterogeneity.
+    """Every parameter with its prior, after those that it may be in units of; mu last.
 
     With small-study bias, mu is where studies without sampling error would be, far from the data
     and tied to the bias: the variable is then the mean of a study of average size.
@@ -89,15 +88,18 @@ def add_parameters(problem: Problem, rows: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: add_prior(names[name], applied.prior, v, None, positive=name.startswith("tau"))
         for name, applied in problem.priors.items()
-        if name != "mu"
+        if name != "mu" and not applied.prior.is_relative
     }
+    for name in problem.shrunk_slopes:
+        unit = problem.unit(name, found)
+        found[name] = add_prior(names[name], problem.prior(name), v, unit, positive=False)
     prior = problem.prior("mu")
     if "bias" in rows and is_unbounded(prior):
         shift = found[str(problem.model.selection)] * rows["bias_centre"]
         found["mu"] = add_shifted_prior("mu", prior, v, shift)
     else:
-        total = problem.total_sd(found) if prior.on == PER_TAU else None
-        found["mu"] = add_prior("mu", prior, v, total, positive=False)
+        unit = problem.unit("mu", found) if prior.is_relative else None
+        found["mu"] = add_prior("mu", prior, v, unit, positive=False)
     return found
 
 

@@ -22,7 +22,7 @@ from metarho.engines.exact.priors import (
     log_mass,
     typical_variance,
 )
-from metarho.spec.priors import PER_TAU, Prior
+from metarho.spec.priors import PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 type Data = Mapping[str, Any]
@@ -100,7 +100,14 @@ _REFERENCE_NUMBERS: Mapping[str, Callable[[Array], dict[str, Any]]] = {
 
 
 # What a prior on another scale is a prior of: the name of that variable, and its parameter.
-_ON = {"": "", "r": "_on_r", "tau2": "_on_tau2", PER_TAU: "_on_per_tau"}
+_ON = {
+    "": "",
+    "r": "_on_r",
+    "tau2": "_on_tau2",
+    PER_TAU: "_on_per_tau",
+    PER_HORSESHOE: "_on_horseshoe",
+    PER_R2D2: "_on_R2D2",
+}
 
 
 def prior_data(variable: str, prior: Prior, v: Array) -> dict[str, Array]:
@@ -133,17 +140,19 @@ def variable_of(parameter: str, prior: Prior) -> str:
     return parameter + _ON[prior.on]
 
 
-def add_prior(variable: str, prior: Prior, v: Array, total_sd: Any, *, positive: bool) -> Any:
+def add_prior(variable: str, prior: Prior, v: Array, unit: Any, *, positive: bool) -> Any:
     """A parameter of the current model, its prior's numbers held as data.
 
     Models that differ only in those numbers are one compiled model. A prior on another scale is
-    that of a variable of its own, from which the parameter follows. ``total_sd`` is the total
-    heterogeneity, for priors on mu/tau; ``positive`` parameters are sds.
+    that of a variable of its own, from which the parameter follows. ``unit`` is the sd that a
+    relative prior is in units of; ``positive`` parameters are sds.
     """
     own = _add(variable + _ON[prior.on], prior, v, positive=positive)
     if not prior.on:
         return own
-    moved = {"r": pt.arctanh, "tau2": pt.sqrt, PER_TAU: lambda x: x * total_sd}
+    if prior.is_relative:
+        return pm.Deterministic(variable, own * unit)
+    moved = {"r": pt.arctanh, "tau2": pt.sqrt}
     return pm.Deterministic(variable, moved[prior.on](own))
 
 

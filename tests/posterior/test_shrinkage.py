@@ -1,0 +1,202 @@
+"""Joint priors of slopes in what is read from a fit: draws, densities, moments, evidence."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+import textbook
+from cases import JOINT, molloy
+from grammar_cases import MANY, PARTS, Part
+from metarho.compare.bayes_factors import held, nulls
+from metarho.engines import exact, nuts
+from metarho.engines.nuts.draws import Draws
+from metarho.engines.problem import Problem, problem_without
+from metarho.errors import InputError
+from metarho.fitting import Settings, choose, fit_many
+from metarho.fitting.notes import notes_on
+from metarho.posterior.fit import Fit, as_dict
+from metarho.posterior.heterogeneity import scale_of_parameter
+from metarho.posterior.prior_draws import draw_priors
+from metarho.posterior.sampled import Sampled
+from metarho.spec.analysis import Sampler
+from metarho.store.keys import key_of
+from simulation import draw_slopes
+
+type Array = NDArray[np.float64]
+
+SHRUNK = ["horseshoe", "R2D2"]
+
+
+@pytest.fixture(scope="module", params=SHRUNK)
+def fitted(request: pytest.FixtureRequest) -> Fit:
+    """A sampled fit of each joint prior."""
+    settings = Settings(engine="nuts", sampler=Sampler(seed=5))
+    (fit,) = fit_many([PARTS[request.param].problem()], settings)
+    return fit
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+def test_prior_draws_of_slopes_follow_the_paper_s_own_way_to_draw_them(name: str) -> None:
+    problem = PARTS[name].problem()
+    count = 20_000
+    found = draw_priors(problem, np.random.default_rng(1), count)
+    tau = np.abs(np.random.default_rng(2).normal(0, 0.25, count))
+    truth = draw_slopes(problem, tau, np.random.default_rng(3))
+    assert set(found) == {*truth, "mu", "tau"}
+    for one, values in truth.items():
+        # Of the 11 or 12 parameters an honest pair fails one time in a thousand.
+        assert stats.ks_2samp(found[one], values).pvalue > 1e-4, one
+
+
+def test_r2_is_the_share_of_variance_that_moderators_explain() -> None:
+    part = Part(molloy, MANY, {"beta": "R2D2(mean=0.3, precision=8, concentration=1)"})
+    problem = part.problem()
+    found = draw_priors(problem, np.random.default_rng(1), 20_000)
+    # Were columns uncorrelated, their slopes would explain Σ beta² sd(x)², on average over signs.
+    sds = problem.design.matrix[:, 1:].std(axis=0)
+    slopes = np.stack([found[name] for name in problem.shrunk_slopes], axis=-1)
+    explained = (slopes**2 * sds**2).sum(axis=1) / found["tau"] ** 2
+    odds = stats.beta(2.4, 5.6).expect(lambda r2: r2 / (1 - r2))
+    error = explained.std() / math.sqrt(len(explained))
+    assert explained.mean() == pytest.approx(odds, abs=4 * error)
+    implied = problem.implied(found)
+    assert sum(implied.values()) == pytest.approx(np.ones(20_000))
+    assert list(implied) == [n.replace("beta[", "beta_phi[") for n in problem.shrunk_slopes]
+
+
+def test_a_fit_with_a_joint_prior_is_a_fit_like_any_other(fitted: Fit) -> None:
+    assert fitted.status in ("ok", "warnings"), fitted.reasons
+    problem, tree = fitted.problem, fitted.tree
+    slopes = [name[5:-1] for name in problem.shrunk_slopes]
+    assert tree["posterior"]["beta"].coords["coef"].to_numpy().tolist() == slopes
+    of_scale = [name for name in problem.priors if name.startswith("beta_") and "[" in name]
+    base = of_scale[0].partition("[")[0]
+    for group in ("posterior", "prior", "log_prior"):
+        assert tree[group][base].coords["shrunk_coef"].to_numpy().tolist() == slopes
+        assert np.isfinite(tree[group]["beta"].to_numpy()).all()
+    assert tree["prior_predictive"]["y"].shape[-1] == problem.evidence.k
+    assert json.loads(tree.attrs["priors"])["beta[scale(year)]"].startswith("Normal(mu=0, ")
+    plain = json.loads(json.dumps(as_dict(fitted), allow_nan=False))
+    for name in problem.priors:
+        assert plain["parameters"][name]["lower"] < plain["parameters"][name]["upper"]
+
+
+def test_the_log_prior_is_the_paper_s(fitted: Fit) -> None:
+    problem, result = fitted.problem, fitted.result
+    assert isinstance(result, Draws)
+    log_prior = fitted.tree["log_prior"]
+    total = np.zeros(result.parameters["mu"].shape)
+    for name in problem.priors:
+        base, _, column = name.partition("[")
+        if base.startswith("beta"):
+            along = "coef" if base == "beta" else "shrunk_coef"
+            one = log_prior[base].sel({along: column[:-1]}) if column else log_prior[base]
+            total += one.to_numpy()
+    for place in ((0, 0), (1, 500), (3, 999)):
+        values = {name: draws[place] for name, draws in result.parameters.items()}
+        assert total[place] == pytest.approx(textbook.log_slope_prior(problem, values))
+
+
+def test_evidence_is_the_average_likelihood_over_the_prior(fitted: Fit) -> None:
+    problem = fitted.problem
+    rng = np.random.default_rng(11)
+    count = 40_000
+    tau = np.abs(rng.normal(0, 0.25, count))
+    drawn = draw_slopes(problem, tau, rng)
+    sds = textbook.slope_sds(problem, {**drawn, "tau": tau})
+    # Given tau and the scale of slopes the rows are normal, mu and slopes integrated out.
+    x = problem.design.matrix
+    spread = np.vstack([np.full(count, 0.5), sds]) ** 2
+    covariance = np.einsum("ip,pn,jp->nij", x, spread, x)
+    covariance += (problem.evidence.v + tau[:, None] ** 2)[:, :, None] * np.eye(len(x))
+    _, log_det = np.linalg.slogdet(covariance)
+    y = problem.evidence.y
+    solved = np.linalg.solve(covariance, np.broadcast_to(y, (count, len(y)))[..., None])[..., 0]
+    log_likelihood = -0.5 * (log_det + solved @ y + len(y) * math.log(2 * math.pi))
+    likelihood = np.exp(log_likelihood - log_likelihood.max())
+    truth = math.log(likelihood.mean()) + log_likelihood.max()
+    error = likelihood.std() / likelihood.mean() / math.sqrt(count)
+    assert fitted.log_evidence is not None and fitted.log_evidence_mcse is not None
+    assert fitted.log_evidence == pytest.approx(
+        truth, abs=4 * math.hypot(error, fitted.log_evidence_mcse)
+    )
+    assert max(error, fitted.log_evidence_mcse) < 0.1
+
+
+def test_what_leaves_the_likelihood_as_it_is_has_the_moments_of_its_prior() -> None:
+    problem = PARTS["horseshoe"].problem()
+    rng = np.random.default_rng(1)
+    parameters = {name: rng.uniform(0.1, 0.2, (2, 50)) for name in problem.priors}
+    found = Sampled(problem, Draws(parameters, {}, {}, 0.8, False)).parameters
+    summaries = {name: marginal.summary(0.95, "eti") for name, marginal in found.items()}
+    # Cauchy tails have no mean; c² ~ InverseGamma(2, ·) has one and no variance.
+    for name in ("beta_global", "beta_local[scale(year)]"):
+        assert (summaries[name].mean, summaries[name].sd) == (None, None)
+    assert summaries["beta_slab2"].mean is not None
+    assert summaries["beta_slab2"].sd is None
+    assert summaries["beta[scale(year)]"].sd is not None
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+def test_the_exact_engine_refuses_by_name(name: str) -> None:
+    problem = PARTS[name].problem()
+    family = problem.model.priors["beta"].family
+    refusal = f"the exact engine has no {family} prior of slopes; engine: nuts"
+    assert exact.covers(problem) == refusal
+    assert nuts.covers(problem) is None
+    engine, reason = choose(problem, "auto")
+    assert engine == "nuts" and family in reason
+
+
+@pytest.mark.parametrize("random", ["none", "effect"])
+def test_r2d2_needs_effects_that_vary(random: str) -> None:
+    priors = {"beta": JOINT["R2D2"], "tau": "DiracDelta(c=0)"}
+    with pytest.raises(InputError, match="R2D2 has no meaning where true effects do not vary"):
+        Part(molloy, {**MANY, "random": random}, priors).problem()
+
+
+def test_without_heterogeneity_r2d2_has_no_bayes_factor() -> None:
+    problem = PARTS["R2D2"].problem()
+    found = {null.name: nuts.covers(held(problem, null)) for null in nulls(problem)}
+    assert found["mu = 0"] is None
+    assert "no meaning where true effects do not vary" in str(found["tau = 0"])
+
+
+def _with(prior: str) -> Problem:
+    return Part(molloy, MANY, {"beta": prior}).problem()
+
+
+def test_numbers_of_a_joint_prior_are_data_of_one_compiled_model() -> None:
+    first = _with("R2D2(mean=0.4, precision=2.5, concentration=0.6)")
+    second = _with("R2D2(mean=0.2, precision=5, concentration=1)")
+    assert nuts.structure(first) == nuts.structure(second)
+    assert nuts.structure(first) != nuts.structure(_with(JOINT["RegularizedHorseshoe"]))
+    assert key_of(first, "nuts", Sampler()) != key_of(second, "nuts", Sampler())
+
+
+def test_leaving_rows_out_leaves_the_prior_of_slopes_as_it_is() -> None:
+    whole = PARTS["R2D2"].problem()
+    rest = problem_without(whole, np.arange(whole.evidence.k) < 3)
+    assert rest.priors == whole.priors
+
+
+def test_a_horseshoe_of_moderators_on_unlike_scales_is_remarked_on() -> None:
+    horseshoe = {"beta": JOINT["RegularizedHorseshoe"]}
+    unlike = Part(molloy, {"mods": "~ center(year) + design"}, horseshoe).problem()
+    (note,) = [one for one in notes_on(unlike) if "RegularizedHorseshoe" in one]
+    assert "(design[T.prospective]) to " in note and "(center(year))" in note
+    of_r2d2 = Part(molloy, {"mods": "~ center(year) + design"}, {"beta": JOINT["R2D2"]}).problem()
+    for problem in (PARTS["horseshoe"].problem(), of_r2d2):
+        assert not [one for one in notes_on(problem) if "one scale" in one]
+
+
+def test_parameters_of_the_scale_of_slopes_name_their_own_scale() -> None:
+    names = ("beta[x]", "beta_global", "beta_local[x]", "beta_slab2", "beta_R2", "beta_phi[x]")
+    scales = [scale_of_parameter(name, "z") for name in names]
+    assert scales == ["z", "z", "ratio", "z squared", "share", "share"]
