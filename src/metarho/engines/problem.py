@@ -72,6 +72,21 @@ class Evidence:
         return np.isnan(self.y)
 
     @cached_property
+    def is_silent(self) -> NDArray[np.bool_]:
+        """Which rows are intervals without ends: they say nothing."""
+        return self.is_interval & np.isneginf(self.lower) & np.isposinf(self.upper)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether a row says that it lies in an interval."""
+        return bool((self.is_interval & ~self.is_silent).any())
+
+    def silenced(self) -> Evidence:
+        """The same rows before anything is known of them but their sampling variances."""
+        unknown, end = np.full(self.k, np.nan), np.full(self.k, np.inf)
+        return replace(self, y=unknown, lower=-end, upper=end)
+
+    @cached_property
     def sizes(self) -> Array:
         """People a row; NaN where the table has none."""
         return _array([row.ni for row in self.rows])
@@ -343,6 +358,14 @@ def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
         scale_design=problem.scale_design.only(kept),
         imputation=problem.imputation.only(kept) if problem.imputation else None,
     )
+
+
+def before_data(problem: Problem) -> Problem:
+    """The problem before its rows are known: its posterior is its prior.
+
+    Rows keep their sampling variances, for some priors are made of them.
+    """
+    return replace(problem, evidence=problem.evidence.silenced())
 
 
 def misplaced(problem: Problem) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from metarho.engines.exact import quadrature, shared
 from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.moments import unbounded_mean
@@ -67,7 +69,7 @@ def covers(problem: Problem) -> str | None:
     if refusal:
         return refusal
     slopes = len(problem.coefficients) > 1
-    if slopes and problem.evidence.is_interval.any():
+    if slopes and problem.evidence.has_intervals:
         return "the exact engine has no interval rows with moderators; engine: nuts"
     if slopes and not is_conjugate(problem):
         return (
@@ -100,8 +102,9 @@ def _refused_intervals(problem: Problem) -> str | None:
     evidence = problem.evidence
     for group in evidence.correlated:
         study = evidence.study[group.rows[0]]
-        tied = evidence.study == study if "study" in problem.model.levels else group.rows
-        if evidence.is_interval[tied].any():
+        in_group = np.isin(np.arange(evidence.k), group.rows)
+        tied = evidence.study == study if "study" in problem.model.levels else in_group
+        if evidence.only(tied).has_intervals:
             return (
                 f"the exact engine has no interval rows in a study with correlated sampling errors "
                 f"(rho_within or covariance), as in {evidence.study_names[study]}; drop the "
@@ -151,7 +154,7 @@ def _refused_selection(problem: Problem, step: Step) -> str | None:
             f"selection with {len(step.cutpoints)} cutpoints needs weights for the exact engine, "
             "one for each band after the first; a single cutpoint may have the parameter omega"
         )
-    if problem.evidence.is_interval.any():
+    if problem.evidence.has_intervals:
         return (
             "the exact engine has no interval rows with selection, for their p-values are not "
             "known; intervals: drop"

@@ -49,7 +49,7 @@ def is_conjugate(problem: Problem) -> bool:
     closed = all(prior.family in CLOSED and not prior.on for prior in slopes)
     closed &= mu.family in {*CLOSED, "NormalMixture"} and mu.on in ("", PER_TAU)
     closed &= problem.is_gaussian
-    return closed and not problem.evidence.is_interval.any()
+    return closed and not problem.evidence.has_intervals
 
 
 def has_own_axis(prior: Prior) -> bool:
@@ -117,6 +117,8 @@ def _spread(evidence: Evidence) -> tuple[float, float, float]:
     """A centre, the standard error around it at tau = 0, and the range of the evidence."""
     low = np.where(evidence.is_interval, evidence.lower, evidence.y)
     high = np.where(evidence.is_interval, evidence.upper, evidence.y)
+    # Before anything is known, around 0.
+    low = np.where(evidence.is_silent, 0.0, low)
     low = np.where(np.isfinite(low), low, high)
     high = np.where(np.isfinite(high), high, low)
     middle = 0.5 * (low + high)

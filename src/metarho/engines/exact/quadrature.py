@@ -198,6 +198,10 @@ def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> 
     mu = axes["mu"].nodes
     tau2_study, tau2_effect = variances_at(problem, values)
     model = problem.model
+    if evidence.is_silent.any():
+        evidence = evidence.only(~evidence.is_silent)
+    if evidence.k == 0:
+        return np.zeros((len(tau2_study), len(mu)))
     if model.likelihood == "exact-r":
         return exact_r.log_likelihood_table(evidence, mu, tau2_effect)
     if model.effects == "student-t":
