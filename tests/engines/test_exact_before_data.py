@@ -28,7 +28,7 @@ NEW: Mapping[str, Callable[[float, float], float]] = {
         lambda w: float(ndtr((x - 0.1) / math.hypot(0.2 / math.sqrt(w), t)))
     ),
 }
-TAU = {
+TAU: Mapping[str, Callable[[float], float]] = {
     "HalfNormal(sigma=0.25)": lambda t: 2 * math.exp(-8 * t**2) * 4 / math.sqrt(2 * math.pi),
     "Exponential(lam=4)": lambda t: 4 * math.exp(-4 * t),
     "LogNormal(mu=-1.8, sigma=0.6)": lambda t: (
@@ -62,7 +62,7 @@ def test_a_new_effect_before_data_has_the_law_that_the_priors_imply(mu: str, tau
     for x in (-0.5, 0.3):
 
         def at(t: float, x: float = x) -> float:
-            return NEW[mu](x, t) * TAU[tau](t)
+            return float(NEW[mu](x, t) * TAU[tau](t))
 
         wanted = quad(at, 1e-12, 12, points=[0.1, 1], epsabs=1e-10)[0]
         # The adaptive rule is asked for 1e-10, and stops at 12.

@@ -104,7 +104,7 @@ def _moderated(encoded: Problem) -> None:
 def _student(encoded: Problem) -> None:
     mu, tau = pm.Normal("mu", 0, 0.5), pm.HalfNormal("tau", 0.25)
     nu = pm.Gamma("nu", 2, 0.1)
-    _see(encoded, mu + tau * pm.StudentT("e", nu, 0, 1, shape=encoded.evidence.k))
+    _see(encoded, mu + tau * pm.StudentT("e", nu=nu, mu=0, sigma=1, shape=encoded.evidence.k))
 
 
 def _mixture(encoded: Problem) -> None:
