@@ -1,84 +1,20 @@
-"""The command line: load, call one library function, write.
-
-Everything heavy is imported inside the commands, so that help is instant.
-"""
+"""``metarho fit``: one model on one table."""
 
 from __future__ import annotations
 
-import io
 import re
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarho.errors import FitError, InputError
+from metarho.cli.options import EXIT_NOT_REPORTABLE, Engine, Intervals, Measure
+from metarho.errors import InputError
 
 if TYPE_CHECKING:
     from metarho.posterior.fit import Fit
 
-# The same words as in spec/analysis.py, which is not loaded for help.
-Measure = Literal["ZCOR", "COR", "GEN"]
-Engine = Literal["auto", "exact", "nuts"]
-Intervals = Literal["use", "drop"]
 
-EXIT_FAILED = 1
-EXIT_INPUT = 2
-EXIT_NOT_REPORTABLE = 3
-EXIT_INTERRUPTED = 130
-
-app = typer.Typer(
-    name="metarho",
-    help="A Bayesian workbench for meta-analyses of correlations.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-Configs = Annotated[list[str], typer.Argument(help="Configs: names or paths of YAML files.")]
-
-
-@app.command()
-def run(
-    configs: Configs,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder for results (default: the workspace's outputs).")
-    ] = None,
-) -> None:
-    """Run analyses: fit every model with every prior set, write tables and a report."""
-    from metarho.batch.plan import plan_all
-
-    plans = plan_all([_config(name) for name in configs], output)
-    # Only now, so that a bad config is refused at once.
-    from metarho.report.publish import publish
-    from metarho.report.terminal import Progress, headline, say
-
-    worst = "ok"
-    for plan in plans:
-        with Progress(plan) as progress:
-            fits = publish(plan, progress.announce, progress.warn).fits
-        headline(plan, fits)
-        say(f"results: {plan.folder}")
-        if any(fit.status == "not reportable" for fit in fits):
-            worst = "not reportable"
-    if worst == "not reportable":
-        raise typer.Exit(EXIT_NOT_REPORTABLE)
-
-
-@app.command()
-def check(configs: Configs) -> None:
-    """Validate configs and print the plan; compute and write nothing."""
-    from metarho.batch.describe import describe
-    from metarho.batch.plan import plan_all
-
-    plans = plan_all([_config(name) for name in configs])
-    for plan in plans:
-        print("\n".join(describe(plan)))
-
-
-@app.command()
 def fit(
     data: Annotated[str, typer.Argument(help="A table (.csv .tsv .parquet .xlsx) or shipped set.")],
     measure: Annotated[Measure, typer.Option(help="metafor's code of the effect size.")] = "ZCOR",
@@ -140,51 +76,6 @@ def fit(
     _print_fit(result, json)
     if result.status == "not reportable":
         raise typer.Exit(EXIT_NOT_REPORTABLE)
-
-
-def main() -> NoReturn:
-    """Run the command line with the exit codes of ARCHITECTURE.md."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that lacks a character shows a stand-in, not a traceback.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    try:
-        # Outside standalone mode an exit code comes back as a value.
-        code = app(standalone_mode=False)
-    except InputError as error:
-        _stop(str(error), EXIT_INPUT)
-    except FitError as error:
-        _stop(str(error), EXIT_FAILED)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _stop("interrupted", EXIT_INTERRUPTED)
-    except Exception as error:
-        # Click's own complaints about the command line carry their exit code and form.
-        show = getattr(error, "show", None)
-        if show is None:
-            if isinstance(error, OSError):
-                where = f" {error.filename}" if error.filename else ""
-                _stop(f"cannot write or read{where}: {error.strerror or error}", EXIT_FAILED)
-            raise
-        show()
-        sys.exit(EXIT_INPUT)
-    if code == EXIT_INTERRUPTED:
-        _stop("interrupted", EXIT_INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    # File names and labels may hold what steers a terminal.
-    plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
-    print(f"metarho: {plain}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _config(name: str) -> Path:
-    from metarho.spec.lookup import find
-
-    return find(name, "configs", Path.cwd())
 
 
 def _columns(text: str | None) -> dict[str, str] | None:

@@ -1,0 +1,69 @@
+"""The command line: load, call one library function, write.
+
+One file a group of commands. Everything heavy is imported inside the commands, so that help is
+instant.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import NoReturn
+
+import typer
+
+from metarho.cli import fit, run
+from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
+from metarho.errors import FitError, InputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="metarho",
+    help="A Bayesian workbench for meta-analyses of correlations.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (run.run, run.check, fit.fit):
+    app.command()(command)
+
+
+def main() -> NoReturn:
+    """Run the command line with the exit codes of ARCHITECTURE.md."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows a stand-in, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        # Outside standalone mode an exit code comes back as a value.
+        code = app(standalone_mode=False)
+    except InputError as error:
+        _stop(str(error), EXIT_INPUT)
+    except FitError as error:
+        _stop(str(error), EXIT_FAILED)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("interrupted", EXIT_INTERRUPTED)
+    except Exception as error:
+        # Click's own complaints about the command line carry their exit code and form.
+        show = getattr(error, "show", None)
+        if show is None:
+            if isinstance(error, OSError):
+                where = f" {error.filename}" if error.filename else ""
+                _stop(f"cannot write or read{where}: {error.strerror or error}", EXIT_FAILED)
+            raise
+        show()
+        sys.exit(EXIT_INPUT)
+    if code == EXIT_INTERRUPTED:
+        _stop("interrupted", EXIT_INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    # File names and labels may hold what steers a terminal.
+    plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
+    print(f"metarho: {plain}", file=sys.stderr)
+    sys.exit(code)
