@@ -151,6 +151,8 @@ def _log_free_weight(numbers: Numbers, mu: Array, tau: Array) -> Array:
 @settings(HOSTILE, max_examples=12)
 # Near omega = 0 a spike that holds 1e-5 of the mass.
 @example([(-2.636, 1e-6), (0.0, 1.0)], (0.0, 1.0), ("HalfNormal", 0.01))
+# One that is as high as 1e24, with as much mass in each of 24 decades above it.
+@example([(-2.636, 1e-6), (1.27, 0.1044)], (0.0, 1.0), ("HalfNormal", 5.157e-05))
 @given(numbers=FEW, mu=MU, tau=TAU)
 def test_selection_with_a_free_weight_gives_the_answer_of_adaptive_cubature(
     numbers: Numbers, mu: tuple[float, float], tau: tuple[str, float]

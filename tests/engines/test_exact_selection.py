@@ -22,6 +22,7 @@ from metarho.posterior.exact import Exact
 from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.posterior.study_likelihood import study_log_likelihood
 from metarho.spec.model import Step, StepSelection
+from metarho.spec.priors import parse_prior
 
 type Array = NDArray[np.float64]
 
@@ -79,6 +80,33 @@ def test_the_posterior_agrees_with_adaptive_integration(tmp_path: Path) -> None:
         sd = math.sqrt(moments[at + 1] - moments[at] ** 2)
         assert seen.mean == pytest.approx(moments[at], abs=1e-6 * sd)
         assert seen.sd == pytest.approx(sd, rel=1e-6)
+
+
+def test_a_weight_that_may_have_any_order_of_magnitude_keeps_all_of_them(tmp_path: Path) -> None:
+    # The second effect would hardly ever be reported, by a chance a of 1e-24: the posterior of
+    # omega is like 1/(a + omega), a spike as high as 1/a with as much mass in every decade above.
+    (y, v), (reported, its_v) = (-2.636, 1e-4), (1.27, 0.1044)
+    studies = written(tmp_path, [{"yi": y, "vi": v}, {"yi": reported, "vi": its_v}])
+    encoded = problem(studies, mu="Normal(mu=0, sigma=1)", tau="DiracDelta(c=0)")
+    step = StepSelection(step=Step(cutpoints=(0.025,)))
+    selected = encoded.model.model_copy(update={"selection": step})
+    priors = {name: applied.prior for name, applied in encoded.priors.items()}
+    uniform = parse_prior("Uniform(lower=0, upper=1)")
+    encoded = encode(selected, studies, {**priors, "omega": uniform})
+    quadrature = exact.integrate(encoded)
+
+    mu = np.linspace(y - 0.12, y + 0.12, 4001)
+    log_a = stats.norm.logsf(CUT * math.sqrt(its_v), mu, math.sqrt(its_v))
+    log_mass = stats.norm.logpdf(mu, 0, 1) + stats.norm.logpdf(y, mu, math.sqrt(v))
+    log_mass = log_mass + stats.norm.logpdf(reported, mu, math.sqrt(its_v))
+    # ∫ dω/(a + ω(1 − a)) = −log(a)/(1 − a), and up to t: log(1 + t(1 − a)/a)/(1 − a).
+    total = np.exp(log_mass) * -log_a
+    assert quadrature.log_integral == pytest.approx(
+        math.log(total.sum() * (mu[1] - mu[0])), abs=1e-8
+    )
+    below = np.exp(log_mass) * np.logaddexp(0.0, math.log(1e-6) - log_a)
+    omega = Exact(encoded, quadrature).parameters["omega"]
+    assert float(omega.cdf(np.array(1e-6))) == pytest.approx(below.sum() / total.sum(), abs=1e-7)
 
 
 def test_equal_weights_are_no_selection(tmp_path: Path) -> None:

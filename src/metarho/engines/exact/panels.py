@@ -34,8 +34,8 @@ class Rule:
     """How finely a density is resolved, in nodes a panel.
 
     ``cut`` while panels are halved, ``check`` to state the error, ``order`` for the result. A panel
-    is halved while its highest coefficients exceed ``tolerance`` of the mass; what lies
-    ``negligible`` below the peak of the log density does not count. Where the stated error is above
+    is halved while its highest coefficients exceed ``tolerance`` of the mass; panels with exp of
+    ``-negligible`` times the mass of the fullest do not count. Where the stated error is above
     ``asked``, a step or a spike holds hardly any mass: panels are cut again, to ``finest``.
     """
 
@@ -282,7 +282,7 @@ def refine(
         peak = float(np.max(values))
         if not np.isfinite(peak):
             break
-        floor = peak - (CAUTIOUS if round_number <= COARSE_ROUNDS else rule.negligible)
+        negligible = CAUTIOUS if round_number <= COARSE_ROUNDS else rule.negligible
         mass = np.exp(values - peak)
         for dimension, axis in enumerate(axes):
             if not axis.is_atoms:
@@ -297,7 +297,9 @@ def refine(
                 new.append(axis)
                 continue
             highest = np.moveaxis(values, dimension, 0).reshape(len(axis.u), -1).max(axis=1)
-            counted = _counted(axis, highest, floor, reach.moments)
+            # A wide panel may hold more than a narrow one far above it.
+            highest = highest + np.repeat(np.log(axis.widths), axis.order)
+            counted = _counted(axis, highest, float(highest.max()) - negligible, reach.moments)
             alive = _alive(counted)
             split = np.zeros(axis.panels, bool)
             if not coarse:
@@ -358,7 +360,7 @@ def _marginal(mass: Array, dimension: int) -> Array:
 
 
 def _counted(axis: Axis, highest: Array, floor: float, moments: int) -> NDArray[np.bool_]:
-    """Which nodes (panels, order) reach the floor, with the weight of the moments.
+    """Which nodes (panels, order) reach the floor in log mass, with the weight of the moments.
 
     Far out x grows like exp(|u|), so |x|**moments adds moments·|u| to the log density.
     """
