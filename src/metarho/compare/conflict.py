@@ -29,7 +29,7 @@ type Array = NDArray[np.float64]
 SYMMETRIC = ("Normal", "StudentT", "Cauchy", "Uniform", "DiracDelta")
 """Families that fall on both sides of their middle alike."""
 
-# What p may move by when nodes are added; masses that do not count hold less.
+# What a probability may move by when nodes are added; masses that do not count hold less.
 _ERROR, _DROPPED = 1e-9, 1e-11
 # Nodes a panel at first, and then; panels are halved at most this often.
 _ORDER, _FINER, _HALVINGS = 12, 18, 4
@@ -123,7 +123,12 @@ def p_of_mean(problem: Problem, t: Array) -> Array:
 
 
 def p_of_spread(problem: Problem, q: Array) -> Array:
-    """2 min(P(Q <= q), P(Q > q)) for n values of the residual square Q, under its prior law.
+    """2 min(P(Q <= q), P(Q > q)) for n values of the residual square Q, under its prior law."""
+    return np.asarray(np.minimum(1.0, 2 * tails_of_spread(problem, q).min(axis=0)))
+
+
+def tails_of_spread(problem: Problem, q: Array) -> Array:
+    """P(Q <= q) and P(Q > q) (2, n) for n values of the residual square Q, under its prior law.
 
     Given heterogeneity Q = Σ λ_i e_i² with e standard normal and λ the eigenvalues of
     I + Σ τ_l² V^(−1/2) G_l V^(−1/2) among residuals.
@@ -136,7 +141,7 @@ def p_of_spread(problem: Problem, q: Array) -> Array:
         variances = problem.level_variances({n: value[counts] for n, value in values.items()})
         weights = _eigenvalues(problem, variances)
         both = [np.stack(tails(float(one), weights)) @ mass for one in q]
-        return np.minimum(1.0, 2 * np.min(both, axis=1))
+        return np.stack(both, axis=1)
 
     return _settled(look, _axes(problem, problem.spreads))
 
