@@ -319,7 +319,8 @@ def _panel_tables(problem: Problem, grid: _Grid, subsets: Sequence[Rows]) -> _Ta
         own = table_at(problem, evidence.only(study), grid.axes).ravel()
         siblings = study & ~rows
         if siblings.any():
-            own = own - table_at(problem, evidence.only(siblings), grid.axes).ravel()
+            with np.errstate(invalid="ignore"):
+                own = own - table_at(problem, evidence.only(siblings), grid.axes).ravel()
         if np.isfinite(own).all():
             of_rest.append(grid.of_all - own)
         else:
