@@ -44,14 +44,14 @@ class Outcome:
     predictions: tuple[tuple[Prediction, ...], ...]
 
 
-def execute(
+def settings_of(
     plan: Plan,
     announce: Callable[[str, Problem | None], None] = _ignore,
     warn: Callable[[str], None] = _silent,
-) -> Outcome:
-    """Fit every cell (through the store) and predict the new studies. Writes only to the store."""
+) -> Settings:
+    """How the fits of a plan are made: through the store of its output."""
     analysis = plan.analysis
-    settings = Settings(
+    return Settings(
         engine=analysis.engine,
         agreement=analysis.agreement,
         sampler=analysis.sampler,
@@ -59,6 +59,16 @@ def execute(
         store=Store(plan.output / "store", warn),
         announce=announce,
     )
+
+
+def execute(
+    plan: Plan,
+    announce: Callable[[str, Problem | None], None] = _ignore,
+    warn: Callable[[str], None] = _silent,
+) -> Outcome:
+    """Fit every cell (through the store) and predict the new studies. Writes only to the store."""
+    analysis = plan.analysis
+    settings = settings_of(plan, announce, warn)
     fits = fit_many([cell.problem for cell in plan.cells], settings)
     announce("predicting", None)
     predictions = tuple(

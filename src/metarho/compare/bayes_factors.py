@@ -9,7 +9,7 @@ and positive it equals the ratio of prior and posterior density there (Savage an
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,12 +73,16 @@ class BayesFactor:
         return f"shared improper prior on {names}" if names else ""
 
 
-def bayes_factors(fit: Fit, settings: Settings) -> tuple[BayesFactor, ...]:
+def bayes_factors(
+    fit: Fit, settings: Settings, among: Sequence[Null] | None = None
+) -> tuple[BayesFactor, ...]:
     """The Bayes factor of every null of a fit's model: mu = 0, no heterogeneity, none of a level.
 
-    The models without the parameter are refitted, by the exact engine where it covers them.
+    ``among`` asks for some nulls only. The models without the parameter are refitted, by the exact
+    engine where it covers them.
     """
-    found = [(null, _refusal(fit, null)) for null in nulls(fit.problem)]
+    asked_for = nulls(fit.problem) if among is None else among
+    found = [(null, _refusal(fit, null)) for null in asked_for]
     asked = [null for null, reason in found if reason is None]
     restricted = [held(fit.problem, null) for null in asked]
     refits = iter(fit_many(restricted, replace(settings, engine="auto", agreement=False)))

@@ -1,12 +1,15 @@
-"""A whole run: fits, tables, figures, report, record."""
+"""A whole run: fits, tables, figures, report, record; and a whole comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from metarho.batch.compare import TABLE, Compared, compare
 from metarho.batch.plan import Plan
 from metarho.batch.run import Outcome, execute, record, write_results
+from metarho.batch.tables import to_csv
 from metarho.engines.problem import Problem
+from metarho.store.files import write_text
 
 
 def _ignore(event: str, problem: Problem | None) -> None:
@@ -33,3 +36,24 @@ def publish(
         written |= write_report(outcome, announce)
     record(outcome, written)
     return outcome
+
+
+def publish_comparison(
+    plan: Plan,
+    announce: Callable[[str, Problem | None], None] = _ignore,
+    warn: Callable[[str], None] = _silent,
+) -> Compared:
+    """Compare the cells of a plan, and leave the table and its figure in the plan's folder."""
+    compared = compare(plan, announce, warn)
+    write_text(plan.folder / TABLE, to_csv(compared.rows))
+    if plan.analysis.report == "html":
+        # Loaded here: Matplotlib is for pictures only.
+        from metarho.report.figures.drawing import write_drawing
+        from metarho.report.figures.which_prior import which_prior
+
+        analysis = plan.analysis
+        drawing = which_prior(
+            compared.rows, analysis.reference_set, plan.evidence.scale, analysis.interval.prob
+        )
+        write_drawing(drawing, plan.folder / "figures")
+    return compared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from metarho.posterior.marginals import Summary
 
 if TYPE_CHECKING:
     from metarho.batch.plan import Plan
+    from metarho.compare.which_prior import Row
     from metarho.engines.problem import Problem
 
 
@@ -135,6 +136,73 @@ def headline(plan: Plan, fits: Sequence[Fit]) -> None:
             say(f"{fit.status}: {fit.problem.model.name}: {reason}")
 
 
+def comparison(plan: Plan, rows: Sequence[Row]) -> None:
+    """The table that answers "which prior?", as much of it as a terminal is wide."""
+    table = Table(box=None, pad_edge=False)
+    prob = f"{plan.analysis.interval.prob * 100:g}%"
+    for name in ("model", "prior"):
+        table.add_column(name, no_wrap=True)
+    several = len({row["intervals"] for row in rows}) > 1
+    if several:
+        table.add_column("intervals", no_wrap=True)
+    mean = "mean" if plan.evidence.scale == "yi" else "rho"
+    names = (
+        mean, prob, f"new {prob}", "BF mu", "BF tau", "elpd", "against reference", "CRPS",
+        "conflict mu", "tau", "ESS", "H mu", "tau", "new",
+    )  # fmt: skip
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for row in rows:
+        numbers = {name: value for name, value in row.items() if isinstance(value, float | int)}
+        table.add_row(
+            Text(str(row["model"])),
+            Text(str(row["prior"])),
+            *([str(row["intervals"])] if several else []),
+            number(numbers.get("median")),
+            _between(numbers.get("lower"), numbers.get("upper"), 3),
+            _between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
+            _factor(numbers.get("bf_mu")),
+            _factor(numbers.get("bf_tau")),
+            number(numbers.get("elpd"), 2),
+            _difference(numbers),
+            number(numbers.get("crps"), 4),
+            number(numbers.get("conflict_mu"), 2),
+            number(numbers.get("conflict_tau"), 2),
+            number(numbers.get("ess_studies"), 1),
+            *(number(numbers.get(f"hellinger_{name}"), 2) for name in ("mu", "tau", "new")),
+            str(row["status"]),
+        )
+    say("")
+    say(
+        f"Posterior medians and {prob} intervals; new: the true effect of a new study. BF: how "
+        "many times as likely the data are with an effect (mu), or with heterogeneity (tau), as "
+        "without. elpd, CRPS: each study predicted by the others. Conflict: prior–data p. ESS: "
+        "what the prior of mu is worth, in studies. H: Hellinger distance to the reference, "
+        f"{plan.analysis.reference_set}."
+    )
+    _wide().print(table)
+
+
+def _between(lower: float | None, upper: float | None, digits: int) -> str:
+    if lower is None or upper is None:
+        return "–"
+    return f"[{number(lower, digits)}, {number(upper, digits)}]"
+
+
+def _factor(times: float | None) -> str:
+    """A Bayes factor to three digits, without a false precision of large ones."""
+    return "–" if times is None else f"{times:.3g}" if times < 1e4 else f"{times:.1e}"
+
+
+def _difference(row: Mapping[str, float]) -> str:
+    """The difference in elpd, its interval, and how many studies are predicted better."""
+    if "elpd_diff" not in row:
+        return "–"
+    span = _between(row["elpd_diff_lower"], row["elpd_diff_upper"], 1)
+    return f"{row['elpd_diff']:+.2f} {span} {row['better_studies']}/{row['studies']}"
+
+
 def _wide() -> Console:
     """Standard output; numbers are never cut, a narrow window wraps the line."""
     return Console(width=200)
@@ -143,13 +211,17 @@ def _wide() -> Console:
 class Progress:
     """A progress bar over the fits of a plan, on standard error."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, fits: int | None = None, further: int = 0) -> None:
+        """``fits`` (default: those of a run) are to be made, and ``further`` steps follow."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
         from metarho.fitting import both_cover
 
-        seconds = sum(plan.analysis.agreement and both_cover(cell.problem) for cell in plan.cells)
+        if fits is None:
+            agreement = plan.analysis.agreement
+            again = sum(agreement and both_cover(cell.problem) for cell in plan.cells)
+            fits = len(plan.cells) + again
         self._bar = Bar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -157,7 +229,7 @@ class Progress:
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("starting", total=len(plan.cells) + seconds)
+        self._task = self._bar.add_task("starting", total=fits + further)
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -172,9 +244,9 @@ class Progress:
         self._bar.stop()
 
     def announce(self, event: str, problem: Problem | None) -> None:
-        """Show what goes on; ``fitted`` moves the bar."""
+        """Show what goes on; ``fitted`` and ``compared`` move the bar."""
         name = f" {problem.model.name} ({problem.intervals})" if problem is not None else ""
-        if event == "fitted":
+        if event in ("fitted", "compared"):
             self._bar.update(self._task, advance=1)
         else:
             self._bar.update(self._task, description=f"{event}{name}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from metarho.errors import InputError, shown
+from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.filters import parse_filter
 from metarho.spec.model import PriorSet
@@ -143,6 +143,7 @@ class Analysis(Frozen):
     studies: StudiesSpec
     models: Annotated[tuple[Text, ...], Field(min_length=1)]
     priors: Annotated[dict[Text, PriorSet], Field(min_length=1)] = Field(default={"default": {}})
+    reference: Text | None = None
     new_studies: tuple[Profile, ...] = ()
     engine: Engine = "auto"
     agreement: bool = False
@@ -158,6 +159,21 @@ class Analysis(Frozen):
         if len(set(value)) != len(value):
             raise ValueError("a model is named twice")
         return value
+
+    @model_validator(mode="after")
+    def _reference_is_a_prior_set(self) -> Analysis:
+        if self.reference is not None and self.reference not in self.priors:
+            raise ValueError(
+                f"reference {shown(self.reference)} is no prior set; "
+                + did_you_mean(self.reference, self.priors)
+            )
+        return self
+
+    @property
+    def reference_set(self) -> str:
+        """The prior set that others are compared with: ``reference``, ``default``, or the first."""
+        named = self.reference or "default"
+        return named if named in self.priors else next(iter(self.priors))
 
     @field_validator("new_studies")
     @classmethod

@@ -1,0 +1,47 @@
+"""The cells of a plan compared: the table that answers "which prior?"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from metarho.batch.plan import Plan
+from metarho.batch.run import settings_of
+from metarho.compare.which_prior import Candidate, Row, remarks, which_prior
+from metarho.engines.problem import Problem
+from metarho.fitting import fit_many
+
+TABLE = "compare.csv"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The table, and what a reader of it must know."""
+
+    rows: tuple[Row, ...]
+    remarks: tuple[str, ...]
+
+
+def compare(
+    plan: Plan,
+    announce: Callable[[str, Problem | None], None],
+    warn: Callable[[str], None],
+) -> Compared:
+    """Fit every cell, through the store, and compare. Writes only to the store.
+
+    The second engine is left to ``run``: what is compared is compared by one.
+    """
+    settings = replace(settings_of(plan, announce, warn), agreement=False)
+    fits = fit_many([cell.problem for cell in plan.cells], settings)
+    candidates = [
+        Candidate(cell.label, cell.prior_set, cell.intervals, fit)
+        for cell, fit in zip(plan.cells, fits, strict=True)
+    ]
+    rows = which_prior(
+        candidates,
+        plan.analysis.reference_set,
+        plan.analysis.thresholds.rho,
+        replace(settings, announce=lambda event, problem: None),
+        lambda candidate: announce("compared", candidate.fit.problem),
+    )
+    return Compared(tuple(rows), tuple(remarks(candidates)))

@@ -1,0 +1,241 @@
+"""The table that answers "which prior?": one row a prior set and model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarho.compare.bayes_factors import BayesFactor, Null, bayes_factors, nulls
+from metarho.compare.conflict import Conflict, conflict
+from metarho.compare.hellinger import hellinger
+from metarho.compare.information import PriorSampleSize, prior_sample_size_of_mu
+from metarho.compare.power_scaling import in_words, power_scaling
+from metarho.compare.probabilities import probabilities
+from metarho.compare.scores import crps, elpd, elpd_difference, incomparable
+from metarho.compare.stacking import Stacked, stacking
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.fitting import Settings
+from metarho.posterior.exact import Exact
+from metarho.posterior.fit import Fit
+
+type Value = str | float | int | None
+type Row = dict[str, Value]
+
+COLUMNS = (
+    "model", "prior", "rho_mean", "rho_median", "lower", "upper", "new_lower", "new_upper",
+    "log_evidence", "bf_mu", "bf_tau", "elpd", "crps", "conflict_mu", "conflict_tau",
+    "ess_studies", "ess_participants", "hellinger_mu", "hellinger_tau", "hellinger_new",
+    "power_scaling", "status",
+)  # fmt: skip
+"""The columns that every table has, in order; further ones follow."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fit by its place in an analysis."""
+
+    model: str
+    prior_set: str
+    intervals: str
+    fit: Fit
+
+
+def which_prior(
+    candidates: Sequence[Candidate],
+    reference: str,
+    thresholds: Sequence[float],
+    settings: Settings,
+    compared: Callable[[Candidate], None],
+) -> list[Row]:
+    """One row a candidate, columns as in ``COLUMNS`` and more; None for what does not exist.
+
+    ``reference`` is the prior set that the others of a model are compared with: Hellinger distances
+    and differences in elpd are to it, on the same rows. ``compared`` hears of each row.
+    """
+    fits = [candidate.fit for candidate in candidates]
+    chances = probabilities(fits)
+    stacked = stacking(fits, settings.interval.prob, settings.sampler.seed)
+    rows = []
+    for candidate, chance, weight in zip(candidates, chances, stacked, strict=True):
+        other = _reference_of(candidate, candidates, reference)
+        row = _row(candidate, other, thresholds, settings)
+        rows.append(row | {"probability": chance} | _stacked(weight))
+        compared(candidate)
+    return rows
+
+
+def _reference_of(
+    candidate: Candidate, candidates: Sequence[Candidate], reference: str
+) -> Candidate | None:
+    for other in candidates:
+        same = other.model == candidate.model and other.intervals == candidate.intervals
+        if same and other.prior_set == reference:
+            return other
+    return None
+
+
+def _row(
+    candidate: Candidate,
+    reference: Candidate | None,
+    thresholds: Sequence[float],
+    settings: Settings,
+) -> Row:
+    fit = candidate.fit
+    problem = fit.problem
+    pooled, new = fit.pooled, fit.pooled_new
+    mean = fit.derived.get("rho_mean")
+    on_mu, on_tau = _bayes_factors(fit, settings)
+    clash = conflict(problem)
+    size = _prior_sample_size(fit)
+    distance = _distances(fit, None if reference is None else reference.fit)
+    score = elpd(fit)
+    row: Row = {
+        "model": candidate.model,
+        "prior": candidate.prior_set,
+        "rho_mean": None if mean is None else mean.mean,
+        "rho_median": None if problem.scale == "yi" else pooled.median,
+        "lower": pooled.lower,
+        "upper": pooled.upper,
+        "new_lower": new.lower,
+        "new_upper": new.upper,
+        "log_evidence": fit.log_evidence,
+        "bf_mu": _times(on_mu),
+        "bf_tau": _times(on_tau),
+        "elpd": score,
+        "crps": crps(fit),
+        "conflict_mu": clash.mu,
+        "conflict_tau": clash.tau,
+        "ess_studies": size.studies,
+        "ess_participants": size.participants,
+        **distance,
+        "power_scaling": _power_scaling(fit),
+        "status": fit.status,
+        "intervals": candidate.intervals,
+        "median": pooled.median,
+        "bf_mu_words": _words(on_mu),
+        "bf_tau_words": _words(on_tau),
+        "conflict_words": _conflict_words(clash),
+    }
+    row |= _elpd_difference(candidate, reference, settings)
+    return row | _above(fit, thresholds)
+
+
+def _bayes_factors(fit: Fit, settings: Settings) -> tuple[BayesFactor | None, BayesFactor | None]:
+    """Of mu = 0, and of no heterogeneity at all."""
+    everything = nulls(fit.problem)
+    on_mu = [null for null in everything if set(null.values) == {"mu"}]
+    on_tau = [null for null in everything if null.with_it == "heterogeneity"]
+    asked: list[Null] = [*on_mu[:1], *on_tau[:1]]
+    found = iter(bayes_factors(fit, settings, asked))
+    return (next(found) if on_mu else None), (next(found) if on_tau else None)
+
+
+def _times(found: BayesFactor | None) -> float | None:
+    """BF10; None where there is none, or where it is no number that a computer has."""
+    if found is None or found.log_bf is None or found.log_bf > 700:
+        return None
+    return math.exp(found.log_bf)
+
+
+def _words(found: BayesFactor | None) -> str | None:
+    if found is None:
+        return None
+    said = found.direction or found.reason or ""
+    return f"{said} ({found.label})" if found.label else said
+
+
+def _conflict_words(found: Conflict) -> str | None:
+    reasons = [reason for reason in (found.no_mu, found.no_tau) if reason]
+    return "; ".join(dict.fromkeys(reasons)) or None
+
+
+def _prior_sample_size(fit: Fit) -> PriorSampleSize:
+    if not isinstance(fit.posterior, Exact):
+        return PriorSampleSize(None, None)
+    return prior_sample_size_of_mu(fit.problem, fit.posterior)
+
+
+def _distances(fit: Fit, reference: Fit | None) -> Row:
+    """Hellinger distances to the reference, on the model's scale."""
+    names = ("hellinger_mu", "hellinger_tau", "hellinger_new")
+    own = fit.posterior
+    other = None if reference is None else reference.posterior
+    if not isinstance(own, Exact) or not isinstance(other, Exact):
+        return dict.fromkeys(names)
+    return {
+        "hellinger_mu": hellinger(own.mean_of(own.head), other.mean_of(other.head)),
+        "hellinger_tau": hellinger(own.tau, other.tau),
+        "hellinger_new": hellinger(own.theta_new(own.head), other.theta_new(other.head)),
+    }
+
+
+def _power_scaling(fit: Fit) -> str | None:
+    """None for custom models, whose priors have no names of ours."""
+    if fit.problem.model.custom is not None:
+        return None
+    return in_words(power_scaling(fit))
+
+
+def _elpd_difference(candidate: Candidate, reference: Candidate | None, settings: Settings) -> Row:
+    names = ("elpd_diff", "elpd_diff_lower", "elpd_diff_upper", "better_studies", "studies")
+    if reference is None or reference is candidate:
+        return dict.fromkeys(names)
+    # The same weights for every row, so that equal fits have equal intervals.
+    rng = np.random.default_rng(settings.sampler.seed)
+    found = elpd_difference(candidate.fit, reference.fit, settings.interval.prob, rng)
+    if found is None:
+        return dict.fromkeys(names)
+    values = found.elpd, found.lower, found.upper, found.better, found.studies
+    return dict(zip(names, values, strict=True))
+
+
+def _stacked(found: Stacked | None) -> Row:
+    return {
+        "stacking": None if found is None else found.weight,
+        "stacking_lower": None if found is None else found.lower,
+        "stacking_upper": None if found is None else found.upper,
+    }
+
+
+def _above(fit: Fit, thresholds: Sequence[float]) -> Row:
+    """P(rho_median > t) and P(rho_new > t); none for GEN."""
+    if fit.problem.scale == "yi":
+        return {}
+    posterior = fit.posterior
+    median = posterior.rho(posterior.mean_of(posterior.head))
+    new = posterior.rho(posterior.theta_new(posterior.head))
+    row: Row = {}
+    for name, marginal in (("rho", median), ("rho_new", new)):
+        for threshold in thresholds:
+            above = 1 - float(marginal.cdf(np.array(threshold)))
+            row[f"P({name} > {threshold:g})"] = above
+    return row
+
+
+def remarks(candidates: Sequence[Candidate]) -> list[str]:
+    """What a reader of the table must know: what cannot be compared, and the best of many."""
+    said = []
+    scored = [candidate for candidate in candidates if elpd(candidate.fit) is not None]
+    reasons = {
+        reason
+        for first in scored
+        for second in scored
+        if (reason := incomparable(first.fit, second.fit)) is not None
+    }
+    said += [f"elpd and evidence are compared within equal evidence only: {r}" for r in reasons]
+    if len(scored) > 2:
+        said.append(
+            f"the best elpd of {len(scored)} is better than it deserves: picking the best of many "
+            "uses the data twice"
+        )
+    sampled = [c for c in candidates if not isinstance(c.fit.result, Quadrature)]
+    if sampled:
+        models = ", ".join(dict.fromkeys(candidate.model for candidate in sampled))
+        said.append(
+            f"{models} with interval rows or beyond the exact engine: sampled, without elpd, crps, "
+            "information and distances"
+        )
+    return said
