@@ -302,6 +302,15 @@ def test_a_study_far_from_all_others_is_behind_the_conflict() -> None:
     assert study_behind([], "mu") is None
 
 
+def test_a_law_that_is_not_resolved_costs_its_p_value_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("metarho.compare.conflict._HALVINGS", 0)
+    found = conflict(problem(molloy()))
+    assert found.mu is None and found.tau is None
+    assert "not resolved" in (found.no_mu or "") and "not resolved" in (found.no_tau or "")
+
+
 def test_what_cannot_be_looked_up_says_why(tmp_path: Path) -> None:
     flat = conflict(problem(molloy(), mu="Flat()"))
     assert flat.mu is None

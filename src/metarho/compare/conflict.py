@@ -63,11 +63,22 @@ class WithoutStudy:
 
 def conflict(problem: Problem) -> Conflict:
     """The conflict of a problem's prior with its data: of mu, and of heterogeneity."""
-    no_mu, no_tau = _no_mean(problem), _no_spread(problem)
     y = problem.evidence.y[None]
-    mu = None if no_mu else float(p_of_mean(problem, headline(problem, y))[0])
-    tau = None if no_tau else float(p_of_spread(problem, residual_square(problem, y))[0])
+    mu, no_mu = _p_or_reason(_no_mean(problem), lambda: p_of_mean(problem, headline(problem, y)))
+    tau, no_tau = _p_or_reason(
+        _no_spread(problem), lambda: p_of_spread(problem, residual_square(problem, y))
+    )
     return Conflict(mu, tau, no_mu, no_tau)
+
+
+def _p_or_reason(reason: str | None, p: Callable[[], Array]) -> tuple[float | None, str | None]:
+    """One p-value, or why there is none: a law that is not resolved costs this column only."""
+    if reason:
+        return None, reason
+    try:
+        return float(p()[0]), None
+    except FitError as error:
+        return None, str(error)
 
 
 def conflict_by_study(problem: Problem) -> tuple[WithoutStudy, ...]:

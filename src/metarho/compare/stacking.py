@@ -20,6 +20,7 @@ type Array = NDArray[np.float64]
 
 # Each draw is an optimisation of its own; the ends are known to a tenth of the interval.
 BOOTSTRAP_DRAWS = 400
+NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,6 @@ def stacking_weights(log_density: Array, study_weights: Array) -> Array:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-13, "maxiter": 500},
     )
-    weights = np.clip(result.x, 0.0, 1.0)
+    # What is left of a weight of 0 is rounding.
+    weights = np.where(result.x < NOTHING, 0.0, result.x)
     return np.asarray(weights / weights.sum())

@@ -62,9 +62,15 @@ def which_prior(
     for candidate, chance, weight in zip(candidates, chances, stacked, strict=True):
         other = _reference_of(candidate, candidates, reference)
         row = _row(candidate, other, thresholds, settings)
-        rows.append(row | {"probability": chance} | _stacked(weight))
+        row |= {"probability": chance} | _stacked(weight)
+        rows.append({name: _finite(value) for name, value in row.items()})
         compared(candidate)
     return rows
+
+
+def _finite(value: Value) -> Value:
+    """None for what is no number: a table has blanks there."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _reference_of(
