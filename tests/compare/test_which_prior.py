@@ -161,6 +161,18 @@ def test_gen_has_no_correlations(tmp_path: Path) -> None:
     assert row["ess_participants"] is None
 
 
+def test_a_prior_on_r_has_distances_and_a_student_t_model_all_but_one() -> None:
+    uniform = {"mu": "Uniform(lower=-1, upper=1) on r"}
+    plain, on_r = fit_many([problem(molloy(), **s) for s in ({}, uniform)], Settings())
+    pair = [Candidate("m", "default", "use", plain), Candidate("m", "on r", "use", on_r)]
+    _, row = _table(pair)
+    for name in ("mu", "tau", "new"):
+        assert isinstance(distance := row[f"hellinger_{name}"], float) and 0 < distance < 0.1
+    (heavy,) = fit_many([problem(molloy(), "student-t", nu="DiracDelta(c=4)")], Settings())
+    (row,) = _table([Candidate("student-t", "default", "use", heavy)])
+    assert row["hellinger_mu"] == 0 and row["hellinger_new"] is None
+
+
 def test_different_evidence_and_the_best_of_many_are_remarked_on() -> None:
     fits = fit_many([problem(alliance(how)) for how in ("use", "drop", "drop")], Settings())
     named = [Candidate("random-effects", str(i), "use", fit) for i, fit in enumerate(fits)]

@@ -44,7 +44,9 @@ def hellinger(first: Marginal, second: Marginal) -> float:
     inside = (breaks >= np.min(ends)) & (breaks <= np.max(ends))
 
     def apart(x: Array) -> Array:
-        return 0.5 * (np.sqrt(first.density(x)) - np.sqrt(second.density(x))) ** 2
+        # Between nodes a polynomial may fall below 0 by its rounding.
+        p, q = (np.maximum(both.density(x), 0.0) for both in (first, second))
+        return np.asarray(0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2)
 
     square = integral(
         apart, breaks[inside].tolist(), lambda total: _ALLOWED * math.sqrt(total) + _LEAST
