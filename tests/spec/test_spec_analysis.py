@@ -89,7 +89,7 @@ FAULTS = {
     "an unknown key": (
         "new_studys: []\n",
         ":3: unknown key 'new_studys'; allowed: agreement, defaults, description, engine, "
-        "interval, models, new_studies, priors, report, sampler, studies, thresholds, title; "
+        "interval, models, new_studies, priors, reference, report, sampler, studies, thresholds, title; "
         "did you mean 'new_studies'?",
     ),
     "an unknown key inside": (
