@@ -89,8 +89,8 @@ FAULTS = {
     "an unknown key": (
         "new_studys: []\n",
         ":3: unknown key 'new_studys'; allowed: agreement, defaults, description, engine, "
-        "interval, models, new_studies, priors, reference, report, sampler, studies, thresholds, title; "
-        "did you mean 'new_studies'?",
+        "interval, models, new_studies, priors, reference, report, sampler, studies, thresholds, "
+        "title; did you mean 'new_studies'?",
     ),
     "an unknown key inside": (
         "sampler:\n  chians: 4\n",
