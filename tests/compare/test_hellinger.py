@@ -32,7 +32,8 @@ class Known:
     law: Any
 
     def summary(self, prob: float, kind: Kind) -> Summary:
-        raise NotImplementedError
+        ends = self.law.ppf([0.5, (1 - prob) / 2, (1 + prob) / 2])
+        return Summary(float(self.law.mean()), float(self.law.std()), *map(float, ends))
 
     def cdf(self, x: Array) -> Array:
         return np.asarray(self.law.cdf(x))

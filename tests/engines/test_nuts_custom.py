@@ -71,9 +71,12 @@ def test_multiplicative_heterogeneity_is_what_two_integrals_say(
         return float(value)
 
     evidence = expectation(lambda mu, phi: 1.0)
-    for name, one in (("mu", lambda mu, phi: mu), ("phi", lambda mu, phi: phi)):
-        mean = expectation(one) / evidence
-        second = expectation(lambda mu, phi, one=one: one(mu, phi) ** 2) / evidence  # type: ignore[misc]
+    powers: dict[str, tuple[Callable[[float, float], float], Callable[[float, float], float]]] = {
+        "mu": (lambda mu, phi: mu, lambda mu, phi: mu**2),
+        "phi": (lambda mu, phi: phi, lambda mu, phi: phi**2),
+    }
+    for name, (one, square) in powers.items():
+        mean, second = expectation(one) / evidence, expectation(square) / evidence
         values = draws.parameters[name]
         errors = monte_carlo_errors(values, 0.95)
         assert abs(values.mean() - mean) < MCSE * errors["mean"], name

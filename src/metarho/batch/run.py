@@ -46,8 +46,8 @@ class Outcome:
 
 def settings_of(
     plan: Plan,
-    announce: Callable[[str, Problem | None], None] = _ignore,
-    warn: Callable[[str], None] = _silent,
+    announce: Callable[[str, Problem | None], None],
+    warn: Callable[[str], None],
 ) -> Settings:
     """How the fits of a plan are made: through the store of its output."""
     analysis = plan.analysis
