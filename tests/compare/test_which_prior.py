@@ -16,7 +16,8 @@ from scipy.integrate import quad
 from cases import alliance, molloy, problem
 from metarho import cli
 from metarho.compare.power_scaling import in_words, power_scaling
-from metarho.compare.which_prior import COLUMNS, Candidate, Row, remarks, which_prior
+from metarho.compare.rows import Row
+from metarho.compare.which_prior import COLUMNS, Candidate, remarks, which_prior
 from metarho.engines.problem import problem_without
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit

@@ -18,7 +18,7 @@ from scipy.special import gammaln, hyp2f1
 from cases import model, problem, written
 from metarho.data.studies import Studies
 from metarho.engines import exact, law_of_r
-from metarho.engines.exact.exact_r import log_likelihood_table
+from metarho.engines.exact.exact_r import log_likelihood_table, log_likelihood_tables
 from metarho.engines.problem import encode, misplaced
 from metarho.errors import InputError
 from metarho.fitting import Settings, fit_many
@@ -285,3 +285,19 @@ def test_what_the_law_cannot_take_is_refused_by_name(tmp_path: Path) -> None:
     generic = written(tmp_path, [{"yi": 0.1, "vi": 0.2}])
     with pytest.raises(InputError, match="use measure ZCOR"):
         encode(spec, generic)
+
+
+def test_tables_of_subsets_are_those_of_their_rows(tmp_path: Path) -> None:
+    evidence = problem(_studies(tmp_path, *WORDS), "exact-r").evidence
+    rng = np.random.default_rng(1)
+    subsets = rng.uniform(size=(5, evidence.k)) < 0.5
+    subsets[0], subsets[1] = True, False
+    # Far out the density of a row is 0 to a computer, which subsets without it are not to see.
+    mu, tau2 = np.array([-900.0, -0.2, 0.1, 3.0]), np.array([0.0, 0.01, 4.0])
+    tables = log_likelihood_tables(evidence, mu, tau2, subsets)
+    assert np.array_equal(tables[1], np.zeros((3, 4)))
+    for table, subset in zip(tables, subsets, strict=True):
+        if subset.any():
+            alone = log_likelihood_table(evidence.only(subset), mu, tau2)
+            # Lattices of more rows have other points: a rounding more.
+            assert table == pytest.approx(alone, rel=1e-11, abs=1e-11)

@@ -264,3 +264,13 @@ def test_blocks_do_not_show() -> None:
 def test_too_few_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"n = 3\.9"):
         log_density(0, 0, 3.9)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_draws_far_out_lie_around_theta_as_those_nearer_do(sign: float) -> None:
+    # Where noise is nothing beside sinh(theta), z − theta has one law whatever theta is.
+    near, far = (
+        sample(np.full(1000, sign * theta), 20, np.random.default_rng(4)) - sign * theta
+        for theta in (200.0, 5000.0)
+    )
+    assert far == pytest.approx(near, abs=1e-9)

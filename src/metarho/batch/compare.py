@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from metarho.batch.plan import Plan
 from metarho.batch.run import settings_of
-from metarho.compare.which_prior import Candidate, Row, remarks, which_prior
+from metarho.compare.rows import Row
+from metarho.compare.which_prior import Candidate, remarks, which_prior
 from metarho.engines.problem import Problem
 from metarho.fitting import fit_many
 

@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from metarho.batch.plan import Plan
+from metarho.compare.rows import Row, Value
 from metarho.data.studies import Studies
 from metarho.posterior.fit import Fit
 from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Summary
 from metarho.predict.new_studies import Prediction
-
-type Value = str | float | int | None
-type Row = Mapping[str, Value]
 
 # Spreadsheets run cells that start with these; a leading apostrophe makes them text.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

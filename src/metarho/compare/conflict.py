@@ -7,7 +7,8 @@ the mean. Both laws are mixtures over the prior of heterogeneity: integrated, no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.optimize import brentq
 
 from metarho.compare.quadratic_form import tails
 from metarho.engines import exact
-from metarho.engines.exact.panels import Axis
+from metarho.engines.exact.panels import Axis, moved, smooth_panels
 from metarho.engines.exact.priors import components, log_density
 from metarho.engines.exact.quadrature import flat_values
 from metarho.engines.problem import Problem, before_data, problem_without
@@ -35,6 +36,11 @@ _ERROR, _DROPPED = 1e-9, 1e-11
 _ORDER, _FINER, _HALVINGS = 12, 18, 4
 # Where level sets are looked for: this far around each component, in so many points of all.
 _SDS, _STEPS, _POINTS = 9.0, 55, 1500
+# More nodes of heterogeneity than this are moved to few, on panels in which the law of the headline
+# is a polynomial to 1e-10.
+_MANY_NODES, _WIDTH = 1000, 1.0
+# A share's panels, on which the law of Q is a polynomial to 1e-10.
+_SHARE_PANELS = 2
 # Numbers held at once.
 _BLOCK = 2_000_000
 
@@ -144,17 +150,45 @@ def tails_of_spread(problem: Problem, q: Array) -> Array:
     Given heterogeneity Q = Σ λ_i e_i² with e standard normal and λ the eigenvalues of
     I + Σ τ_l² V^(−1/2) G_l V^(−1/2) among residuals.
     """
+    axes = _axes(problem, problem.spreads)
+    parts = _residual_parts(problem)
+    unit = 1 / math.sqrt(max(np.linalg.eigvalsh(part)[-1] for part in parts))
+    smooth = [_smooth(axis, unit) for axis in axes]
+    counts = ~lightest(_moved_prior(problem, axes, smooth), _DROPPED)
+    values = flat_values(dict(zip(problem.spreads, smooth, strict=True)))
+    weights = _eigenvalues(
+        parts, problem.level_variances({n: v[counts] for n, v in values.items()})
+    )
+    both = np.array([tails(float(one), weights) for one in q])
 
     def look(axes: Sequence[Axis]) -> Array:
-        mass, values = _prior_at(problem, problem.spreads, axes)
-        counts = ~lightest(mass, _DROPPED)
-        mass = mass[counts] / mass[counts].sum()
-        variances = problem.level_variances({n: value[counts] for n, value in values.items()})
-        weights = _eigenvalues(problem, variances)
-        both = [np.stack(tails(float(one), weights)) @ mass for one in q]
-        return np.stack(both, axis=1)
+        mass = _moved_prior(problem, axes, smooth)[counts]
+        return np.asarray((both @ (mass / mass.sum())).T)
 
-    return _settled(look, _axes(problem, problem.spreads))
+    return _settled(look, axes)
+
+
+def _smooth(axis: Axis, unit: float) -> Axis:
+    """Panels on which the law of Q is a polynomial of a parameter of heterogeneity.
+
+    Of an sd in units of the sd in which it moves Q; of a share over all of its range.
+    """
+    if axis.is_atoms:
+        return axis
+    if axis.kind == "arc":
+        return Axis("arc", 0.0, 1.0, np.linspace(0.0, 0.5 * math.pi, _SHARE_PANELS + 1), 16)
+    return smooth_panels(float(axis.to_x(axis.breaks[-1:])[0]), unit, _WIDTH)
+
+
+def _moved_prior(problem: Problem, axes: Sequence[Axis], smooth: Sequence[Axis]) -> Array:
+    """Prior mass of heterogeneity at each node of the smooth axes' tensor (raveled)."""
+    mass = np.ones(1)
+    for name, axis, to in zip(problem.spreads, axes, smooth, strict=True):
+        own, _ = _prior_at(problem, (name,), (axis,))
+        if not axis.is_atoms:
+            own = moved(axis.nodes, own[:, None], to)[:, 0]
+        mass = np.outer(mass, own).ravel()
+    return mass
 
 
 def _settled(look: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis]) -> Array:
@@ -266,12 +300,19 @@ def _law_of_headline(problem: Problem, axes: Sequence[Axis]) -> Mixture:
     """The prior predictive law of the headline estimate."""
     evidence, a = problem.evidence, _headline_weights(problem)
     mass, values = _prior_at(problem, problem.spreads, axes[: len(problem.spreads)])
-    noise = np.full(len(mass), a**2 @ evidence.v)
+    sampling = a**2 @ evidence.v
     for group in evidence.correlated:
         own = a[group.rows]
-        noise += own @ group.covariance @ own - own**2 @ evidence.v[group.rows]
+        sampling += own @ group.covariance @ own - own**2 @ evidence.v[group.rows]
+    noise = np.full(len(mass), sampling)
     for level, variance in problem.level_variances(values).items():
         noise += variance * (np.bincount(evidence.groups(level)[0], a) ** 2).sum()
+    if len(mass) > _MANY_NODES and problem.prior("mu").on != PER_TAU:
+        # Given the noise no part of the law depends on the node.
+        varies = np.sqrt(noise - sampling)
+        total = smooth_panels(float(varies.max()), math.sqrt(sampling), _WIDTH)
+        mass = moved(varies, mass[:, None], total)[:, 0]
+        noise = sampling + total.nodes**2
     if _hard_mean(problem):
         counts = ~lightest(mass, _DROPPED)
         of_mu, _ = _prior_at(problem, ("mu",), axes[-1:])
@@ -340,13 +381,18 @@ def _whitened(problem: Problem, columns: Array) -> Array:
     return np.asarray(left[:, rank:].T @ turned[:, p:])
 
 
-def _eigenvalues(problem: Problem, variances: dict[str, Array]) -> Array:
-    """The eigenvalues of residuals' covariance at N nodes (N, m)."""
+def _residual_parts(problem: Problem) -> list[Array]:
+    """V^(−1/2) G_l V^(−1/2) among residuals (m, m), of each level that varies."""
     parts = []
-    for level in variances:
+    for level in problem.model.levels:
         index, names = problem.evidence.groups(level)
         one = _whitened(problem, np.eye(len(names))[index])
         parts.append(one @ one.T)
+    return parts
+
+
+def _eigenvalues(parts: Sequence[Array], variances: Mapping[str, Array]) -> Array:
+    """The eigenvalues of residuals' covariance at N nodes (N, m)."""
     each = np.stack(list(variances.values()), axis=1)
     total = each.sum(axis=1)
     share = each / np.where(total > 0, total, 1.0)[:, None]

@@ -14,15 +14,13 @@ from metarho.compare.hellinger import hellinger
 from metarho.compare.information import PriorSampleSize, prior_sample_size_of_mu
 from metarho.compare.power_scaling import in_words, power_scaling
 from metarho.compare.probabilities import probabilities
+from metarho.compare.rows import Row, Value
 from metarho.compare.scores import crps, elpd, elpd_difference, incomparable
 from metarho.compare.stacking import Stacked, stacking
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.fitting import Settings
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-
-type Value = str | float | int | None
-type Row = dict[str, Value]
 
 COLUMNS = (
     "model", "prior", "rho_mean", "rho_median", "lower", "upper", "new_lower", "new_upper",
@@ -58,7 +56,7 @@ def which_prior(
     fits = [candidate.fit for candidate in candidates]
     chances = probabilities(fits)
     stacked = stacking(fits, settings.interval.prob, settings.sampler.seed)
-    rows = []
+    rows: list[Row] = []
     for candidate, chance, weight in zip(candidates, chances, stacked, strict=True):
         other = _reference_of(candidate, candidates, reference)
         row = _row(candidate, other, thresholds, settings)
@@ -88,7 +86,7 @@ def _row(
     reference: Candidate | None,
     thresholds: Sequence[float],
     settings: Settings,
-) -> Row:
+) -> dict[str, Value]:
     fit = candidate.fit
     problem = fit.problem
     pooled, new = fit.pooled, fit.pooled_new
@@ -98,7 +96,7 @@ def _row(
     size = _prior_sample_size(fit)
     distance = _distances(fit, None if reference is None else reference.fit)
     score = elpd(fit)
-    row: Row = {
+    row: dict[str, Value] = {
         "model": candidate.model,
         "prior": candidate.prior_set,
         "rho_mean": None if mean is None else mean.mean,
@@ -164,7 +162,7 @@ def _prior_sample_size(fit: Fit) -> PriorSampleSize:
     return prior_sample_size_of_mu(fit.problem, fit.posterior)
 
 
-def _distances(fit: Fit, reference: Fit | None) -> Row:
+def _distances(fit: Fit, reference: Fit | None) -> dict[str, Value]:
     """Hellinger distances to the reference, on the model's scale."""
     names = ("hellinger_mu", "hellinger_tau", "hellinger_new")
     own = fit.posterior
@@ -189,7 +187,9 @@ def _power_scaling(fit: Fit) -> str | None:
     return in_words(power_scaling(fit))
 
 
-def _elpd_difference(candidate: Candidate, reference: Candidate | None, settings: Settings) -> Row:
+def _elpd_difference(
+    candidate: Candidate, reference: Candidate | None, settings: Settings
+) -> dict[str, Value]:
     names = ("elpd_diff", "elpd_diff_lower", "elpd_diff_upper", "better_studies", "studies")
     if reference is None or reference is candidate:
         return dict.fromkeys(names)
@@ -202,7 +202,7 @@ def _elpd_difference(candidate: Candidate, reference: Candidate | None, settings
     return dict(zip(names, values, strict=True))
 
 
-def _stacked(found: Stacked | None) -> Row:
+def _stacked(found: Stacked | None) -> dict[str, Value]:
     return {
         "stacking": None if found is None else found.weight,
         "stacking_lower": None if found is None else found.lower,
@@ -210,14 +210,14 @@ def _stacked(found: Stacked | None) -> Row:
     }
 
 
-def _above(fit: Fit, thresholds: Sequence[float]) -> Row:
+def _above(fit: Fit, thresholds: Sequence[float]) -> dict[str, Value]:
     """P(rho_median > t) and P(rho_new > t); none for GEN."""
     if fit.problem.scale == "yi":
         return {}
     posterior = fit.posterior
     median = posterior.rho(posterior.mean_of(posterior.head))
     new = posterior.rho(posterior.theta_new(posterior.head))
-    row: Row = {}
+    row: dict[str, Value] = {}
     for name, marginal in (("rho", median), ("rho_new", new)):
         for threshold in thresholds:
             above = 1 - float(marginal.cdf(np.array(threshold)))

@@ -32,6 +32,9 @@ SMALLEST_N = 4.0
 _BLOCK, _NODES_BLOCK = 8192, 500_000
 # exp(-40) is 4e-18: integrands this far below their peak cannot be seen in double precision.
 _NEGLIGIBLE = 40.0
+# Beyond this sinh(theta) is so large that a standard normal does not move it; its square overflows
+# at twice as much.
+_NO_NOISE = 300.0
 # Half the trapezoidal rule for G, which is exact to rounding: its integrand is analytic up to
 # the imaginary part π/2 and the step is at most 0.15.
 _STEPS = 60
@@ -109,10 +112,14 @@ def sample(theta: ArrayLike, n: ArrayLike, rng: np.random.Generator) -> Array:
     with independent χ and N (Johnson, Kotz & Balakrishnan 1995, Continuous Univariate
     Distributions 2, ch. 32).
     """
-    slope, size = np.broadcast_arrays(np.sinh(theta), np.asarray(n, dtype=float))
+    theta, size = np.broadcast_arrays(np.asarray(theta, dtype=float), np.asarray(n, dtype=float))
     first = np.sqrt(rng.chisquare(size - 1))
     second = np.sqrt(rng.chisquare(size - 2))
-    return np.asarray(np.arcsinh((slope * first + rng.standard_normal(size.shape)) / second))
+    slope = np.sinh(np.clip(theta, -_NO_NOISE, _NO_NOISE))
+    near = np.arcsinh((slope * first + rng.standard_normal(size.shape)) / second)
+    # Farther out sinh is an exponential, and the standard normal is nothing beside it.
+    far = theta + np.sign(theta) * np.log(first / second)
+    return np.asarray(np.where(np.abs(theta) > _NO_NOISE, far, near))
 
 
 def _log_mass(lower: Array, upper: Array, theta: Array, n: float) -> Array:

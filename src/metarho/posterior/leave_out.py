@@ -125,10 +125,10 @@ def _crps(law: Predictive, row: int, observed: float, scale: str) -> float:
     On panels that begin at what was observed, where the integrand jumps, and are halved while it
     is not resolved on them.
     """
-    kept = law.mass > _DROPPED / len(law.mass)
+    kept = np.abs(law.mass) > _DROPPED / len(law.mass)
     law = Predictive(law.mass[kept], law.mean[row : row + 1, kept], law.sd[row : row + 1, kept])
     mean, sd = law.mean[0], law.sd[0]
-    heavy = law.mass > _HIDDEN / len(law.mass)
+    heavy = np.abs(law.mass) > _HIDDEN / len(law.mass)
     low = float((mean - _SDS * sd)[heavy].min())
     high = float((mean + _SDS * sd)[heavy].max())
     if scale == "z":

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact.panels import Axis, legendre
+from metarho.engines.exact.panels import Axis, legendre, moved, smooth_panels
 from metarho.posterior.marginals import Kind, Summary, median_and_interval
 from metarho.posterior.mixtures import invert
 
@@ -23,8 +23,9 @@ type Array = NDArray[np.float64]
 # Towards both ends of a stretch, panels shrink by this factor, down to 4**-20 of it: features at
 # any distance from an end, and roots of it, meet panels of their own size.
 _RATIO, _SHRINKS = 4.0, 20
-# Panels of the total sd: exp(−(t/w)²) with w a tenth of the scale is a polynomial there to 1e-10.
-_TOTAL_WIDTH, _TOTAL_ORDER = 0.25, 16
+# Panels of the total sd: exp(−(t/w)²) with w a tenth of the scale is a polynomial of degree 15
+# there to 1e-10.
+_TOTAL_WIDTH = 0.25
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
@@ -156,22 +157,13 @@ class Surface:
 
 
 def on_total(a: Axis, b: Axis, joint: Array) -> tuple[Axis, Array]:
-    """Masses at pairs of two sds moved to nodes of their total √(a² + b²): axis, masses (T, M).
+    """Masses at pairs of two sds (pairs, M), moved to nodes of their total √(a² + b²).
 
-    ``joint`` (pairs, M). Σ mass·g(total) stays what it was for every g that is on each panel what
-    its polynomial through the nodes is, as a smooth one to many digits. Masses may fall below 0.
+    The total's axis, and masses (T, M), which may fall below 0 (``panels.moved``).
     """
     total = np.hypot(a.nodes[:, None], b.nodes).ravel()
-    scale = min(a.scale, b.scale)
-    last = math.asinh(float(total.max()) / scale)
-    breaks = np.linspace(0.0, last, math.ceil(last / _TOTAL_WIDTH) + 1)
-    axis = Axis("sinh", 0.0, scale, breaks, _TOTAL_ORDER)
-    panel, place = axis.locate(total)
-    moved = np.zeros((axis.panels, axis.order, joint.shape[1]))
-    for index in range(axis.panels):
-        here = panel == index
-        moved[index] = axis.interpolation(place[here]).T @ joint[here]
-    return axis, moved.reshape(-1, joint.shape[1])
+    axis = smooth_panels(float(total.max()), min(a.scale, b.scale), _TOTAL_WIDTH)
+    return axis, moved(total, joint, axis)
 
 
 def total_of(a: Axis, b: Axis, mass: Array, moments: float) -> Surface:

@@ -16,7 +16,7 @@ from metarho.posterior.marginals import Summary
 
 if TYPE_CHECKING:
     from metarho.batch.plan import Plan
-    from metarho.compare.which_prior import Row
+    from metarho.compare.rows import Row
     from metarho.engines.problem import Problem
 
 

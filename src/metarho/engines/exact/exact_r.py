@@ -9,7 +9,6 @@ integrates: steps of 0.45/√(n − 1 + 1/tau²) leave 1e-12.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -35,6 +34,8 @@ _BLOCK = 2_000_000
 _NEGLIGIBLE, _VANISHED = 40.0, 745.0
 # Correlations of effects this far out cannot be told from 1.
 UNSEEN = 20.0
+# The log of a density that is 0 to a computer: a number, so that a count of 0 leaves it out.
+_LOG_NOTHING = -1e30
 # Theta as far as the law is defined.
 _FARTHEST = 600.0
 
@@ -105,27 +106,43 @@ class Lattice:
 
 def log_likelihood_table(evidence: Evidence, mu: Array, tau2: Array) -> Array:
     """Log p(all rows | mu, tau) at N values of tau² and M of mu: shape (N, M)."""
+    everything = np.ones((1, evidence.k), bool)
+    return np.asarray(log_likelihood_tables(evidence, mu, tau2, everything)[0])
+
+
+def log_likelihood_tables(
+    evidence: Evidence, mu: Array, tau2: Array, subsets: NDArray[np.bool_]
+) -> Array:
+    """The tables of S subsets of the rows, (S, k), in one pass: shape (S, N, M).
+
+    What a row says at the nodes is integrated once, whichever subsets it is in.
+    """
     tau, place = np.unique(np.sqrt(tau2), return_inverse=True)
-    table = np.zeros((len(tau), len(mu)))
-    for results, counts in _groups(evidence):
+    tables = np.zeros((len(tau), len(mu), len(subsets)))
+    for results, counts in _groups(evidence, subsets):
         for nodes, lattice in _lattices(results, mu, tau):
-            table[nodes] += _on_lattice(results, counts, mu, lattice)
+            tables[nodes] += _on_lattice(results, counts, mu, lattice)
         for node in _around(results, mu, tau):
-            table[node] += _around_each(results, counts, mu, float(tau[node]))
-    return np.asarray(table[place])
+            tables[node] += _around_each(results, counts, mu, float(tau[node]))
+    return np.asarray(np.moveaxis(tables[place], 2, 0))
 
 
-def _groups(evidence: Evidence) -> Iterator[tuple[list[Result], Array]]:
-    """Rows that say the same once, with their number; together those that can share lattices."""
-    rows = Counter(results_of(evidence))
+def _groups(evidence: Evidence, subsets: NDArray[np.bool_]) -> Iterator[tuple[list[Result], Array]]:
+    """Rows that say the same once, with their number in each subset, (results, S).
+
+    Together come those that can share lattices.
+    """
+    counts: dict[Result, Array] = {}
+    for result, row_is_in in zip(results_of(evidence), subsets.T.astype(float), strict=True):
+        counts[result] = counts.get(result, 0.0) + row_is_in
 
     def kind(result: Result) -> tuple[bool, float]:
         # n within a factor of 4, whose laws are within 2 of each other's width.
         return result.is_open, math.floor(math.log(result.n, 4))
 
-    for _, group in groupby(sorted(rows, key=kind), kind):
+    for _, group in groupby(sorted(counts, key=kind), kind):
         results = list(group)
-        yield results, np.array([float(rows[result]) for result in results])
+        yield results, np.stack([counts[result] for result in results])
 
 
 def results_of(evidence: Evidence) -> list[Result]:
@@ -206,7 +223,7 @@ def _reach(n: float) -> float:
 
 
 def _on_lattice(results: Sequence[Result], counts: Array, mu: Array, lattice: Lattice) -> Array:
-    """Σ counts·log ∫ over the nodes of a lattice: (T, M)."""
+    """Σ counts·log ∫ over the nodes of a lattice: (T, M, S)."""
     theta = lattice.theta
     log_values = np.stack([result.log_given(theta) for result in results], axis=1)
     top = log_values.max(axis=0)
@@ -217,7 +234,7 @@ def _on_lattice(results: Sequence[Result], counts: Array, mu: Array, lattice: La
     if takes.any():
         steps = np.stack([result.step(theta) for result in results], axis=1)
         beyond = np.exp(log_values) - steps
-    table = np.empty((len(lattice.tau), len(mu)))
+    table = np.empty((len(lattice.tau), len(mu), counts.shape[1]))
     for node, tau in enumerate(lattice.tau):
         here, kernel = lattice.kernel(node, mu)
         with np.errstate(divide="ignore"):
@@ -226,15 +243,15 @@ def _on_lattice(results: Sequence[Result], counts: Array, mu: Array, lattice: La
                 total = np.log(np.maximum(kernel @ beyond[here] + np.stack(averaged, axis=1), 0.0))
             else:
                 total = np.log(kernel @ values[here]) + top
-        table[node] = total @ counts
+        table[node] = np.maximum(total, _LOG_NOTHING) @ counts
     return table
 
 
 def _around_each(results: Sequence[Result], counts: Array, mu: Array, tau: float) -> Array:
-    """The same for one tau with points around each mu: (M)."""
+    """The same for one tau with points around each mu: (M, S)."""
     eps = _offsets(results, tau)
     weights = np.exp(-0.5 * eps**2) * ((eps[1] - eps[0]) / _SQRT_2PI)
-    table = np.zeros(len(mu))
+    table = np.zeros((len(mu), counts.shape[1]))
     length = max(1, _BLOCK // len(eps))
     for start in range(0, len(mu), length):
         block = slice(start, start + length)
@@ -243,5 +260,6 @@ def _around_each(results: Sequence[Result], counts: Array, mu: Array, tau: float
             log_values = result.log_given(theta)
             top = log_values.max(axis=1)
             total = np.exp(log_values - top[:, None]) @ weights
-            table[block] += count * (top + np.log(total))
+            log_total = np.maximum(top + np.log(total), _LOG_NOTHING)
+            table[block] += log_total[:, None] * count
     return table

@@ -29,7 +29,7 @@ from metarho.engines.exact.likelihood import (
     gaussian_sums,
     sums_by_part,
 )
-from metarho.engines.exact.panels import Axis, along
+from metarho.engines.exact.panels import Axis, along, moved, smooth_panels
 from metarho.engines.exact.quadrature import (
     Quadrature,
     conditional_on,
@@ -39,6 +39,7 @@ from metarho.engines.exact.quadrature import (
     rule_for,
     solve,
     table_at,
+    tables_at,
     variances_at,
 )
 from metarho.engines.problem import Problem, improper, misplaced, problem_without
@@ -52,6 +53,9 @@ LARGEST_ERROR = 1e-9
 LEAST_SHARE = 1e-11
 # Gauss nodes of mu are as many as leave this of a normal law, and must agree with it to that.
 _SMALL, _MOST_GAUSS_NODES, LEAST_DIFFERENCE = 1e-12, 20, 1e-10
+# More nodes of heterogeneity than this are moved to few, on panels in which the law of a row, with
+# its sampling error, is a polynomial to 1e-14.
+_MANY_NODES, _WIDTH = 1000, 0.5
 # Numbers held at once while going through nodes in blocks.
 _BLOCK = 4_000_000
 
@@ -60,7 +64,8 @@ _BLOCK = 4_000_000
 class Predictive:
     """The law of each of R exact rows' y: normals with ``mean`` and ``sd`` (R, N), by ``mass`` (N).
 
-    Given a node, a row is normal with its own sampling variance and all heterogeneity.
+    Given a node, a row is normal with its own sampling variance and all heterogeneity. A mass may
+    be below 0 (``panels.moved``).
     """
 
     mass: Array
@@ -156,8 +161,9 @@ def _reweighted(
     coarse = [axis.with_order(rule_for(fine).check) for axis in fine]
     rests = [rest for _, rest in chosen]
     grids = [_grid(problem, hard, axes, rests) for axes in (coarse, fine)]
-    # A node of mu more is a table more: with the mean on panels, one subset at a time.
-    size = len(chosen) if is_conjugate(problem) else 1
+    # A node of mu more is a table more: with the mean on panels, some subsets at a time.
+    nodes = math.prod(len(axis.nodes) for axis in fine)
+    size = len(chosen) if is_conjugate(problem) else max(1, _BLOCK // nodes)
     variances = variances_at(problem, whole.values)
     shape = [len(axis.nodes) for axis in fine]
     # A refit would be no better than the whole posterior is.
@@ -311,8 +317,14 @@ def _sums_of_rest(
 
 
 def _panel_tables(problem: Problem, grid: _Grid, subsets: Sequence[Rows]) -> _Tables:
-    """With the mean on panels, studies are independent given a node: their logs are subtracted."""
+    """With the mean on panels, studies are independent given a node: their logs are subtracted.
+
+    A row under the exact law costs more than a sum: there all subsets' rests are summed in a pass.
+    """
     evidence = problem.evidence
+    if problem.model.likelihood == "exact-r":
+        rests = ~np.array(subsets)
+        return _Tables(tables_at(problem, grid.axes, rests).reshape(len(rests), -1), None, None)
     of_rest = []
     for rows in subsets:
         study = np.isin(evidence.study, evidence.study[rows])
@@ -407,12 +419,21 @@ def _law_on_panels(y: Array, v: Array, noise: Array, mass: Array, mu: Axis) -> P
 
     Sampling error smooths the law of mu given a node, so few nodes stand for all of its panels
     (Golub and Welsch 1969, 10.1090/S0025-5718-69-99647-1). They are held against the panels
-    themselves at points of the law, and left if they do not agree.
+    themselves at points of the law, and left if they do not agree. Many nodes of heterogeneity
+    are moved to few instead, with all panels of mu.
     """
     joint = mass.reshape(-1, len(mu.nodes))
     alive = joint.sum(axis=1) > LEAST_SHARE / len(joint)
     seen = joint.sum(axis=0) > LEAST_SHARE / len(mu.nodes)
     joint, noise, values = joint[np.ix_(alive, seen)], noise[alive], mu.nodes[seen]
+    if len(noise) > _MANY_NODES:
+        noisy = np.sqrt(noise)
+        total = smooth_panels(float(noisy.max()), math.sqrt(v.min()), _WIDTH)
+        joint = moved(noisy, joint, total)
+        node, place = np.nonzero(np.abs(joint) > LEAST_SHARE / joint.size)
+        share = joint[node, place]
+        mean = np.broadcast_to(values[place], (len(v), len(place)))
+        return Predictive(share / share.sum(), mean, np.sqrt(v + total.nodes[node] ** 2))
     by_node = joint.sum(axis=1)
     node, place = np.nonzero(joint > LEAST_SHARE / joint.size)
     share = joint[node, place]

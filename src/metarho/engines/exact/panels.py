@@ -61,6 +61,8 @@ CAUTIOUS = 120.0
 MOST_ROUNDS = 400
 # A step at a border hides within this share of a panel: ten times what lies beyond its last node.
 HIDDEN = 0.05
+# Nodes a panel to which masses are moved.
+_MOVED_ORDER = 16
 # Panels that are added at an end span this much of u: a factor of e**1.5 in the tails.
 GROWTH = 1.5
 
@@ -221,6 +223,27 @@ class Axis:
         within = shaped @ _antiderivative(self.order).T * (0.5 * self.widths[:, None])
         ends = np.cumsum(within.sum(axis=-1), axis=-1)  # every P_n(1) is 1
         return within, np.concatenate([np.zeros((*ends.shape[:-1], 1)), ends], axis=-1)
+
+
+def smooth_panels(end: float, scale: float, width: float) -> Axis:
+    """Panels from 0 to an end, ``width`` wide in asinh(x/scale), for what is smooth in it."""
+    last = math.asinh(end / scale)
+    breaks = np.linspace(0.0, last, max(1, math.ceil(last / width)) + 1)
+    return Axis("sinh", 0.0, scale, breaks, _MOVED_ORDER)
+
+
+def moved(values: Array, joint: Array, axis: Axis) -> Array:
+    """Masses at N values, (N, M), moved to the nodes of an axis: (T, M).
+
+    Σ mass·g(value) stays what it was for every g that is on each panel what its polynomial through
+    the panel's nodes is, as a smooth one to many digits. Masses may fall below 0.
+    """
+    panel, place = axis.locate(values)
+    result = np.zeros((axis.panels, axis.order, joint.shape[1]))
+    for index in range(axis.panels):
+        here = panel == index
+        result[index] = axis.interpolation(place[here]).T @ joint[here]
+    return result.reshape(-1, joint.shape[1])
 
 
 def legendre(place: Array, count: int) -> Array:

@@ -218,6 +218,16 @@ def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> 
     return likelihood.log_likelihood_table(evidence, mu, tau2_study, tau2_effect)
 
 
+def tables_at(problem: Problem, axes: Mapping[str, Axis], subsets: NDArray[np.bool_]) -> Array:
+    """The same under ``likelihood: exact-r`` of S subsets (S, k) of the rows: (S, N, M)."""
+    values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
+    _, tau2 = variances_at(problem, values)
+    speaks = ~problem.evidence.is_silent
+    return exact_r.log_likelihood_tables(
+        problem.evidence.only(speaks), axes["mu"].nodes, tau2, subsets[:, speaks]
+    )
+
+
 def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Conditional:
     """The coefficients given each node of the axes, and what the data say of the node."""
     values = flat_values({name: axis for name, axis in axes.items() if name != COMPONENT})

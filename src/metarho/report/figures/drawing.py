@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from metarho.batch.tables import Row, to_csv
+from metarho.batch.tables import to_csv
+from metarho.compare.rows import Row
 from metarho.store.files import write_text, write_whole
 
 # Okabe & Ito's palette, told apart by colour-blind readers and in grey.

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from metarho.batch.tables import Row as TableRow
+from metarho.compare.rows import Row as TableRow
 from metarho.data.studies import Row, Studies
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from metarho.batch.tables import Row, five
+from metarho.batch.tables import five
+from metarho.compare.rows import Row
 from metarho.predict.new_studies import QUANTITIES, Prediction
 from metarho.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, Drawing, canvas
 

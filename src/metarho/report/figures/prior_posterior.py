@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from metarho.batch.tables import Row
+from metarho.compare.rows import Row
 from metarho.engines.exact.priors import log_density
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point
