@@ -180,3 +180,18 @@ def test_a_fit_has_its_scores() -> None:
     assert found.leave_out is not None
     assert found.leave_out.elpd_loo == pytest.approx(7.683237424, abs=1e-9)
     assert all((score.error or 0) < 1e-9 for score in found.leave_out.studies)
+
+
+def test_few_nodes_of_heterogeneity_score_as_many_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = problem(written(tmp_path, NESTED), "three-level", mu="Cauchy(alpha=0, beta=0.3)")
+    whole = exact.integrate(encoded)
+    few = leave_out(encoded, whole)
+    monkeypatch.setattr("metarho.engines.exact.leave_out._MANY_NODES", 10**9)
+    many = leave_out(encoded, whole)
+    for one, other in zip(few.studies, many.studies, strict=True):
+        assert one.crps is not None and other.crps is not None and one.crps != other.crps
+        # What is promised of the scores.
+        assert one.crps == pytest.approx(other.crps, abs=1e-8)
+        assert one.pit == pytest.approx(other.pit, abs=1e-8)
