@@ -16,8 +16,10 @@ setup: $(STAMP)  ## Make .venv with everything installed (once)
 run: $(STAMP)  ## The main job: configs/internet-alliance.yaml to outputs/internet-alliance/
 	$(BIN)/metarho run configs/internet-alliance.yaml
 
-test: $(STAMP)  ## The fast tests
-	$(BIN)/python -m pytest
+# A file of tests is one worker's, so that what its tests share is made once; a worker has a
+# processor of its own, which linear algebra in threads would take from the other.
+test: $(STAMP)  ## The fast tests, on all processors
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: $(STAMP)  ## Long simulations (many minutes)
 	$(BIN)/python -m pytest -m slow -o log_cli=true --log-cli-level=INFO

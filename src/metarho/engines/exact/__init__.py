@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from metarho.engines.exact import quadrature, shared
+from metarho.engines.exact import quadrature, shared, shared_table
 from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.moments import unbounded_mean
 from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
@@ -186,11 +186,13 @@ def structure(problem: Problem) -> tuple[object, ...]:
 
 
 def fit_many(problems: Iterable[Problem]) -> Iterator[Quadrature]:
-    """Solve problems of one structure, in order; the sums over their rows are computed once."""
-    everyone = [(problem, shared.is_shareable(problem)) for problem in problems]
-    found = shared.solve([problem for problem, shareable in everyone if shareable])
-    for problem, shareable in everyone:
-        yield (next(found) if shareable else None) or quadrature.solve(problem)
+    """Solve problems of one structure, in order; what their rows say is computed once."""
+    everyone = list(problems)
+    ways = (shared, shared_table)
+    found = {way: way.solve([p for p in everyone if way.is_shareable(p)]) for way in ways}
+    for problem in everyone:
+        way = next((way for way in ways if way.is_shareable(problem)), None)
+        yield (next(found[way]) if way else None) or quadrature.solve(problem)
 
 
 def integrate(problem: Problem) -> Quadrature:

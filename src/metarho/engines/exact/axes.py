@@ -62,7 +62,7 @@ def hard_parameters(problem: Problem) -> list[Hard]:
 
     A mixture of normals on mu has its components there, as atoms that are numbered.
     """
-    centre, se, extent = _spread(problem.evidence)
+    centre, se, extent = evidence_spread(problem.evidence)
     v = problem.evidence.v
     found = []
     for name in problem.spreads:
@@ -113,7 +113,7 @@ def _shape(problem: Problem, name: str) -> Hard:
     return Hard(name, prior, axis, reach)
 
 
-def _spread(evidence: Evidence) -> tuple[float, float, float]:
+def evidence_spread(evidence: Evidence) -> tuple[float, float, float]:
     """A centre, the standard error around it at tau = 0, and the range of the evidence."""
     low = np.where(evidence.is_interval, evidence.lower, evidence.y)
     high = np.where(evidence.is_interval, evidence.upper, evidence.y)

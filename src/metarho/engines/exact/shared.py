@@ -75,7 +75,7 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
     """The quadratures of problems that share evidence; None where the panels do not do."""
     if not problems:
         return
-    check_axis, axis = (_axis(problems[0], order) for order in (FINE.check, FINE.order))
+    check_axis, axis = (tau_axis(problems[0], order) for order in (FINE.check, FINE.order))
     nodes = np.concatenate([check_axis.nodes, axis.nodes])
     spread, names = problems[0].spreads[0], problems[0].coefficients
     evidence = problems[0].evidence
@@ -127,7 +127,8 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
             )
 
 
-def _axis(problem: Problem, order: int) -> Axis:
+def tau_axis(problem: Problem, order: int) -> Axis:
+    """The panels of tau that evidence lays out, whatever the prior."""
     typical_error = math.sqrt(harmonic_variance(problem.evidence.v))
     return Axis("sinh", 0.0, typical_error, BREAKS, order)
 

@@ -1,0 +1,110 @@
+"""Many priors on one table of likelihoods: as each prior alone, on panels of its own."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cases import alliance, molloy, problem, written
+from metarho.data.studies import Studies
+from metarho.engines import exact
+from metarho.engines.exact import shared_table
+from metarho.engines.exact.quadrature import solve
+from metarho.engines.problem import Problem
+from metarho.posterior.exact import Exact
+
+TAUS = [
+    "HalfNormal(sigma=0.25)",
+    "HalfCauchy(beta=0.3)",
+    "InverseGamma(alpha=1, beta=0.075)",
+    "Flat()",
+]
+MUS = ["Normal(mu=0, sigma=0.5)", "Cauchy(alpha=0, beta=0.35)", "Normal(mu=0.285, sigma=0.06)"]
+# Each for a reason: cut at an edge, infinite at 0, far narrower than the likelihood.
+ALONE = [
+    ("Uniform(lower=-1, upper=0.2)", TAUS[0]),
+    (MUS[0], "Gamma(alpha=0.5, beta=4)"),
+    ("Normal(mu=0.3, sigma=0.0001)", TAUS[0]),
+    (MUS[0], "HalfNormal(sigma=0.00001)"),
+]
+
+
+def _words() -> list[Problem]:
+    return [problem(alliance("use"), mu=mu, tau=tau) for mu, tau in product(MUS, TAUS)]
+
+
+def _few(folder: Path) -> Studies:
+    rows = [{"ri": r, "ni": n} for r, n in ((0.9, 6), (0.3, 25), (0.5, 12), (0.1, 40))]
+    return written(folder, rows, "ZCOR")
+
+
+def _compare(encoded: Problem, name: str) -> None:
+    seen, truth = exact.integrate(encoded), solve(encoded)
+    assert seen.log_integral == pytest.approx(truth.log_integral, abs=1e-9)
+    ours, theirs = Exact(encoded, seen), Exact(encoded, truth)
+    one = ours.parameters[name].summary(0.95, "eti")
+    other = theirs.parameters[name].summary(0.95, "eti")
+    for number in ("mean", "sd", "median", "lower", "upper"):
+        a, b = getattr(one, number), getattr(other, number)
+        assert (a is None) == (b is None)
+        # What DESIGN promises of moments and quantiles, in posterior sds.
+        assert a is None or a == pytest.approx(b, abs=1e-8 * (other.sd or 1.0)), (number, name)
+
+
+@pytest.mark.parametrize("index", range(len(MUS) * len(TAUS)))
+@pytest.mark.parametrize("name", ["mu", "tau"])
+def test_priors_on_words_have_the_posteriors_of_their_own_panels(index: int, name: str) -> None:
+    encoded = _words()[index]
+    assert next(shared_table.solve([encoded])) is not None
+    _compare(encoded, name)
+
+
+@pytest.mark.parametrize("name", ["mu", "tau"])
+def test_a_prior_under_the_exact_law_has_the_posterior_of_its_own_panels(
+    name: str, tmp_path: Path
+) -> None:
+    encoded = problem(_few(tmp_path), "exact-r", tau="HalfNormal(sigma=0.1)")
+    assert next(shared_table.solve([encoded])) is not None
+    _compare(encoded, name)
+
+
+def test_a_heavy_prior_on_normal_rows_shares_too() -> None:
+    encoded = problem(molloy(), mu=MUS[1])
+    assert next(shared_table.solve([encoded])) is not None
+    _compare(encoded, "mu")
+
+
+@pytest.mark.parametrize(("mu", "tau"), ALONE)
+def test_what_the_table_does_not_resolve_has_panels_of_its_own(mu: str, tau: str) -> None:
+    encoded = problem(alliance("use"), mu=mu, tau=tau)
+    if shared_table.is_shareable(encoded):
+        assert next(shared_table.solve([encoded])) is None
+    assert exact.integrate(encoded).log_integral == solve(encoded).log_integral
+
+
+def test_numbers_do_not_depend_on_companions() -> None:
+    problems = [*_words(), *(problem(alliance("use"), mu=mu, tau=tau) for mu, tau in ALONE[:2])]
+    together = list(exact.fit_many(problems))
+    reversed_order = list(exact.fit_many(problems[::-1]))[::-1]
+    for encoded, one, other in zip(problems[::3], together[::3], reversed_order[::3], strict=True):
+        for found in (other, exact.integrate(encoded)):
+            assert one.log_integral == found.log_integral
+            assert np.array_equal(one.mass, found.mass)
+
+
+@given(st.floats(-6, 3), st.floats(-6, 3), st.floats(-3, 3))
+@settings(max_examples=15, deadline=None)
+def test_the_table_is_right_or_steps_aside_at_any_scale(
+    log_scale: float, log_sigma: float, centre: float
+) -> None:
+    tau, sigma = float(np.exp(log_scale)), float(np.exp(log_sigma))
+    mu = f"StudentT(nu=4, mu={centre!r}, sigma={sigma!r})"
+    encoded = problem(alliance("use"), mu=mu, tau=f"HalfCauchy(beta={tau!r})")
+    (seen,) = shared_table.solve([encoded])
+    if seen is not None:
+        assert seen.log_integral == pytest.approx(solve(encoded).log_integral, abs=1e-9)
