@@ -10,6 +10,7 @@ import numpy as np
 
 from metarho.compare.bayes_factors import BayesFactor, Null, bayes_factors, nulls
 from metarho.compare.conflict import Conflict, conflict
+from metarho.compare.families import over_family
 from metarho.compare.hellinger import hellinger
 from metarho.compare.information import PriorSampleSize, prior_sample_size_of_mu
 from metarho.compare.power_scaling import in_words, power_scaling
@@ -106,8 +107,8 @@ def _row(
         "new_lower": new.lower,
         "new_upper": new.upper,
         "log_evidence": fit.log_evidence,
-        "bf_mu": _times(on_mu),
-        "bf_tau": _times(on_tau),
+        "bf_mu": _times(on_mu and on_mu[1].log_bf),
+        "bf_tau": _times(on_tau and on_tau[1].log_bf),
         "elpd": score,
         "crps": crps(fit),
         "conflict_mu": clash.mu,
@@ -121,34 +122,46 @@ def _row(
         "median": pooled.median,
         "bf_mu_words": _words(on_mu),
         "bf_tau_words": _words(on_tau),
+        **_family(fit, settings, on_mu, "bf_mu"),
+        **_family(fit, settings, on_tau, "bf_tau"),
         "conflict_words": _conflict_words(clash),
     }
     row |= _elpd_difference(candidate, reference, settings)
     return row | _above(fit, thresholds)
 
 
-def _bayes_factors(fit: Fit, settings: Settings) -> tuple[BayesFactor | None, BayesFactor | None]:
+type _Found = tuple[Null, BayesFactor]
+
+
+def _bayes_factors(fit: Fit, settings: Settings) -> tuple[_Found | None, _Found | None]:
     """Of mu = 0, and of no heterogeneity at all."""
     everything = nulls(fit.problem)
     on_mu = [null for null in everything if set(null.values) == {"mu"}]
     on_tau = [null for null in everything if null.with_it == "heterogeneity"]
     asked: list[Null] = [*on_mu[:1], *on_tau[:1]]
-    found = iter(bayes_factors(fit, settings, asked))
+    found = iter(zip(asked, bayes_factors(fit, settings, asked), strict=True))
     return (next(found) if on_mu else None), (next(found) if on_tau else None)
 
 
-def _times(found: BayesFactor | None) -> float | None:
+def _family(fit: Fit, settings: Settings, found: _Found | None, name: str) -> dict[str, Value]:
+    """The lowest and highest BF10 over the scale of the prior."""
+    over = None if found is None else over_family(fit, *found, settings)
+    return {
+        f"{name}_lowest": None if over is None else _times(over.lowest),
+        f"{name}_highest": None if over is None else _times(over.highest),
+    }
+
+
+def _times(log_bf: float | None) -> float | None:
     """BF10; None where there is none, or where it is no number that a computer has."""
-    if found is None or found.log_bf is None or found.log_bf > 700:
-        return None
-    return math.exp(found.log_bf)
+    return None if log_bf is None or log_bf > 700 else math.exp(log_bf)
 
 
-def _words(found: BayesFactor | None) -> str | None:
+def _words(found: _Found | None) -> str | None:
     if found is None:
         return None
-    said = found.direction or found.reason or ""
-    return f"{said} ({found.label})" if found.label else said
+    said = found[1].direction or found[1].reason or ""
+    return f"{said} ({found[1].label})" if found[1].label else said
 
 
 def _conflict_words(found: Conflict) -> str | None:

@@ -24,10 +24,14 @@ __all__ = [
     "hard_dimensions",
     "integrate",
     "is_conjugate",
+    "shares_rows",
     "structure",
 ]
 
 NAME = "exact"
+
+# Disjoint: with a closed form for the mean, and with the mean on panels too.
+_SHARED = (shared, shared_table)
 
 LEVELS = ((), ("effect",), ("study",), ("study", "effect"))
 
@@ -188,11 +192,15 @@ def structure(problem: Problem) -> tuple[object, ...]:
 def fit_many(problems: Iterable[Problem]) -> Iterator[Quadrature]:
     """Solve problems of one structure, in order; what their rows say is computed once."""
     everyone = list(problems)
-    ways = (shared, shared_table)
-    found = {way: way.solve([p for p in everyone if way.is_shareable(p)]) for way in ways}
+    found = {way: way.solve([p for p in everyone if way.is_shareable(p)]) for way in _SHARED}
     for problem in everyone:
-        way = next((way for way in ways if way.is_shareable(problem)), None)
+        way = next((way for way in _SHARED if way.is_shareable(problem)), None)
         yield (next(found[way]) if way else None) or quadrature.solve(problem)
+
+
+def shares_rows(problem: Problem) -> bool:
+    """Whether what the rows say is computed once for many priors: each is then a millisecond."""
+    return any(way.is_shareable(problem) for way in _SHARED)
 
 
 def integrate(problem: Problem) -> Quadrature:
