@@ -120,7 +120,7 @@ def test_improper_priors_are_refused_or_labelled() -> None:
 
 
 def test_a_far_null_has_its_ratio_of_evidences(tmp_path: Path) -> None:
-    rows = [{"yi": 6.0 + 0.01 * i, "vi": 1e-4} for i in range(8)]
+    rows = [{"yi": 12.0 + 0.01 * i, "vi": 1e-4} for i in range(8)]
     studies = written(tmp_path, rows)
     found = _factors(problem(studies, mu="StudentT(nu=3, mu=0, sigma=1)"))["mu = 0"]
     assert found.log_bf is not None and found.log_bf > 10

@@ -15,6 +15,7 @@ from scipy.integrate import quad
 
 from cases import alliance, molloy, problem
 from metarho import cli
+from metarho.compare.conflict import conflict
 from metarho.compare.power_scaling import in_words, power_scaling
 from metarho.compare.rows import Row
 from metarho.compare.which_prior import COLUMNS, Candidate, remarks, which_prior
@@ -116,6 +117,19 @@ def test_scores_are_those_of_brute_force(rows: list[Row]) -> None:
             # Jeffreys' prior is a function of the rows: that of the rest is another one.
             continue
         assert row["elpd"] == pytest.approx(total, abs=1e-7)
+
+
+def test_a_conflict_has_the_study_without_which_it_is_least(rows: list[Row]) -> None:
+    (fit,) = fit_many([problem(molloy(), mu="Normal(mu=-0.1, sigma=0.02)")], Settings())
+    (row,) = _table([Candidate("random-effects", "default", "use", fit)])
+    assert isinstance(row["conflict_mu"], float) and row["conflict_mu"] < 0.05
+    study = fit.problem.evidence.study
+    without = [conflict(problem_without(fit.problem, study == out)).mu for out in range(16)]
+    most = int(np.argmax(np.array(without, dtype=float)))
+    assert row["conflict_mu_study"] == fit.problem.evidence.study_names[most]
+    # Where nothing clashes nobody is named.
+    assert row["conflict_tau_study"] is None
+    assert all(other["conflict_mu_study"] is None for other in rows)
 
 
 def test_distances_are_to_the_reference(rows: list[Row], candidates: list[Candidate]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarho.compare.bayes_factors import BayesFactor, Null, bayes_factors, nulls
-from metarho.compare.conflict import Conflict, conflict
+from metarho.compare.conflict import Conflict, conflict, conflict_by_study, study_behind
 from metarho.compare.families import over_family
 from metarho.compare.hellinger import hellinger
 from metarho.compare.information import PriorSampleSize, prior_sample_size_of_mu
@@ -30,6 +30,9 @@ COLUMNS = (
     "power_scaling", "status",
 )  # fmt: skip
 """The columns that every table has, in order; further ones follow."""
+
+# Below this prior predictive p a reader asks which study is behind it: the field's own threshold.
+_A_CONFLICT = 0.05
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def _row(
         **_family(fit, settings, on_mu, "bf_mu"),
         **_family(fit, settings, on_tau, "bf_tau"),
         "conflict_words": _conflict_words(clash),
+        **_studies_behind(fit, clash),
     }
     row |= _elpd_difference(candidate, reference, settings)
     return row | _above(fit, thresholds)
@@ -167,6 +171,19 @@ def _words(found: _Found | None) -> str | None:
 def _conflict_words(found: Conflict) -> str | None:
     reasons = [reason for reason in (found.no_mu, found.no_tau) if reason]
     return "; ".join(dict.fromkeys(reasons)) or None
+
+
+def _studies_behind(fit: Fit, clash: Conflict) -> dict[str, Value]:
+    """The study without which a conflict is least, of mu and of tau; None where there is none."""
+    names = {"conflict_mu_study": clash.mu, "conflict_tau_study": clash.tau}
+    row: dict[str, Value] = dict.fromkeys(names)
+    if all(p is None or p >= _A_CONFLICT for p in names.values()):
+        return row
+    changes = conflict_by_study(fit.problem)
+    for (name, p), parameter in zip(names.items(), ("mu", "tau"), strict=True):
+        if p is not None and p < _A_CONFLICT:
+            row[name] = study_behind(changes, parameter)
+    return row
 
 
 def _prior_sample_size(fit: Fit) -> PriorSampleSize:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 
 from metarho.data.design import Design
@@ -19,6 +20,10 @@ _COMPUTES = {
     "exact": ("numpy", "scipy"),
     "nuts": ("numpy", "scipy", "pymc", "pytensor", "nutpie"),
 }
+
+
+# Read from files, and the same as long as the process lives.
+_version = cache(version)
 
 
 def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 1) -> str:
@@ -60,7 +65,7 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         "imputation": _unknown(problem.imputation),
         "scale_design": _content(problem.scale_design),
         "engine": engine,
-        "versions": {name: version(name) for name in _COMPUTES[engine]},
+        "versions": {name: _version(name) for name in _COMPUTES[engine]},
         "sampler": sampler.model_dump(),
         "draws_factor": draws_factor,
     }
