@@ -279,7 +279,7 @@ UNCUTTABLE = {
     "Truncated(dist=1, lower=0)": "is not a prior",
     "Truncated(dist=Normal(mu=0, sigma=1), lower=inf)": "lower must be a number",
     "Truncated(dist=Normal(mu=0, sigma=1), lower=1e101)": "lower is 1e+101; sizes from",
-    **{f"Truncated(dist={name}(), lower=0)": f"{name} cannot be" for name in REFERENCES},
+    **{f"Truncated(dist={name}(), lower=0)": f"{name} cannot be" for name in sorted(REFERENCES)},
 }
 
 

@@ -7,19 +7,21 @@ from dataclasses import dataclass, replace
 
 from metarho.batch.plan import Plan
 from metarho.batch.run import settings_of
+from metarho.compare.averaging import averages, in_words
 from metarho.compare.rows import Row
 from metarho.compare.which_prior import Candidate, remarks, which_prior
 from metarho.engines.problem import Problem
 from metarho.fitting import fit_many
 
-TABLE = "compare.csv"
+TABLE, AVERAGES = "compare.csv", "average.csv"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The table, and what a reader of it must know."""
+    """The table, averages over its rows, and what a reader of it must know."""
 
     rows: tuple[Row, ...]
+    averages: tuple[Row, ...]
     remarks: tuple[str, ...]
 
 
@@ -45,4 +47,6 @@ def compare(
         replace(settings, announce=lambda event, problem: None),
         lambda candidate: announce("compared", candidate.fit.problem),
     )
-    return Compared(tuple(rows), tuple(remarks(candidates)))
+    averaged = averages(candidates, rows, plan.analysis.interval.prob)
+    spikes = [said for row in averaged if (said := in_words(row)) is not None]
+    return Compared(tuple(rows), tuple(averaged), (*remarks(candidates), *spikes))

@@ -25,7 +25,7 @@ def compare(
     # Only now, so that a bad config is refused at once.
     from metarho.batch.compare import TABLE
     from metarho.report.publish import publish_comparison
-    from metarho.report.terminal import Progress, comparison, say
+    from metarho.report.terminal import Progress, averaged, comparison, say
 
     with Progress(plan, fits=len(plan.cells), further=len(plan.cells)) as progress:
         compared = publish_comparison(plan, progress.announce, progress.warn)
@@ -39,6 +39,7 @@ def compare(
         print(to_csv(compared.rows), end="")
     else:
         comparison(plan, compared.rows)
+        averaged(plan, compared.averages)
         for remark in compared.remarks:
             say(f"note: {remark}")
         say(f"all columns: {plan.folder / TABLE}")

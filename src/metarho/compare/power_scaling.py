@@ -37,7 +37,12 @@ def power_scaling(fit: Fit) -> tuple[PowerScaling, ...]:
 
     tree = fit.tree
     present = set(tree["log_prior"].data_vars)
-    names = [name for name in ("mu", *fit.problem.spreads) if name in present]
+    # A point does not move.
+    names = [
+        name
+        for name in ("mu", *fit.problem.spreads)
+        if name in present and not fit.problem.prior(name).is_point
+    ]
     log_prior = sum(np.asarray(tree["log_prior"][name]) for name in present)
     if not names or np.ptp(log_prior) == 0:
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from metarho.batch.compare import TABLE, Compared, compare
+from metarho.batch.compare import AVERAGES, TABLE, Compared, compare
 from metarho.batch.plan import Plan
 from metarho.batch.run import Outcome, execute, record, write_results
 from metarho.batch.tables import to_csv
@@ -46,6 +46,8 @@ def publish_comparison(
     """Compare the cells of a plan, and leave the table and its figure in the plan's folder."""
     compared = compare(plan, announce, warn)
     write_text(plan.folder / TABLE, to_csv(compared.rows))
+    if compared.averages:
+        write_text(plan.folder / AVERAGES, to_csv(compared.averages))
     if plan.analysis.report == "html":
         # Loaded here: Matplotlib is for pictures only.
         from metarho.report.figures.drawing import write_drawing

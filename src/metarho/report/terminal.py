@@ -184,6 +184,34 @@ def comparison(plan: Plan, rows: Sequence[Row]) -> None:
     _wide().print(table)
 
 
+def averaged(plan: Plan, rows: Sequence[Row]) -> None:
+    """Averages over the rows of a comparison."""
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    prob = f"{plan.analysis.interval.prob * 100:g}%"
+    mean = "mean" if plan.evidence.scale == "yi" else "rho"
+    several = len({row["intervals"] for row in rows}) > 1
+    for name in ("averaged by", "over", *(["intervals"] if several else [])):
+        table.add_column(name, no_wrap=True)
+    for name in ("of", mean, prob, f"new {prob}", "P(mu = 0)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        numbers = {name: value for name, value in row.items() if isinstance(value, float | int)}
+        table.add_row(
+            str(row["weights"]),
+            str(row["over"]),
+            *([str(row["intervals"])] if several else []),
+            str(row["candidates"]),
+            number(numbers.get("median")),
+            _between(numbers.get("lower"), numbers.get("upper"), 3),
+            _between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
+            number(numbers.get("spike"), 4),
+        )
+    say("")
+    _wide().print(table)
+
+
 def _between(lower: float | None, upper: float | None, digits: int) -> str:
     if lower is None or upper is None:
         return "–"
