@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from metarho.cli import compare, fit, run
+from metarho.cli import compare, fit, run, sensitivity
 from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
 from metarho.errors import FitError, InputError
 
@@ -26,7 +26,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (run.run, run.check, compare.compare, fit.fit):
+for command in (
+    run.run,
+    run.check,
+    compare.compare,
+    sensitivity.sensitivity,
+    sensitivity.tipping,
+    fit.fit,
+):
     app.command()(command)
 
 

@@ -124,8 +124,7 @@ def surface(
 
     Raises InputError for a quantity that the model does not have, or priors without meaning.
     """
-    if not 1 <= len(over) <= 2 or len({one.argument for one in over}) < len(over):
-        raise InputError("vary one argument (a curve) or two different ones (a surface)")
+    check_arguments(over)
     check_quantities(problem, quantities)
     cells = [problem, *_cells(problem, over)]
     found = values_of(cells, quantities, settings)
@@ -139,6 +138,12 @@ def surface(
         found.statuses[1:],
         found.error,
     )
+
+
+def check_arguments(over: Sequence[Varied]) -> None:
+    """Raises InputError unless one argument is varied, or two different ones."""
+    if not 1 <= len(over) <= 2 or len({one.argument for one in over}) < len(over):
+        raise InputError("vary one argument (a curve) or two different ones (a surface)")
 
 
 def check_quantities(problem: Problem, quantities: Sequence[Quantity]) -> None:

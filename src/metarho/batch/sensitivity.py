@@ -1,0 +1,280 @@
+"""Sensitivity of one cell of a plan: which cell, over what range, as rows of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metarho.batch.plan import Cell, Plan
+from metarho.batch.run import settings_of
+from metarho.batch.tables import Row, Value
+from metarho.compare.matched import FAMILIES, Match, Matched, matched
+from metarho.compare.matched import POINTS as MATCHED_POINTS
+from metarho.compare.quantities import refusal
+from metarho.compare.surface import (
+    Surface,
+    Varied,
+    check_arguments,
+    check_quantities,
+    checked,
+    default_points,
+    place_of,
+    spread_out,
+    surface,
+)
+from metarho.engines.problem import Problem
+from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.claims import Quantity, parse_quantities
+from metarho.spec.prior_arguments import (
+    WIDTH,
+    PriorArgument,
+    default_argument,
+    parse_argument,
+)
+from metarho.spec.scaling import has_scale
+
+TABLE = "sensitivity.csv"
+
+type Announce = Callable[[str, Problem | None], None]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What was found of a cell, as rows; ``places`` has the prior sets that lie on the surface.
+
+    ``off`` names those that do not, for another family or other arguments. ``found`` is a surface
+    or curve, or matched families.
+    """
+
+    cell: Cell
+    found: Surface | Matched
+    places: Mapping[str, tuple[float, ...]]
+    off: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks: texts as on the command line, None for what is left to defaults."""
+
+    over: str | None = None
+    quantities: tuple[str, ...] = ()
+    match: Match | None = None
+    start: str | None = None
+    end: str | None = None
+    points: int | None = None
+
+
+def cell_of(plan: Plan, model: str | None, prior_set: str | None, intervals: str | None) -> Cell:
+    """One cell of a plan: by default its first model, the reference set, intervals as first named.
+
+    Raises InputError for a name that the plan does not have.
+    """
+    analysis = plan.analysis
+    wanted = {
+        "model": (model or analysis.models[0], analysis.models),
+        "prior set": (prior_set or analysis.reference_set, tuple(analysis.priors)),
+        "intervals": (intervals or analysis.studies.intervals[0], analysis.studies.intervals),
+    }
+    for what, (name, allowed) in wanted.items():
+        if name not in allowed:
+            raise InputError(
+                f"{plan.config} has no {what} {shown(name)}; {did_you_mean(name, allowed)}"
+            )
+    names = tuple(name for name, _ in wanted.values())
+    return next(c for c in plan.cells if (c.model, c.prior_set, c.intervals) == names)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What will be computed of a cell, all of it checked: ``over`` and how many ``fits`` it takes.
+
+    With ``match`` the one argument is the width of a prior whose family is exchanged.
+    """
+
+    cell: Cell
+    over: tuple[Varied, ...]
+    quantities: tuple[Quantity, ...]
+    match: Match | None
+    fits: int
+
+
+def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
+    """What is asked, with everything that was left to defaults. Nothing is computed.
+
+    Raises InputError for anything asked that the cell does not have.
+    """
+    problem = cell.problem
+    quantities = quantities_asked(plan, cell, asked.quantities)
+    check_quantities(problem, quantities)
+    if asked.match is not None:
+        arguments = [_matched_width(cell, asked.over)]
+        # The model's own family beside the others, of which it may be one.
+        count, families = asked.points or MATCHED_POINTS, len(FAMILIES) + 1
+    else:
+        arguments, families = arguments_of(problem, asked.over), 1
+        settings = settings_of(plan, lambda event, problem: None, lambda message: None)
+        count = asked.points or default_points(problem, len(arguments), settings)
+    starts, ends = (
+        ends_of(text, arguments, problem, flag)
+        for text, flag in ((asked.start, "--from"), (asked.end, "--to"))
+    )
+    over = tuple(
+        spread_out(problem, argument, start, end, count)
+        for argument, start, end in zip(arguments, starts, ends, strict=True)
+    )
+    check_arguments(over)
+    fits = families * math.prod(len(one.values) for one in over) + 1
+    return Question(cell, over, quantities, asked.match, fits)
+
+
+def sensitivity(
+    plan: Plan, asked: Question, announce: Announce, warn: Callable[[str], None]
+) -> Sensitivity:
+    """Quantities of a cell over arguments of its priors. Writes only to the store."""
+    settings = replace(settings_of(plan, announce, warn), agreement=False)
+    cell, over = asked.cell, asked.over
+    if asked.match is not None:
+        (width,) = over
+        families = matched(
+            cell.problem,
+            width.argument.parameter,
+            asked.match,
+            width.values.tolist(),
+            asked.quantities,
+            settings,
+        )
+        return Sensitivity(cell, families, {}, (), tuple(_matched_rows(cell, families)))
+    found = surface(cell.problem, over, asked.quantities, settings)
+    arguments = [one.argument for one in over]
+    peers = {
+        c.prior_set: place_of(cell.problem, c.problem, arguments)
+        for c in plan.cells
+        if (c.model, c.intervals) == (cell.model, cell.intervals)
+    }
+    return Sensitivity(
+        cell,
+        found,
+        {name: place for name, place in peers.items() if place is not None},
+        tuple(name for name, place in peers.items() if place is None),
+        tuple(_surface_rows(cell, found)),
+    )
+
+
+def arguments_of(problem: Problem, over: str | None) -> list[PriorArgument]:
+    """The arguments that are varied: by default the scales of mu's and of heterogeneity's prior."""
+    if over is None:
+        names = [n for n in ("mu", *problem.spreads[:1]) if has_scale(problem.prior(n))]
+        if not names:
+            raise InputError("no prior here has a scale: say with --over what to vary")
+        return [default_argument(name, problem.prior(name)) for name in names]
+    return [checked(problem, parse_argument(word)) for word in over.split(",")]
+
+
+def ends_of(
+    text: str | None, arguments: Sequence[PriorArgument], problem: Problem, flag: str
+) -> list[float | None]:
+    """One end of each argument's range: numbers, or with an x behind them multiples of the own.
+
+    Raises InputError for anything else.
+    """
+    if text is None:
+        return [None] * len(arguments)
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != len(arguments):
+        raise InputError(
+            f"{flag} {shown(text)}: give {len(arguments)} numbers, one for each of "
+            + ", ".join(map(str, arguments))
+        )
+    found: list[float | None] = []
+    for word, argument in zip(words, arguments, strict=True):
+        try:
+            number = float(word.removesuffix("x"))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(
+                f"{flag} {shown(word)}: write a number, or a multiple of the prior's own value as "
+                "0.1x"
+            )
+        own = argument.of(problem.prior(argument.parameter)) if word.endswith("x") else 1.0
+        found.append(number * own)
+    return found
+
+
+def quantities_asked(plan: Plan, cell: Cell, texts: Sequence[str]) -> tuple[Quantity, ...]:
+    """The quantities that are asked for; without any those that a paper's reader asks after."""
+    if texts:
+        return parse_quantities(texts)
+    if cell.problem.scale == "yi":
+        return parse_quantities(["lower,upper,new_lower,new_upper"])
+    # Where the mean is, whether it is above what matters, where a new study may lie, and whether
+    # there is an effect at all.
+    above = [t for t in plan.analysis.thresholds.rho if t > 0] or [0.0]
+    wanted = parse_quantities([f"rho_median,lower,upper,new_lower,P(rho > {above[0]!r}),bf_mu"])
+    return tuple(quantity for quantity in wanted if refusal(cell.problem, quantity) is None)
+
+
+def _matched_width(cell: Cell, over: str | None) -> PriorArgument:
+    """The width of the prior whose family is exchanged: by default that of heterogeneity."""
+    problem = cell.problem
+    if not problem.spreads:
+        raise InputError(f"model {cell.model} has no heterogeneity whose priors could be matched")
+    argument = parse_argument(over or f"{problem.spreads[0]}.{WIDTH}")
+    if argument.parameter not in problem.spreads or argument.parameter == "share":
+        raise InputError(
+            f"--match compares priors of an sd of true effects, and {argument.parameter} is none; "
+            + did_you_mean(argument.parameter, problem.spreads)
+        )
+    return checked(problem, PriorArgument(argument.parameter, WIDTH))
+
+
+def _head(cell: Cell) -> dict[str, Value]:
+    return {"model": cell.label, "prior": cell.prior_set, "intervals": cell.intervals}
+
+
+def _surface_rows(cell: Cell, found: Surface) -> list[Row]:
+    rows: list[Row] = []
+    shape = found.numbers.shape[:-1]
+    for number, place in enumerate(np.ndindex(shape)):
+        at = {
+            str(one.argument): float(one.values[i])
+            for one, i in zip(found.over, place, strict=True)
+        }
+        rows.append(
+            {
+                **_head(cell),
+                **at,
+                **_named(found.quantities, found.numbers[place].tolist()),
+                "status": found.statuses[number],
+            }
+        )
+    return rows
+
+
+def _matched_rows(cell: Cell, found: Matched) -> list[Row]:
+    rows: list[Row] = []
+    for i, family in enumerate(found.families):
+        for j, value in enumerate(found.values.tolist()):
+            rows.append(
+                {
+                    **_head(cell),
+                    "family": family,
+                    f"prior of {found.parameter}": str(found.priors[i][j]),
+                    found.match: value,
+                    **_named(found.quantities, found.numbers[i, j].tolist()),
+                    "status": found.statuses[i * len(found.values) + j],
+                }
+            )
+    return rows
+
+
+def _named(quantities: Sequence[Quantity], numbers: Sequence[float]) -> dict[str, Value]:
+    """Numbers by quantity; None for what is no number."""
+    return {
+        str(quantity): number if math.isfinite(number) else None
+        for quantity, number in zip(quantities, numbers, strict=True)
+    }

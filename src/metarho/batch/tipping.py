@@ -1,0 +1,132 @@
+"""Tipping points of one cell of a plan, and the further study that would flip its claim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from metarho.batch.plan import Cell, Plan
+from metarho.batch.run import settings_of
+from metarho.batch.sensitivity import Announce, ends_of
+from metarho.batch.tables import Row
+from metarho.compare.adversary import SIZES, Flip, adversary, check_adversary
+from metarho.compare.quantities import way
+from metarho.compare.surface import Varied, checked, spread_out
+from metarho.compare.tipping import POINTS, Tipping, check_exact, sentence, tipping
+from metarho.errors import InputError, shown
+from metarho.spec.claims import Claim
+from metarho.spec.prior_arguments import PriorArgument
+
+TABLE = "tipping.csv"
+
+
+@dataclass(frozen=True)
+class Tipped:
+    """What was found: the tipping point in words and numbers, and the further studies."""
+
+    cell: Cell
+    found: Tipping
+    flips: tuple[Flip, ...]
+    sentence: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A claim and what is moved until it fails, all of it checked; the sizes of further studies."""
+
+    cell: Cell
+    claim: Claim
+    over: Varied
+    sizes: tuple[int, ...]
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes, for a progress bar."""
+        return len(self.over.values) + 1 + len(self.sizes)
+
+
+def doubt(
+    plan: Plan,
+    cell: Cell,
+    claim: Claim,
+    argument: PriorArgument,
+    start: str | None,
+    end: str | None,
+    points: int | None,
+    sizes: Sequence[int],
+) -> Doubt:
+    """What is asked, with what was left to defaults. Nothing is computed.
+
+    Raises InputError for anything asked that the cell does not have.
+    """
+    settings = settings_of(plan, lambda event, problem: None, lambda message: None)
+    problem = cell.problem
+    check_exact(problem, claim, settings)
+    checked(problem, argument)
+    if sizes:
+        check_adversary(problem, sizes)
+    (low,), (high,) = (
+        ends_of(text, [argument], problem, flag)
+        for text, flag in ((start, "--from"), (end, "--to"))
+    )
+    count = points or POINTS[way(problem, settings)]
+    return Doubt(cell, claim, spread_out(problem, argument, low, high, count), tuple(sizes))
+
+
+def tip(plan: Plan, asked: Doubt, announce: Announce, warn: Callable[[str], None]) -> Tipped:
+    """Where a claim of a cell tips; with sizes also the further studies. Writes nothing."""
+    settings = replace(settings_of(plan, announce, warn), agreement=False, store=None)
+    cell, problem = asked.cell, asked.cell.problem
+    found = tipping(problem, asked.claim, asked.over, settings)
+    flips = adversary(problem, asked.claim, asked.sizes, settings) if asked.sizes else []
+    said = sentence(found, cell.prior_set, problem.prior(asked.over.argument.parameter))
+    return Tipped(cell, found, tuple(flips), said, tuple(_rows(cell, found, flips)))
+
+
+def further_sizes(text: str | None) -> tuple[int, ...]:
+    """The sizes of further studies: as written, apart by commas, or the default ones.
+
+    Raises InputError for what is no number of people.
+    """
+    if text is None:
+        return SIZES
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not (word.isascii() and word.isdigit() and len(word) <= 9):
+            raise InputError(
+                f"--sizes {shown(text)}: write numbers of people apart by commas, as 50,200,1000"
+            )
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
+def _rows(cell: Cell, found: Tipping, flips: Sequence[Flip]) -> list[Row]:
+    """The prior as it is, every crossing, and on both sides the further study that flips."""
+    claim = found.claim
+    head = {
+        "model": cell.label,
+        "prior": cell.prior_set,
+        "intervals": cell.intervals,
+        "claim": str(claim),
+        "varied": str(found.over.argument),
+    }
+
+    def row(what: str, at: float | None, ni: int | None, r: float | None, value: float) -> Row:
+        finite = value if math.isfinite(value) else None
+        return {**head, "what": what, "at": at, "ni": ni, "r": r, str(claim.quantity): finite}
+
+    rows = [row("prior, claim " + _state(found.holds), found.at, None, None, found.own)]
+    rows += [
+        row(f"claim {_state(c.holds_above)} above", c.at, None, None, c.value)
+        for c in found.crossings
+    ]
+    for flip in flips:
+        for side, r, value in zip(("below", "above"), flip.sides, flip.values, strict=True):
+            what = f"further study, {side} what is expected"
+            rows.append(row(what, None, flip.ni, r, math.nan if value is None else value))
+    return rows
+
+
+def _state(holds: bool) -> str:
+    return "holds" if holds else "fails"

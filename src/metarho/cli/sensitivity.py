@@ -1,0 +1,161 @@
+"""``metarho sensitivity`` and ``metarho tipping``: how much hangs on a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from metarho.cli.options import EXIT_NOT_REPORTABLE, Intervals, Output, config_path
+
+if TYPE_CHECKING:
+    from metarho.batch.tables import Row
+
+Config = Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")]
+ModelName = Annotated[str | None, typer.Option("--model", help="Default: the config's first.")]
+PriorSetName = Annotated[
+    str | None, typer.Option("--prior-set", help="Where to begin (default: the reference).")
+]
+OfIntervals = Annotated[
+    Intervals | None, typer.Option("--intervals", help="Default: as the config names first.")
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", help="Begin of the range, one a varied argument: 0.05, or 0.1x the prior's own."
+    ),
+]
+To = Annotated[str | None, typer.Option("--to", help="End of the range, in the same way.")]
+Points = Annotated[
+    int | None, typer.Option("--points", min=2, max=1000, help="Values of each argument.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
+
+
+def sensitivity(
+    config: Config,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="One or two arguments of priors, as mu.sigma,tau.sigma (default: the scales of "
+            "mu's and tau's); mu.width is any prior's width."
+        ),
+    ] = None,
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="rho_median, rho_mean, lower, upper, new_lower, new_upper, 'P(rho > t)', "
+            "'P(rho_new > t)', tau, log_evidence, bf_mu, bf_tau; again or apart by commas."
+        ),
+    ] = None,
+    match: Annotated[
+        Literal["median", "tail", "information"] | None,
+        typer.Option(help="Compare families of tau's prior that are equal in this instead."),
+    ] = None,
+    model: ModelName = None,
+    prior_set: PriorSetName = None,
+    intervals: OfIntervals = None,
+    start: From = None,
+    end: To = None,
+    points: Points = None,
+    output: Output = None,
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Show how estimates move with the scales of priors: a surface, a curve, families compared."""
+    from metarho.batch.plan import plan as make_plan
+    from metarho.batch.sensitivity import Asked, cell_of, question
+    from metarho.batch.sensitivity import sensitivity as find
+
+    _one_form(json, csv)
+    plan = make_plan(config_path(config), output)
+    cell = cell_of(plan, model, prior_set, intervals)
+    asked = question(plan, cell, Asked(over, tuple(quantity or ()), match, start, end, points))
+    # Only now, so that a bad question is refused at once.
+    from metarho.report.sensitivity import print_sensitivity, publish_sensitivity
+    from metarho.report.terminal import Progress
+
+    with Progress(plan, fits=asked.fits) as progress:
+        found = find(plan, asked, progress.announce, progress.warn)
+        publish_sensitivity(plan, found)
+    if json:
+        _print_json(list(found.rows))
+    elif csv:
+        _print_csv(found.rows)
+    else:
+        print_sensitivity(plan, found)
+    if any(row["status"] == "not reportable" for row in found.rows):
+        raise typer.Exit(EXIT_NOT_REPORTABLE)
+
+
+def tipping(
+    config: Config,
+    claim: Annotated[
+        str, typer.Option(help="As 'P(rho > 0.1) >= 0.95', 'lower > 0' or 'bf_mu > 3'.")
+    ],
+    vary: Annotated[
+        str, typer.Option(help="An argument of a prior: mu.sigma, tau.sigma, mu.mu, mu.width.")
+    ] = "mu.sigma",
+    adversary: Annotated[
+        bool,
+        typer.Option("--adversary", help="Also: what one further study would have to find."),
+    ] = False,
+    sizes: Annotated[
+        str | None, typer.Option(help="Its numbers of people, as 50,200,1000.")
+    ] = None,
+    model: ModelName = None,
+    prior_set: PriorSetName = None,
+    intervals: OfIntervals = None,
+    start: From = None,
+    end: To = None,
+    points: Points = None,
+    output: Output = None,
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Find how far a prior must move before a claim fails, and which study would flip it."""
+    from metarho.batch.plan import plan as make_plan
+    from metarho.batch.sensitivity import cell_of
+    from metarho.batch.tipping import doubt, further_sizes, tip
+    from metarho.spec.claims import parse_claim
+    from metarho.spec.prior_arguments import parse_argument
+
+    _one_form(json, csv)
+    stated, argument = parse_claim(claim), parse_argument(vary)
+    people = further_sizes(sizes) if adversary or sizes is not None else ()
+    plan = make_plan(config_path(config), output)
+    cell = cell_of(plan, model, prior_set, intervals)
+    asked = doubt(plan, cell, stated, argument, start, end, points, people)
+    from metarho.report.sensitivity import print_tipping, publish_tipping
+    from metarho.report.terminal import Progress
+
+    with Progress(plan, fits=asked.steps) as progress:
+        found = tip(plan, asked, progress.announce, progress.warn)
+        publish_tipping(plan, found)
+    if json:
+        _print_json({"sentence": found.sentence, "rows": list(found.rows)})
+    elif csv:
+        _print_csv(found.rows)
+    else:
+        print_tipping(plan, found)
+
+
+def _one_form(json: bool, csv: bool) -> None:
+    from metarho.errors import InputError
+
+    if json and csv:
+        raise InputError("--json and --csv are two forms of one output; give one of them")
+
+
+def _print_json(content: object) -> None:
+    import json as as_json
+
+    print(as_json.dumps(content, indent=1, allow_nan=False))
+
+
+def _print_csv(rows: Sequence[Row]) -> None:
+    from metarho.batch.tables import to_csv
+
+    print(to_csv(rows), end="")

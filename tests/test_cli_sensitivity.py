@@ -1,0 +1,219 @@
+"""``metarho sensitivity`` and ``metarho tipping`` as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from cases import alliance, problem
+from metarho import cli
+from metarho.compare.quantities import quantities_of
+from metarho.fitting import Settings, fit_many
+from metarho.spec.claims import parse_quantities
+
+CONFIG = """\
+studies: {source: internet-alliance, where: role == "main", intervals: [drop, use]}
+models: [random-effects, common-effect, mixture]
+priors:
+  wide: {}
+  sceptical $x$ & <b>: {mu: "Normal(mu=0, sigma=0.15)"}
+  heavy: {tau: "HalfCauchy(beta=0.25)"}
+  flat: {mu: "Flat()"}
+reference: wide
+"""
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "which.yaml").write_text(CONFIG, encoding="utf-8")
+    return Run(monkeypatch, tmp_path, capsys)
+
+
+class Run:
+    """The command line in a folder of its own."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        folder: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        self.out = folder / "out" / "which"
+
+    def __call__(self, command: str, *options: str) -> tuple[int, str, str]:
+        argv = ["metarho", command, "which.yaml", "--output", "out", *options]
+        self._monkeypatch.setattr("sys.argv", argv)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        told = self._capsys.readouterr()
+        return int(stop.value.code or 0), told.out, told.err
+
+
+def test_a_surface_is_printed_and_left_as_a_table_and_a_figure(run: Run) -> None:
+    code, out, _ = run("sensitivity", "--points", "4", "--quantity", "lower,bf_mu")
+    assert code == 0
+    assert "mu.sigma from 0.05 to 5, tau.sigma from 0.025 to 2.5; 4 × 4 = 16 fits" in out
+    assert "prior sets on it: wide, sceptical $x$ & <b>" in out
+    assert "off it (another family, or other arguments): heavy, flat" in out
+    rows = _rows(run.out / "sensitivity.csv")
+    assert len(rows) == 16
+    row = rows[6]
+    own = problem(
+        alliance("drop"),
+        mu=f"Normal(mu=0, sigma={row['mu.sigma']})",
+        tau=f"HalfNormal(sigma={row['tau.sigma']})",
+    )
+    (fit,) = fit_many([own], Settings())
+    lower, bf_mu = quantities_of(fit, parse_quantities(["lower,bf_mu"]), Settings())
+    assert float(row["lower"]) == pytest.approx(lower, abs=1e-8)
+    assert float(row["bf_mu"]) == pytest.approx(bf_mu, rel=1e-7)
+    assert {path.name for path in (run.out / "figures").iterdir()} == {
+        "sensitivity.svg", "sensitivity.png", "sensitivity.csv",
+    }  # fmt: skip
+    svg = (run.out / "figures" / "sensitivity.svg").read_text(encoding="utf-8")
+    assert "sceptical $x$ &amp; &lt;b&gt;" in svg
+    assert "sigma of mu's prior (Normal, Fisher's z)" in svg
+
+
+def test_json_and_csv_print_the_rows_that_are_left(run: Run) -> None:
+    options = ("--over", "mu.sigma", "--points", "3", "--quantity", "P(rho > 0.1)")
+    code, out, _ = run("sensitivity", *options, "--json")
+    rows = json.loads(out)
+    assert code == 0 and [row["prior"] for row in rows] == ["wide"] * 3
+    assert [row["mu.sigma"] for row in rows] == pytest.approx([0.05, 0.5, 5])
+    assert all(0 < row["P(rho > 0.1)"] < 1 for row in rows)
+    code, out, _ = run("sensitivity", *options, "--csv")
+    assert code == 0
+    assert out == (run.out / "sensitivity.csv").read_text(encoding="utf-8")
+
+
+def test_two_runs_leave_the_same_bytes(run: Run) -> None:
+    options = ("--points", "5", "--quantity", "lower")
+    left = []
+    for _ in range(2):
+        run("sensitivity", *options)
+        left.append([path.read_bytes() for path in sorted(run.out.rglob("*.*"))])
+    assert left[0] == left[1]
+
+
+def test_ranges_are_numbers_or_multiples_of_the_priors_own(run: Run) -> None:
+    code, out, _ = run(
+        "sensitivity", "--over", "mu.mu,tau.width", "--from", "-0.5,0.5x", "--to", "0.5,2x",
+        "--points", "2", "--quantity", "lower", "--json",
+    )  # fmt: skip
+    assert code == 0
+    places = [(row["mu.mu"], row["tau.width"]) for row in json.loads(out)]
+    assert places == [(-0.5, 0.5), (-0.5, 2), (0.5, 0.5), (0.5, 2)]
+
+
+def test_the_model_the_intervals_and_the_prior_set_are_chosen_by_name(run: Run) -> None:
+    code, out, _ = run(
+        "sensitivity", "--model", "common-effect", "--prior-set", "sceptical $x$ & <b>",
+        "--intervals", "use", "--points", "2", "--quantity", "lower", "--json",
+    )  # fmt: skip
+    assert code == 0
+    row = json.loads(out)[0]
+    named = (row["model"], row["prior"], row["intervals"])
+    assert named == ("common-effect", "sceptical $x$ & <b>", "use")
+    # No heterogeneity: a curve over the scale of mu's prior.
+    assert row["mu.sigma"] == pytest.approx(0.015) and "tau.sigma" not in row
+
+
+def test_families_are_matched_and_printed_with_their_priors(run: Run) -> None:
+    code, out, _ = run("sensitivity", "--match", "median", "--points", "3", "--quantity", "upper")
+    assert code == 0
+    assert "priors of tau with equal medians; the model's own has 0.1686" in out
+    assert "HalfCauchy(beta=0.1686)" in out
+    rows = _rows(run.out / "sensitivity.csv")
+    assert len(rows) == 3 * 8
+    assert "prior median of tau" in (run.out / "figures" / "sensitivity.svg").read_text("utf-8")
+
+
+def test_a_tipping_point_is_a_sentence_rows_and_a_figure(run: Run) -> None:
+    code, out, _ = run("tipping", "--claim", "P(rho > 0.1) >= 0.95", "--points", "50")
+    assert code == 0
+    text = " ".join(out.split())
+    assert (
+        "P(rho > 0.1) >= 0.95 fails when mu.sigma < 0.07236 and holds above 0.07236; wide has "
+        "mu.sigma = 0.5, where P(rho > 0.1) is 0.9997." in text
+    )
+    assert "Scanned at 50 values, 9.9% apart" in text
+    assert "refitted at mu.sigma = 0.07235542" in text
+    rows = _rows(run.out / "tipping.csv")
+    assert [row["what"] for row in rows] == ["prior, claim holds", "claim holds above"]
+    assert float(rows[1]["P(rho > 0.1)"]) == pytest.approx(0.95, abs=1e-6)
+    svg = (run.out / "figures" / "tipping.svg").read_text(encoding="utf-8")
+    assert "the claim fails" in svg
+
+
+def test_the_adversary_says_what_a_further_study_would_have_to_find(run: Run) -> None:
+    code, out, _ = run(
+        "tipping", "--claim", "new_lower > 0", "--points", "20", "--adversary", "--sizes", "50,500",
+        "--json",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads(out)
+    flips = [row for row in found["rows"] if row["ni"] is not None]
+    assert [(row["ni"], row["what"].split()[2]) for row in flips] == [
+        (50, "below"), (50, "above"), (500, "below"), (500, "above"),
+    ]  # fmt: skip
+    assert all(math.isclose(row["new_lower"], 0, abs_tol=1e-6) for row in flips)
+    assert "new_lower > 0" in found["sentence"]
+    svg = (run.out / "figures" / "tipping.svg").read_text(encoding="utf-8")
+    assert "The study that would flip the claim" in svg
+    code, out, _ = run("tipping", "--claim", "new_lower > 0", "--points", "20", "--sizes", "50")
+    assert "where 0.281 is expected" in out and "-0.106" in out and "0.656" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("sensitivity", "--over", "mu.sgima"), "did you mean 'sigma'"),
+        (("sensitivity", "--over", "tua.sigma"), "did you mean 'tau'"),
+        (("sensitivity", "--over", "mu.sigma,mu.sigma"), "two different ones"),
+        (("sensitivity", "--over", "mu.sigma,tau.sigma,mu.mu"), "two different ones"),
+        (("sensitivity", "--over", "mu"), "write parameter.argument"),
+        (("sensitivity", "--quantity", "rho_medain"), "did you mean 'rho_median'"),
+        (("sensitivity", "--from", "1"), "give 2 numbers"),
+        (("sensitivity", "--over", "mu.sigma", "--from", "abc"), "write a number"),
+        (("sensitivity", "--over", "mu.sigma", "--from", "nan"), "write a number"),
+        (("sensitivity", "--over", "mu.sigma", "--from", "0"), "above 0"),
+        (("sensitivity", "--over", "mu.sigma", "--from", "9", "--to", "1"), "is empty"),
+        (("sensitivity", "--model", "random-efects"), "did you mean 'random-effects'"),
+        (("sensitivity", "--prior-set", "wdie"), "did you mean 'wide'"),
+        (("sensitivity", "--prior-set", "flat", "--quantity", "bf_mu"), "is improper"),
+        (("sensitivity", "--match", "median", "--over", "mu.sigma"), "priors of an sd"),
+        (("sensitivity", "--match", "median", "--model", "common-effect"), "no heterogeneity"),
+        (("sensitivity", "--json", "--csv"), "give one of them"),
+        (("tipping", "--claim", "lower == 0"), "is no claim"),
+        (("tipping", "--claim", "lowr > 0"), "did you mean 'lower'"),
+        (("tipping", "--claim", "lower > 0", "--vary", "sigma"), "write parameter.argument"),
+        (("tipping", "--claim", "lower > 0", "--model", "mixture"), "is sampled here"),
+        (("tipping", "--claim", "lower > 0", "--sizes", "3"), "4 to 10,000,000"),
+        (("tipping", "--claim", "lower > 0", "--sizes", "many"), "numbers of people"),
+        (("tipping", "--claim", "bf_mu > 3", "--prior-set", "flat", "--vary", "tau.sigma"),
+         "is improper"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused_and_nothing_is_left(
+    run: Run, options: tuple[str, ...], told: str
+) -> None:
+    code, out, err = run(*options)
+    assert (code, out) == (2, "")
+    # Refused before anything begins.
+    assert "starting" not in err
+    assert told in " ".join(err.split())
+    assert not (run.out / "sensitivity.csv").exists()
+    assert not (run.out / "tipping.csv").exists()
+    assert not run.out.exists()
