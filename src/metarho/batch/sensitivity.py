@@ -13,7 +13,7 @@ from metarho.batch.run import settings_of
 from metarho.batch.tables import Row, Value
 from metarho.compare.matched import FAMILIES, Match, Matched, matched
 from metarho.compare.matched import POINTS as MATCHED_POINTS
-from metarho.compare.quantities import refusal
+from metarho.compare.quantities import refusal, steps
 from metarho.compare.surface import (
     Surface,
     Varied,
@@ -90,7 +90,7 @@ def cell_of(plan: Plan, model: str | None, prior_set: str | None, intervals: str
 
 @dataclass(frozen=True)
 class Question:
-    """What will be computed of a cell, all of it checked: ``over`` and how many ``fits`` it takes.
+    """What will be computed of a cell, all of it checked, and in how many ``steps``.
 
     With ``match`` the one argument is the width of a prior whose family is exchanged.
     """
@@ -99,7 +99,7 @@ class Question:
     over: tuple[Varied, ...]
     quantities: tuple[Quantity, ...]
     match: Match | None
-    fits: int
+    steps: int
 
 
 def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
@@ -108,6 +108,7 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
     Raises InputError for anything asked that the cell does not have.
     """
     problem = cell.problem
+    settings = settings_of(plan, lambda event, problem: None, lambda message: None)
     quantities = quantities_asked(plan, cell, asked.quantities)
     check_quantities(problem, quantities)
     if asked.match is not None:
@@ -116,7 +117,6 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
         count, families = asked.points or MATCHED_POINTS, len(FAMILIES) + 1
     else:
         arguments, families = arguments_of(problem, asked.over), 1
-        settings = settings_of(plan, lambda event, problem: None, lambda message: None)
         count = asked.points or default_points(problem, len(arguments), settings)
     starts, ends = (
         ends_of(text, arguments, problem, flag)
@@ -128,7 +128,7 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
     )
     check_arguments(over)
     fits = families * math.prod(len(one.values) for one in over) + 1
-    return Question(cell, over, quantities, asked.match, fits)
+    return Question(cell, over, quantities, asked.match, fits * steps(problem, settings))
 
 
 def sensitivity(

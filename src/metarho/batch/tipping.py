@@ -11,7 +11,7 @@ from metarho.batch.run import settings_of
 from metarho.batch.sensitivity import Announce, ends_of
 from metarho.batch.tables import Row
 from metarho.compare.adversary import SIZES, Flip, adversary, check_adversary
-from metarho.compare.quantities import way
+from metarho.compare.quantities import steps, way
 from metarho.compare.surface import Varied, checked, spread_out
 from metarho.compare.tipping import POINTS, Tipping, check_exact, sentence, tipping
 from metarho.errors import InputError, shown
@@ -40,11 +40,8 @@ class Doubt:
     claim: Claim
     over: Varied
     sizes: tuple[int, ...]
-
-    @property
-    def steps(self) -> int:
-        """How many steps it takes, for a progress bar."""
-        return len(self.over.values) + 1 + len(self.sizes)
+    steps: int
+    """How many a progress bar shows."""
 
 
 def doubt(
@@ -72,7 +69,9 @@ def doubt(
         for text, flag in ((start, "--from"), (end, "--to"))
     )
     count = points or POINTS[way(problem, settings)]
-    return Doubt(cell, claim, spread_out(problem, argument, low, high, count), tuple(sizes))
+    over = spread_out(problem, argument, low, high, count)
+    each = (count + 1) * steps(problem, settings)
+    return Doubt(cell, claim, over, tuple(sizes), each + len(sizes))
 
 
 def tip(plan: Plan, asked: Doubt, announce: Announce, warn: Callable[[str], None]) -> Tipped:

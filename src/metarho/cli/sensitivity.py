@@ -77,7 +77,7 @@ def sensitivity(
     from metarho.report.sensitivity import print_sensitivity, publish_sensitivity
     from metarho.report.terminal import Progress
 
-    with Progress(plan, fits=asked.fits) as progress:
+    with Progress(plan, fits=asked.steps) as progress:
         found = find(plan, asked, progress.announce, progress.warn)
         publish_sensitivity(plan, found)
     if json:

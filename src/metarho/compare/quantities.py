@@ -70,6 +70,15 @@ def way(problem: Problem, settings: Settings) -> Way:
     return "slow" if hard > 2 or (heavy and hard > 1) else "one by one"
 
 
+def steps(problem: Problem, settings: Settings) -> int:
+    """How many steps of a progress bar a problem takes: its fit, and where it is read alone that.
+
+    Raises InputError when no engine covers the problem.
+    """
+    engine, _ = choose(problem, settings.engine)
+    return 1 if engine == "exact" and _is_closed(problem, settings) else 2
+
+
 def _is_closed(problem: Problem, settings: Settings) -> bool:
     """Whether the posterior of the mean is a mixture of normals, and its intervals equal-tailed."""
     closed = is_conjugate(problem) and not problem.prior("mu").is_point
@@ -96,6 +105,7 @@ def values_of(
 ) -> Values:
     """Quantities of problems that differ in nothing but their priors.
 
+    ``settings.announce`` hears ``fitted``, and ``compared`` where each is read alone (``steps``).
     Raises InputError when no engine covers one of them.
     """
     apart = _apart(problems)
@@ -105,7 +115,11 @@ def values_of(
     fits = fit_many(problems, settings)
     # Models without a parameter are refitted for Bayes factors: not what is counted.
     quiet = replace(settings, announce=lambda event, problem: None)
-    numbers = np.array([quantities_of(fit, wanted, quiet) for fit in fits])
+    rows = []
+    for fit in fits:
+        rows.append(quantities_of(fit, wanted, quiet))
+        settings.announce("compared", fit.problem)
+    numbers = np.array(rows)
     errors = [fit.quad_err for fit in fits]
     return Values(
         numbers.reshape(len(fits), len(wanted)),
