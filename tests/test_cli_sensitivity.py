@@ -84,6 +84,7 @@ def test_a_surface_is_printed_and_left_as_a_table_and_a_figure(run: Run) -> None
     svg = (run.out / "figures" / "sensitivity.svg").read_text(encoding="utf-8")
     assert "sceptical $x$ &amp; &lt;b&gt;" in svg
     assert "sigma of mu's prior (Normal, Fisher's z)" in svg
+    assert "Lower end of the mean's 95% interval" in svg
 
 
 def test_json_and_csv_print_the_rows_that_are_left(run: Run) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from cases import alliance, molloy, problem
+from cases import alliance, molloy, problem, written
 from metarho.compare.quantities import quantities_of
 from metarho.compare.surface import (
     default_points,
@@ -15,9 +18,13 @@ from metarho.compare.surface import (
     surface,
     varied,
 )
+from metarho.engines.exact import quadrature
 from metarho.engines.problem import Problem
 from metarho.errors import InputError
 from metarho.fitting import Settings, fit_many
+from metarho.posterior.exact import Exact
+from metarho.posterior.mixtures import Mixture
+from metarho.posterior.study_likelihood import log_jacobian
 from metarho.spec.claims import parse_quantities
 from metarho.spec.prior_arguments import PriorArgument, parse_argument
 
@@ -44,6 +51,36 @@ def test_every_cell_is_a_separate_fit_at_its_place() -> None:
             np.testing.assert_allclose(found.numbers[i, j], _fit(cell), rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(found.own, _fit(base), rtol=1e-8, atol=1e-8)
     assert found.at == (0.5, 0.25)
+
+
+@pytest.mark.slow
+def test_all_cells_of_a_large_surface_are_their_problems_on_nodes_of_their_own(
+    tmp_path: Path,
+) -> None:
+    """The 60 × 60 surface of k = 50 that the benchmark measures, without anything shared."""
+    rng = np.random.default_rng(1)
+    sizes = rng.integers(20, 200, 50)
+    r = np.tanh(rng.normal(0.25, np.sqrt(1 / (sizes - 3) + 0.15**2)))
+    rows = [{"study": i, "ri": x, "ni": n} for i, (x, n) in enumerate(zip(r, sizes, strict=True))]
+    base = problem(written(tmp_path, rows, "ZCOR"))
+    over = [spread_out(base, argument, None, None, 60) for argument in (MU, TAU)]
+    wanted = parse_quantities(["lower,upper,new_lower,P(rho > 0.1),log_evidence,tau"])
+    found = surface(base, over, wanted, SETTINGS)
+    jacobian = float(log_jacobian(base).sum())
+    for i, mu in enumerate(over[0].values.tolist()):
+        for j, tau in enumerate(over[1].values.tolist()):
+            cell = varied(base, {MU: mu, TAU: tau})
+            own = Exact(cell, quadrature.solve(cell))
+            mean, new = own.mean_of(own.head), own.theta_new(own.head)
+            assert isinstance(mean, Mixture) and isinstance(new, Mixture)
+            expected = [
+                *np.tanh(mean.quantile(np.array([0.025, 0.975]))),
+                *np.tanh(new.quantile(np.array([0.025]))),
+                1 - float(mean.cdf(np.array(math.atanh(0.1)))),
+                own.quadrature.log_integral + jacobian,
+                own.tau.summary(0.95, "eti").median,
+            ]
+            np.testing.assert_allclose(found.numbers[i, j], expected, rtol=1e-8, atol=1e-8)
 
 
 def test_a_curve_over_a_centre_has_equal_differences_and_one_over_a_scale_equal_factors() -> None:

@@ -45,12 +45,19 @@ def publish_sensitivity(plan: Plan, found: Sensitivity) -> None:
     )
 
     thresholds, scale = plan.analysis.thresholds.rho, found.cell.problem.scale
+    prob = plan.analysis.interval.prob
     if isinstance(found.found, Matched):
-        drawing = sensitivity_matched(found.found, thresholds, scale, found.rows)
+        drawing = sensitivity_matched(found.found, thresholds, scale, prob, found.rows)
     else:
         draw = sensitivity_surface if len(found.found.over) == 2 else sensitivity_curves
         drawing = draw(
-            found.found, found.places, thresholds, _priors(found.cell.problem), scale, found.rows
+            found.found,
+            found.places,
+            thresholds,
+            _priors(found.cell.problem),
+            scale,
+            prob,
+            found.rows,
         )
     write_drawing(drawing, plan.folder / "figures")
 
@@ -65,7 +72,12 @@ def publish_tipping(plan: Plan, found: Tipped) -> None:
 
     problem = found.cell.problem
     drawing = tipping_figure(
-        found.found, found.flips, _priors(problem), problem.scale, found.sentence
+        found.found,
+        found.flips,
+        _priors(problem),
+        problem.scale,
+        plan.analysis.interval.prob,
+        found.sentence,
     )
     write_drawing(drawing, plan.folder / "figures")
 
@@ -73,7 +85,7 @@ def publish_tipping(plan: Plan, found: Tipped) -> None:
 def print_sensitivity(plan: Plan, found: Sensitivity) -> None:
     """What each quantity is as things are, and how far it moves."""
     say("")
-    say(_head(found))
+    say(_head(plan, found))
     if isinstance(found.found, Matched):
         _print_matched(found.found)
     else:
@@ -87,12 +99,12 @@ def print_sensitivity(plan: Plan, found: Sensitivity) -> None:
 def print_tipping(plan: Plan, found: Tipped) -> None:
     """The sentence, what it rests on, and the further studies."""
     say("")
-    say(_head(found))
+    say(_head(plan, found))
     say(found.sentence)
     over = found.found.over
     steps = len(over.values)
     step = (
-        f"{100 * ((over.values[1] / over.values[0]) - 1):.2g}%"
+        f"{100 * ((over.values[1] / over.values[0]) - 1):.3g}%"
         if over.is_scale
         else f"{over.values[1] - over.values[0]:.3g}"
     )
@@ -110,12 +122,15 @@ def print_tipping(plan: Plan, found: Tipped) -> None:
     say(f"all rows: {plan.folder / TIPPING_TABLE}")
 
 
-def _head(found: Sensitivity | Tipped) -> str:
+def _head(plan: Plan, found: Sensitivity | Tipped) -> str:
     evidence, cell = found.cell.problem.evidence, found.cell
     priors = ", ".join(f"{name} ~ {applied}" for name, applied in _priors(cell.problem).items())
+    interval = plan.analysis.interval
+    kind = {"eti": "equal-tailed", "hdi": "shortest"}[interval.kind]
     return (
         f"{cell.label}, intervals: {cell.intervals}, k = {evidence.k} effects of "
-        f"{len(evidence.study_names)} studies; {cell.prior_set}: {priors}"
+        f"{len(evidence.study_names)} studies; {cell.prior_set}: {priors}; "
+        f"{interval.prob * 100:g}% {kind} intervals"
     )
 
 

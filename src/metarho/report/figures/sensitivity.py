@@ -35,31 +35,32 @@ _PAPER = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
 _WORDS: Mapping[str, str] = {
     "rho_median": "Median of the mean correlation",
     "rho_mean": "Mean correlation of true effects",
-    "lower": "Lower bound of the mean",
-    "upper": "Upper bound of the mean",
-    "new_lower": "Lower bound of a new study",
-    "new_upper": "Upper bound of a new study",
+    "lower": "Lower end of the mean's {percent} interval",
+    "upper": "Upper end of the mean's {percent} interval",
+    "new_lower": "Lower end of a new study's {percent} interval",
+    "new_upper": "Upper end of a new study's {percent} interval",
     "tau": "Median of tau",
     "log_evidence": "Log evidence",
     "bf_mu": "Bayes factor for an effect",
     "bf_tau": "Bayes factor for heterogeneity",
-    "rho": "P(mean correlation > {:g})",
-    "rho_new": "P(new study's correlation > {:g})",
+    "rho": "P(mean correlation > {threshold:g})",
+    "rho_new": "P(new study's correlation > {threshold:g})",
 }
+_SCALES = {"z": "Fisher's z", "r": "r", "yi": "the scale of yi"}
 
 
-def in_words(quantity: Quantity) -> str:
-    """A quantity as a figure's title."""
-    return _WORDS[quantity.name].format(quantity.threshold)
+def in_words(quantity: Quantity, prob: float) -> str:
+    """A quantity as a figure's title; ``prob`` is that of its interval."""
+    return _WORDS[quantity.name].format(percent=f"{prob * 100:g}%", threshold=quantity.threshold)
 
 
 def axis_label(one: Varied, priors: Mapping[str, str], scale: str) -> str:
-    """What is varied, in words, with the family and its scale."""
+    """What is varied, in words, with the family and the scale that the prior is on."""
     argument = one.argument
-    on = {"z": "Fisher's z", "r": "r", "yi": "the scale of yi"}[scale]
-    family = priors[argument.parameter].partition("(")[0]
+    family, _, rest = priors[argument.parameter].partition("(")
     if argument.name == "width":
         return f"prior of {argument.parameter}: times its own width ({family})"
+    on = rest.rpartition(") on ")[2] if ") on " in rest else _SCALES[scale]
     return f"{argument.name} of {argument.parameter}'s prior ({family}, {on})"
 
 
@@ -69,6 +70,7 @@ def sensitivity_surface(
     thresholds: Sequence[float],
     priors: Mapping[str, str],
     scale: str,
+    prob: float,
     rows: Sequence[Row],
 ) -> Drawing:
     """A panel a quantity: filled contours, thresholds as labelled lines, prior sets as points."""
@@ -82,8 +84,8 @@ def sensitivity_surface(
             scaled(axes, y, "y")
             axes.set_xlabel(axis_label(x, priors, scale), parse_math=False)
             axes.set_ylabel(axis_label(y, priors, scale), parse_math=False)
-            axes.set_title(in_words(quantity), loc="left")
-    names = ", ".join(in_words(quantity) for quantity in found.quantities)
+            axes.set_title(in_words(quantity, prob), loc="left")
+    names = ", ".join(in_words(quantity, prob) for quantity in found.quantities)
     return Drawing(
         "sensitivity",
         figure,
@@ -99,6 +101,7 @@ def sensitivity_curves(
     thresholds: Sequence[float],
     priors: Mapping[str, str],
     scale: str,
+    prob: float,
     rows: Sequence[Row],
 ) -> Drawing:
     """A panel a quantity: its curve, thresholds as lines, prior sets as points on it."""
@@ -114,16 +117,16 @@ def sensitivity_curves(
                     _point(axes, place, _between(x, values, place), name)
             scaled(axes, x, "x")
             axes.set_xlabel(axis_label(x, priors, scale), parse_math=False)
-            axes.set_title(in_words(quantity), loc="left")
-    names = ", ".join(in_words(quantity) for quantity in found.quantities)
+            axes.set_title(in_words(quantity, prob), loc="left")
+    names = ", ".join(in_words(quantity, prob) for quantity in found.quantities)
     return Drawing("sensitivity", figure, rows, f"{names}, over {x.argument}.")
 
 
 def sensitivity_matched(
-    found: Matched, thresholds: Sequence[float], scale: str, rows: Sequence[Row]
+    found: Matched, thresholds: Sequence[float], scale: str, prob: float, rows: Sequence[Row]
 ) -> Drawing:
     """A panel a quantity, a line a family, over what they have in common."""
-    on = {"z": "Fisher's z", "r": "r", "yi": "the scale of yi"}[scale]
+    on = _SCALES[scale]
     shared = {
         "median": f"prior median of {found.parameter} ({on})",
         "tail": f"upper 5% point of {found.parameter}'s prior ({on})",
@@ -151,7 +154,7 @@ def sensitivity_matched(
                 axes.set_xscale("log")
                 _plain_log(axes, "x")
             axes.set_xlabel(shared)
-            axes.set_title(in_words(quantity), loc="left")
+            axes.set_title(in_words(quantity, prob), loc="left")
         lines, labels = panels[0].get_legend_handles_labels()
         figure.legend(
             lines,
@@ -164,9 +167,9 @@ def sensitivity_matched(
         "sensitivity",
         figure,
         rows,
-        f"{', '.join(map(in_words, found.quantities))} under {len(found.families)} families of "
-        f"priors of {found.parameter}, matched by {found.match}; the dotted line is the model's "
-        "own.",
+        f"{', '.join(in_words(one, prob) for one in found.quantities)} under "
+        f"{len(found.families)} families of priors of {found.parameter}, matched by "
+        f"{found.match}; the dotted line is the model's own.",
     )
 
 

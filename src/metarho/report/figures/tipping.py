@@ -15,13 +15,18 @@ from metarho.report.figures.sensitivity import COLUMN, axis_label, in_words, sca
 
 
 def tipping_figure(
-    found: Tipping, flips: Sequence[Flip], priors: Mapping[str, str], scale: str, said: str
+    found: Tipping,
+    flips: Sequence[Flip],
+    priors: Mapping[str, str],
+    scale: str,
+    prob: float,
+    said: str,
 ) -> Drawing:
     """The quantity over the range with its crossings; with ``flips`` a panel of further studies."""
     width = 2 * COLUMN + 0.2 if flips else COLUMN
     with canvas(width, 2.7) as figure:
         panels = figure.subplots(1, 2 if flips else 1, squeeze=False)[0]
-        _curve(panels[0], found, priors, scale)
+        _curve(panels[0], found, priors, scale, prob)
         if flips:
             _further(panels[1], found, flips)
     data: list[Row] = [
@@ -32,7 +37,7 @@ def tipping_figure(
     return Drawing("tipping", figure, data, said)
 
 
-def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str) -> None:
+def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str, prob: float) -> None:
     over, claim = found.over, found.claim
     if claim.quantity.is_bayes_factor:
         axes.set_yscale("log")
@@ -52,7 +57,7 @@ def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str) ->
     axes.plot(found.at, found.own, "o", color="black", markersize=4.5, markeredgecolor="white",
               label="the prior as it is")  # fmt: skip
     axes.set_xlabel(axis_label(over, priors, scale), parse_math=False)
-    axes.set_ylabel(in_words(claim.quantity))
+    axes.set_ylabel(in_words(claim.quantity, prob))
     axes.set_title(f"Claim: {claim}", loc="left", parse_math=False)
     axes.legend(fontsize=7, loc="best")
 
