@@ -1,35 +1,25 @@
-"""Named quantities of fits, of one at a time or of thousands at once.
-
-Where the mean is conjugate and integrated exactly, the posteriors of one body of evidence under
-many priors are mixtures of normals over the nodes of heterogeneity. All their quantiles are found
-together (``posterior/normal_mixtures.py``). Everything else is fitted and read one by one.
-"""
+"""Named quantities of fits: of thousands at once where the mean is conjugate, else one by one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.compare.bayes_factors import Null, bayes_factors, held, nulls
+from metarho.compare.bayes_factors import Null, bayes_factors, nulls
+from metarho.compare.many_posteriors import ManyPosteriors
 from metarho.engines import exact
 from metarho.engines.exact.axes import is_conjugate
-from metarho.engines.exact.panels import Axis
-from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.exact.shared import is_shareable
-from metarho.engines.problem import Problem, improper
+from metarho.engines.problem import Problem
 from metarho.fitting import Settings, choose, fit_many
 from metarho.fitting.verdict import judge
-from metarho.posterior.average import average_correlation
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-from metarho.posterior.inversion import invert_rows
-from metarho.posterior.normal_mixtures import NormalMixtures
-from metarho.posterior.study_likelihood import log_jacobian
 from metarho.spec.claims import Quantity
 from metarho.spec.priors import Prior
 
@@ -195,7 +185,7 @@ def _null(problem: Problem, quantity: Quantity) -> Null | None:
 
 
 def _exp(log: float) -> float:
-    return math.exp(log) if log <= _LARGEST_LOG else math.inf
+    return math.inf if log > _LARGEST_LOG else math.exp(log)
 
 
 def _at_once(problems: Sequence[Problem], wanted: Sequence[Quantity], settings: Settings) -> Values:
@@ -204,8 +194,8 @@ def _at_once(problems: Sequence[Problem], wanted: Sequence[Quantity], settings: 
     for problem, quadrature in zip(problems, exact.fit_many(problems), strict=True):
         solved.append(quadrature)
         settings.announce("fitted", problem)
-    many = _Many(problems, solved, settings.interval.prob)
-    numbers = np.column_stack([many.quantity(quantity) for quantity in wanted])
+    many, prob = ManyPosteriors(problems, solved), settings.interval.prob
+    numbers = np.column_stack([_of_many(many, quantity, prob) for quantity in wanted])
     statuses = tuple(
         judge(problem, quadrature, None).status
         for problem, quadrature in zip(problems, solved, strict=True)
@@ -213,157 +203,23 @@ def _at_once(problems: Sequence[Problem], wanted: Sequence[Quantity], settings: 
     return Values(numbers, statuses, max(quadrature.quad_err for quadrature in solved))
 
 
-class _Many:
-    """Conjugate posteriors with their mixtures, each made when it is first asked for."""
-
-    def __init__(
-        self, problems: Sequence[Problem], solved: Sequence[Quadrature], prob: float
-    ) -> None:
-        self._problems, self._solved, self._prob = problems, solved, prob
-        self._row = problems[0].design.average
-        self._made: dict[str, NormalMixtures] = {}
-        self._sds: dict[tuple[object, ...], Array] = {}
-        self._is_z = problems[0].scale == "z"
-
-    def quantity(self, quantity: Quantity) -> Array:
-        """One quantity of all posteriors; NaN where there is none."""
-        tail = (1 - self._prob) / 2
-        match quantity.name:
-            case "rho_median" | "lower" | "upper":
-                share = {"rho_median": 0.5, "lower": tail, "upper": 1 - tail}[quantity.name]
-                return self._on_r(self._mixtures("mean").quantile(share))
-            case "new_lower" | "new_upper":
-                share = tail if quantity.name == "new_lower" else 1 - tail
-                return self._on_r(self._mixtures("new").quantile(share))
-            case "rho" | "rho_new":
-                assert quantity.threshold is not None
-                at = math.atanh(quantity.threshold) if self._is_z else quantity.threshold
-                which = "mean" if quantity.name == "rho" else "new"
-                return 1 - self._mixtures(which).cdf(np.array(at))
-            case "rho_mean":
-                return self._rho_mean()
-            case "tau":
-                return self._tau()
-            case "log_evidence":
-                jacobian = float(log_jacobian(self._problems[0]).sum())
-                return np.array(
-                    [
-                        math.nan if q.log_evidence is None else q.log_evidence + jacobian
-                        for q in self._solved
-                    ]
-                )
-        return self._bayes_factor(quantity)
-
-    def _on_r(self, x: Array) -> Array:
-        return np.tanh(x) if self._is_z else x
-
-    def _mixtures(self, which: str) -> NormalMixtures:
-        """Of the mean at the headline row, or of a new true effect there."""
-        if which not in self._made:
-            parts = []
-            for index, q in enumerate(self._solved):
-                mean, variance = self._given_nodes(q)
-                if which == "new":
-                    variance = variance + self._total_sd(index) ** 2
-                parts.append((q.node_mass, mean, np.sqrt(variance)))
-            self._made[which] = NormalMixtures.of(parts)
-        return self._made[which]
-
-    def _given_nodes(self, q: Quadrature) -> tuple[Array, Array]:
-        """Mean and variance of the mean at the headline row, at each node."""
-        assert q.mean is not None and q.covariance is not None
-        if len(self._row) == 1:
-            return q.mean[:, 0] * self._row, q.covariance[:, 0, 0] * self._row**2
-        return q.mean @ self._row, np.einsum("i,tij,j->t", self._row, q.covariance, self._row)
-
-    def _total_sd(self, index: int) -> Array:
-        """The total sd of true effects at the nodes of one posterior; of equal nodes once."""
-        q = self._solved[index]
-        key = tuple(_key(axis) for axis in q.axes.values())
-        if key not in self._sds:
-            self._sds[key] = self._problems[index].total_sd(q.values)
-        return self._sds[key]
-
-    def _rho_mean(self) -> Array:
-        """E tanh of a new true effect, which is the mean of rho_mean; on r the mean of mu.
-
-        Posteriors with the same prior of the mean have the same law of it at the nodes they share.
-        """
-        alike: dict[tuple[Prior, ...], list[int]] = {}
-        for index, problem in enumerate(self._problems):
-            key = tuple(problem.prior(name) for name in problem.coefficients)
-            alike.setdefault(key, []).append(index)
-        found = np.empty(len(self._problems))
-        for group in alike.values():
-            first = max(group, key=lambda index: len(self._solved[index].node_mass))
-            nodes, at_nodes = self._nodes(first), self._average(first)
-            for index in group:
-                q, own = self._solved[index], self._nodes(index)
-                shared = np.array_equal(own, nodes[:, : own.shape[1]])
-                values = at_nodes[: own.shape[1]] if shared else self._average(index)
-                found[index] = q.node_mass @ values / q.node_mass.sum()
-        return found
-
-    def _nodes(self, index: int) -> Array:
-        """The hard parameters at the nodes of one posterior (parameters, J)."""
-        values = self._solved[index].values.values()
-        return np.stack(list(values)) if values else np.zeros((1, 1))
-
-    def _average(self, index: int) -> Array:
-        """The mean correlation of true effects at each node of one posterior."""
-        q = self._solved[index]
-        mean, variance = self._given_nodes(q)
-        if not self._is_z:
-            return mean
-        return average_correlation(mean, np.sqrt(variance + self._total_sd(index) ** 2))
-
-    def _tau(self) -> Array:
-        """The posterior median of the total sd: of axes that are alike together."""
-        found = np.empty(len(self._problems))
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for index, (problem, q) in enumerate(zip(self._problems, self._solved, strict=True)):
-            axis, *others = q.axes.values() or [Axis.atoms(0.0)]
-            if others or axis.is_atoms or len(problem.spreads) != 1:
-                median = Exact(problem, q).tau.summary(self._prob, "eti").median
-                found[index] = math.nan if median is None else median
-                continue
-            alike.setdefault(_key(axis), []).append(index)
-        for group in alike.values():
-            (axis,) = self._solved[group[0]].axes.values()
-            density = axis.density_in_u(np.stack([self._solved[index].mass for index in group]))
-            found[group] = axis.at(*invert_rows(axis, density, np.full(len(group), 0.5)))
-        return found
-
-    def _bayes_factor(self, quantity: Quantity) -> Array:
-        """From the evidence of the models without the parameter, each of them solved once."""
-        null = _null(self._problems[0], quantity)
-        if null is None:
-            return np.full(len(self._problems), math.nan)
-        keys = [
-            tuple(a.prior for name, a in problem.priors.items() if name not in null.values)
-            for problem in self._problems
-        ]
-        without: dict[tuple[Prior, ...], Problem] = {}
-        for key, problem in zip(keys, self._problems, strict=True):
-            if key not in without:
-                without[key] = held(problem, null)
-        covered = {
-            key: problem
-            for key, problem in without.items()
-            if improper(problem) is None and exact.covers(problem) is None
-        }
-        log_integrals = {
-            key: quadrature.log_integral
-            for key, quadrature in zip(covered, exact.fit_many(covered.values()), strict=True)
-        }
-        found = np.full(len(self._problems), math.nan)
-        for index, (key, q) in enumerate(zip(keys, self._solved, strict=True)):
-            # An improper prior has an arbitrary constant, unless both models share it.
-            if key in log_integrals and not _improper(self._problems[index], null.values):
-                found[index] = _exp(q.log_integral - log_integrals[key])
-        return found
-
-
-def _key(axis: Axis) -> tuple[object, ...]:
-    """What axes with the same nodes share."""
-    return axis.kind, axis.centre, axis.scale, axis.breaks.tobytes(), axis.order
+def _of_many(many: ManyPosteriors, quantity: Quantity, prob: float) -> Array:
+    tail, threshold = (1 - prob) / 2, quantity.threshold or 0.0
+    readings: Mapping[str, Callable[[], Array]] = {
+        "rho_median": lambda: many.mean_quantile(0.5),
+        "rho_mean": many.rho_mean,
+        "lower": lambda: many.mean_quantile(tail),
+        "upper": lambda: many.mean_quantile(1 - tail),
+        "new_lower": lambda: many.new_quantile(tail),
+        "new_upper": lambda: many.new_quantile(1 - tail),
+        "rho": lambda: many.mean_above(threshold),
+        "rho_new": lambda: many.new_above(threshold),
+        "tau": many.tau_median,
+        "log_evidence": many.log_evidence,
+    }
+    if quantity.name in readings:
+        return readings[quantity.name]()
+    null = _null(many.problems[0], quantity)
+    if null is None:
+        return np.full(len(many.problems), math.nan)
+    return np.array([_exp(log_bf) for log_bf in many.log_bayes_factor(null).tolist()])
