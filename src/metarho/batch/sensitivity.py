@@ -10,10 +10,10 @@ import numpy as np
 
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
-from metarho.batch.tables import Row, Value
 from metarho.compare.matched import FAMILIES, Match, Matched, matched
 from metarho.compare.matched import POINTS as MATCHED_POINTS
 from metarho.compare.quantities import refusal, steps
+from metarho.compare.rows import Row, Value
 from metarho.compare.surface import (
     Surface,
     Varied,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
 from metarho.batch.sensitivity import Announce, ends_of
-from metarho.batch.tables import Row
 from metarho.compare.adversary import SIZES, Flip, adversary, check_adversary
 from metarho.compare.quantities import steps, way
+from metarho.compare.rows import Row
 from metarho.compare.surface import Varied, checked, spread_out
 from metarho.compare.tipping import POINTS, Tipping, check_exact, sentence, tipping
 from metarho.errors import InputError, shown

@@ -10,7 +10,7 @@ import typer
 from metarho.cli.options import EXIT_NOT_REPORTABLE, Intervals, Output, config_path
 
 if TYPE_CHECKING:
-    from metarho.batch.tables import Row
+    from metarho.compare.rows import Row
 
 Config = Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Default: the config's first.")]

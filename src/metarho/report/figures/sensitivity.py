@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from metarho.batch.tables import Row
 from metarho.compare.matched import Matched
+from metarho.compare.rows import Row
 from metarho.compare.surface import Surface, Varied
 from metarho.report.figures.drawing import BLUE, COLOURS, GREY, Drawing, canvas
 from metarho.spec.claims import Quantity

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from metarho.batch.tables import Row
 from metarho.compare.adversary import Flip
+from metarho.compare.rows import Row
 from metarho.compare.tipping import Tipping
 from metarho.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, Drawing, canvas
 from metarho.report.figures.sensitivity import COLUMN, axis_label, in_words, scaled
