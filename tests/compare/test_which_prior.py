@@ -147,6 +147,15 @@ def test_distances_are_to_the_reference(rows: list[Row], candidates: list[Candid
     assert rows[1]["elpd_diff"] == pytest.approx(rows[1]["elpd"] - float(str(rows[0]["elpd"])))
 
 
+def test_flat_mu_and_jeffreys_tau_are_far_from_all_priors_but_their_own(rows: list[Row]) -> None:
+    for row in rows:
+        for name in ("mu", "tau", "new"):
+            distance = row[f"hellinger_{name}_flat"]
+            assert isinstance(distance, float)
+            # Equal posteriors are apart by rounding, whose root this is.
+            assert (distance < 1e-7) == (row["prior"] == "improper")
+
+
 def test_probabilities_and_stacking_weights_are_shares(rows: list[Row]) -> None:
     for column in ("probability", "stacking"):
         found = [value for row in rows if isinstance(value := row[column], float)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from metarho.compare.hellinger import hellinger
 from metarho.compare.information import PriorSampleSize, prior_sample_size_of_mu
 from metarho.compare.power_scaling import in_words, power_scaling
 from metarho.compare.probabilities import probabilities
+from metarho.compare.reference_analysis import reference_analysis
 from metarho.compare.rows import Row, Value
 from metarho.compare.scores import crps, elpd, elpd_difference, incomparable
 from metarho.compare.stacking import Stacked, stacking
 from metarho.engines.exact.quadrature import Quadrature
-from metarho.fitting import Settings
+from metarho.fitting import Settings, fit_many
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 
@@ -58,12 +59,14 @@ def which_prior(
     and differences in elpd are to it, on the same rows. ``compared`` hears of each row.
     """
     fits = [candidate.fit for candidate in candidates]
+    flat = _reference_analyses(candidates, settings)
     chances = probabilities(fits)
     stacked = stacking(fits, settings.interval.prob, settings.sampler.seed)
     rows: list[Row] = []
     for candidate, chance, weight in zip(candidates, chances, stacked, strict=True):
         other = _reference_of(candidate, candidates, reference)
-        row = _row(candidate, other, thresholds, settings)
+        least = flat.get((candidate.model, candidate.intervals))
+        row = _row(candidate, other, least, thresholds, settings)
         row |= {"probability": chance} | _stacked(weight)
         rows.append({name: _finite(value) for name, value in row.items()})
         compared(candidate)
@@ -85,9 +88,23 @@ def _reference_of(
     return None
 
 
+def _reference_analyses(
+    candidates: Sequence[Candidate], settings: Settings
+) -> dict[tuple[str, str], Fit]:
+    """By model and intervals, the posterior under flat mu and Jeffreys' tau, where there is one."""
+    found = {}
+    for candidate in candidates:
+        place = candidate.model, candidate.intervals
+        problem = None if place in found else reference_analysis(candidate.fit.problem)
+        if problem is not None:
+            (found[place],) = fit_many([problem], replace(settings, engine="exact"))
+    return found
+
+
 def _row(
     candidate: Candidate,
     reference: Candidate | None,
+    flat: Fit | None,
     thresholds: Sequence[float],
     settings: Settings,
 ) -> dict[str, Value]:
@@ -99,6 +116,7 @@ def _row(
     clash = conflict(problem)
     size = _prior_sample_size(fit)
     distance = _distances(fit, None if reference is None else reference.fit)
+    from_flat = _distances(fit, flat)
     score = elpd(fit)
     row: dict[str, Value] = {
         "model": candidate.model,
@@ -129,6 +147,7 @@ def _row(
         **_family(fit, settings, on_tau, "bf_tau"),
         "conflict_words": _conflict_words(clash),
         **_studies_behind(fit, clash),
+        **{f"{name}_flat": value for name, value in from_flat.items()},
     }
     row |= _elpd_difference(candidate, reference, settings)
     return row | _above(fit, thresholds)
@@ -193,7 +212,7 @@ def _prior_sample_size(fit: Fit) -> PriorSampleSize:
 
 
 def _distances(fit: Fit, reference: Fit | None) -> dict[str, Value]:
-    """Hellinger distances to the reference, on the model's scale."""
+    """Hellinger distances to another posterior, on the model's scale."""
     names = ("hellinger_mu", "hellinger_tau", "hellinger_new")
     own = fit.posterior
     other = None if reference is None else reference.posterior
