@@ -14,9 +14,10 @@ from metarho.errors import InputError, did_you_mean
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
 from metarho.spec.analysis import Engine, Interval, Sampler
+from metarho.spec.catalogue import read_prior
 from metarho.spec.lookup import find
 from metarho.spec.model import Model, checked_priors, read_model
-from metarho.spec.priors import PER_TAU, Prior, parse_prior
+from metarho.spec.priors import PER_TAU, Prior
 
 if TYPE_CHECKING:
     import pytensor.tensor as pt
@@ -118,7 +119,7 @@ def run(config: str | Path, *, output: str | Path | None = None) -> Result:
 
 def _priors(priors: Mapping[str, str | Prior]) -> dict[str, Prior]:
     parsed = {
-        name: prior if isinstance(prior, Prior) else parse_prior(prior)
+        name: prior if isinstance(prior, Prior) else read_prior(prior)
         for name, prior in priors.items()
     }
     try:

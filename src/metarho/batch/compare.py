@@ -49,4 +49,4 @@ def compare(
     )
     averaged = averages(candidates, rows, plan.analysis.interval.prob)
     spikes = [said for row in averaged if (said := in_words(row)) is not None]
-    return Compared(tuple(rows), tuple(averaged), (*remarks(candidates), *spikes))
+    return Compared(tuple(rows), tuple(averaged), (*remarks(candidates), *spikes, *plan.citations))

@@ -52,14 +52,15 @@ def describe(plan: Plan) -> list[str]:
             if cell.intervals != cells[0].intervals:
                 continue
             priors = "; ".join(
-                f"{parameter} ~ {applied.prior}" + (" *" if applied.source != "model" else "")
+                f"{parameter} ~ {applied.prior.described}"
+                + (" *" if applied.source != "model" else "")
                 for parameter, applied in cell.problem.priors.items()
             )
             lines.append(f"  {cell.prior_set}: {priors}")
         for reason in dict.fromkeys((cell.engine, cell.reason) for cell in cells):
             lines.append(f"  engine {reason[0]} ({reason[1]})")
     lines.append("  * from the prior set; the others are the model's own")
-    lines += [f"note: {remark}" for remark in plan.remarks]
+    lines += [f"note: {remark}" for remark in (*plan.remarks, *plan.citations)]
     second = " (and the second engine where both can answer)" if plan.analysis.agreement else ""
     lines.append(f"{len(plan.cells)} fits{second}; results go to {plan.folder}")
     return lines

@@ -11,6 +11,7 @@ from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
 from metarho.errors import InputError, did_you_mean
 from metarho.fitting import choose
+from metarho.fitting.citations import notes_on_citations
 from metarho.spec.analysis import Analysis, read_analysis
 from metarho.spec.document import Document
 from metarho.spec.lookup import find, workspace
@@ -53,6 +54,12 @@ class Plan:
     def folder(self) -> Path:
         """Where the results of this config go."""
         return self.output / self.config.stem
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Remarks on the cited priors, each once."""
+        notes = (note for cell in self.cells for note in notes_on_citations(cell.problem))
+        return tuple(dict.fromkeys(notes))
 
     @property
     def evidence(self) -> Studies:
@@ -135,6 +142,7 @@ def _studies(analysis: Analysis, document: Document, here: Path) -> dict[str, St
             intervals="use" if use else "drop",
             rho_within=spec.rho_within,
             covariance=here / spec.covariance if spec.covariance is not None else None,
+            overlaps=spec.overlaps,
         )
         found = {"use" if use else "drop": first}
         if use and "drop" in spec.intervals:

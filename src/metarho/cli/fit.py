@@ -24,7 +24,8 @@ def fit(
     model: Annotated[str, typer.Option(help="A model: name or path.")] = "random-effects",
     mods: Annotated[str | None, typer.Option(help="Moderators: '~ center(year)'.")] = None,
     prior: Annotated[
-        list[str] | None, typer.Option(help="'mu=Normal(mu=0, sigma=1)'; may be repeated.")
+        list[str] | None,
+        typer.Option(help="'mu=Normal(mu=0, sigma=1)' or mu=NAME; may be repeated."),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="How the posterior is computed.")] = "auto",
     agreement: Annotated[

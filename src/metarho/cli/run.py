@@ -24,6 +24,8 @@ def run(
         with Progress(plan) as progress:
             fits = publish(plan, progress.announce, progress.warn).fits
         headline(plan, fits)
+        for remark in plan.citations:
+            say(f"note: {remark}")
         say(f"results: {plan.folder}")
         if any(fit.status == "not reportable" for fit in fits):
             worst = "not reportable"

@@ -69,6 +69,8 @@ class Studies:
     rho_within: float = 0.0
     covariances: Covariances = ()
     """Pairs of rows whose sampling errors covary, where the covariance is known."""
+    overlaps: tuple[str, ...] = ()
+    """What the evidence holds, by name of a set or DOI: priors made from it use it twice."""
 
     @property
     def scale(self) -> str:
@@ -133,6 +135,7 @@ def load_studies(
     intervals: Intervals = "use",
     rho_within: float = 0.0,
     covariance: str | Path | None = None,
+    overlaps: Iterable[str] = (),
 ) -> Studies:
     """Read and audit a table.
 
@@ -141,7 +144,8 @@ def load_studies(
     ``study``: every row is its own study; unmapped ``effect``: its own effect. ``rho_within``, from
     0 to below 1, is the correlation of the sampling errors of effects from one sample; in its place
     ``covariance`` may name a table that holds their covariance matrix, a row and a column for each
-    row of the source, on the model's scale.
+    row of the source, on the model's scale. ``overlaps`` names publications (DOIs) or data sets
+    whose studies the evidence holds: a cited prior made from one of them is remarked on.
 
     Raises InputError with file, row, value and what is allowed.
     """
@@ -175,13 +179,20 @@ def load_studies(
         matrix = read_covariances(Path(covariance), len(table))
         v = [row.vi if row.included else None for row in rows]
         covariances = checked_covariances(matrix, v, [row.study for row in rows], str(covariance))
-    return Studies(table, measure, intervals, rows, rho_within, covariances)
+    shipped = [str(source)] if _is_shipped(source) else []
+    held = tuple(dict.fromkeys([*shipped, *overlaps]))
+    return Studies(table, measure, intervals, rows, rho_within, covariances, held)
 
 
 def _table(source: str | Path) -> tuple[Table, Columns | None]:
-    if isinstance(source, Path) or "/" in source or Path(source).suffix:
+    if not _is_shipped(source):
         return read_table(Path(source)), None
-    return shipped_table(source), shipped_columns(source)
+    return shipped_table(str(source)), shipped_columns(str(source))
+
+
+def _is_shipped(source: str | Path) -> bool:
+    """Whether a source is the name of a shipped set, not a path."""
+    return not (isinstance(source, Path) or "/" in source or Path(source).suffix)
 
 
 def _roles(columns: Columns | Mapping[str, str] | None, own: Columns | None) -> dict[str, str]:

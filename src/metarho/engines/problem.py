@@ -152,7 +152,8 @@ class Problem:
     ``design`` encodes the moderators of the mean, ``scale_design`` those of log tau. ``imputation``
     is what of the former is unknown; ``dropped`` names rows that were left out for a blank one.
     ``reliabilities`` are the priors of unknown ones, in models of true scores. ``studies`` is what
-    the file of a custom model gets: the rows used, and the columns of their table.
+    the file of a custom model gets: the rows used, and the columns of their table. ``overlaps``
+    names what the evidence holds, which a prior may have been made from.
     """
 
     model: Model
@@ -167,6 +168,7 @@ class Problem:
     dropped: tuple[str, ...] = ()
     reliabilities: Mapping[str, AppliedPrior] = field(default_factory=dict)
     studies: Studies | None = None
+    overlaps: tuple[str, ...] = ()
 
     @property
     def scale_label(self) -> str:
@@ -341,6 +343,7 @@ def encode(
         tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept),
         reliability_priors(model, prior_set or {}),
         replace(studies, rows=rows) if model.custom is not None else None,
+        studies.overlaps,
     )
     reason = misplaced(problem) or improper(problem)
     if reason:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metarho.engines.problem import Problem
+from metarho.fitting.citations import notes_on_citations
 from metarho.posterior.study_likelihood import no_study_likelihood
 from metarho.spec.model import StepSelection
 from metarho.spec.priors import PER_HORSESHOE
@@ -115,7 +116,7 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
     vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
     if vague:
         notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")
-    return tuple(notes)
+    return (*notes, *notes_on_citations(problem))
 
 
 def _notes_on_custom(problem: Problem) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ def _notes_on_custom(problem: Problem) -> tuple[str, ...]:
     vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
     if vague:
         notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")
-    return tuple(notes)
+    return (*notes, *notes_on_citations(problem))
 
 
 def _unlike_columns(problem: Problem) -> list[str]:

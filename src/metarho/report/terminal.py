@@ -54,7 +54,7 @@ def block(fit: Fit) -> None:
     for reason in fit.reasons:
         say(f"  {reason}")
     for name, applied in fit.problem.priors.items():
-        say(f"prior: {name} ~ {applied.prior}")
+        say(f"prior: {name} ~ {applied.prior.described}")
     say("")
     percent = f"{fit.interval.prob * 100:g}% {fit.interval.kind}"
     table = Table(box=None, pad_edge=False)

@@ -56,6 +56,8 @@ class StudiesSpec(Frozen):
     # 0: nothing is known of how estimates from the same people correlate. Said in every report.
     rho_within: Annotated[float, Field(ge=0, lt=1)] = 0.0
     covariance: Text | None = None
+    # What the evidence holds, by DOI or name: a cited prior made from it uses it twice.
+    overlaps: tuple[Text, ...] = ()
 
     @field_validator("intervals", mode="before")
     @classmethod

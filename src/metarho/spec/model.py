@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.catalogue import Written, misnamed
 from metarho.spec.custom import CustomFile, own_parameter_name, read_custom
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.formulas import columns_of
@@ -49,13 +50,13 @@ PARTS = (
 
 
 type Priors = Annotated[
-    dict[Annotated[str, AfterValidator(_name_in_model)], Prior],
+    dict[Annotated[str, AfterValidator(_name_in_model)], Written],
     AfterValidator(checked_priors),
 ]
 """Parameter -> prior, as a model's YAML writes it."""
 
 type PriorSet = Annotated[
-    dict[Annotated[str, AfterValidator(_name_in_set)], Prior],
+    dict[Annotated[str, AfterValidator(_name_in_set)], Written],
     AfterValidator(checked_priors),
 ]
 """Parameter -> prior, as an analysis writes it: of any model, custom ones included."""
@@ -223,6 +224,8 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
     for name, prior in priors.items():
         _name_in_set(name)
         lower, upper = prior.support
+        if reason := misnamed(name, prior):
+            raise ValueError(reason)
         if prior.is_joint and name != "beta":
             raise ValueError(f"{name}: {prior} is a prior of all slopes together; name it beta")
         if prior.on in ("r", PER_TAU) and name != "mu":

@@ -141,7 +141,8 @@ class Prior:
 
     ``lists`` and ``dist`` hold what mixtures and truncations take besides. ``on`` says what the
     distribution is of: "" the parameter itself, "r" tanh(mu), "tau2" the square of tau, else the
-    parameter in units of an sd.
+    parameter in units of an sd. ``cited`` is its name in the catalogue, ``discount`` what was made
+    of that entry; neither changes what the prior is.
     """
 
     family: str
@@ -149,6 +150,8 @@ class Prior:
     lists: tuple[tuple[str, tuple[float, ...]], ...] = ()
     dist: Prior | None = None
     on: str = ""
+    cited: str = field(default="", compare=False)
+    discount: str = field(default="", compare=False)
 
     @property
     def values(self) -> dict[str, float]:
@@ -210,6 +213,12 @@ class Prior:
         inside += [f"{name}=[{', '.join(map(_plain, members))}]" for name, members in self.lists]
         inside += [f"{name}={_plain(value)}" for name, value in self.arguments]
         return f"{self.family}({', '.join(inside)})" + (f" on {self.on}" if self.on else "")
+
+    @property
+    def described(self) -> str:
+        """The prior's text, and behind it in brackets what it was cited by."""
+        by = f"{self.cited} {self.discount}".strip()
+        return f"{self} [{by}]" if by else str(self)
 
     @classmethod
     def __get_pydantic_core_schema__(
