@@ -50,7 +50,9 @@ def test_importing_metarho_loads_nothing_but_itself() -> None:
     assert modules & (HEAVY | NUMERICAL | {"metarho.api", "typer"}) == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["fit", "--help"], ["run", "--help"], ["priors", "--help"]]
+)
 def test_help_loads_nothing_numerical(arguments: list[str]) -> None:
     printed, modules = loaded(*arguments)
     assert "Usage: " in printed

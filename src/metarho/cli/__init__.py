@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from metarho.cli import compare, fit, run, sensitivity
+from metarho.cli import compare, fit, priors, run, sensitivity
 from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
 from metarho.errors import FitError, InputError
 
@@ -35,6 +35,7 @@ for command in (
     fit.fit,
 ):
     app.command()(command)
+app.add_typer(priors.app, name="priors")
 
 
 def main() -> NoReturn:

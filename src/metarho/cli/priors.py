@@ -1,0 +1,133 @@
+"""``metarho priors``: the catalogue, what a prior implies, elicitation, priors from a fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metarho.errors import InputError
+
+if TYPE_CHECKING:
+    from metarho.predict.before_data import Implied
+    from metarho.spec.priors import Prior
+
+app = typer.Typer(
+    help="Priors one can cite, what they imply, and priors made from statements or from fits.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+# A typical correlation (Gignac and Szodorai 2016, 10.1016/j.paid.2016.06.069: .10, .20, .30).
+TYPICAL_R = 0.2
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_priors(
+    parameter: Annotated[
+        str | None, typer.Option(help="Only priors of this parameter: mu, tau, beta, …")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List the catalogue: published and default priors, by name."""
+    from metarho.errors import did_you_mean
+    from metarho.spec.catalogue import catalogue
+
+    entries = list(catalogue().values())
+    if parameter is not None:
+        known = {one.parameter for one in entries}
+        if parameter not in known:
+            raise InputError(
+                f"--parameter: the catalogue has no prior of {parameter!r}; "
+                + did_you_mean(parameter, known)
+            )
+        entries = [one for one in entries if one.parameter == parameter]
+    if json:
+        _print_json([one.as_dict() for one in entries])
+        return
+    from metarho.report.priors import list_lines
+
+    print("\n".join(list_lines(entries)))
+
+
+@app.command("show")
+def show_prior(
+    name: Annotated[str, typer.Argument(help="A name that metarho priors list prints.")],
+    mu: Annotated[
+        str | None, typer.Option(help="For priors of tau: the prior of mu beside it.")
+    ] = None,
+    tau: Annotated[
+        str | None, typer.Option(help="For priors of mu: the prior of tau beside it.")
+    ] = None,
+    around: Annotated[
+        float, typer.Option(help="For priors of tau: the mean correlation to spread around.")
+    ] = TYPICAL_R,
+    json: AsJson = False,
+) -> None:
+    """Show a prior: formula, scale, source, and what it implies before any study is seen."""
+    from metarho.spec.catalogue import entry as find_entry
+
+    entry = find_entry(name)
+    for option, text in (("mu", mu), ("tau", tau)):
+        if text is not None and {"mu": "tau", "tau": "mu"}.get(entry.parameter) != option:
+            raise InputError(
+                f"--{option}: {name} is a prior of {entry.parameter}; beside a prior of mu stands "
+                "one of tau, beside one of tau one of mu"
+            )
+    if not -1 < around < 1:
+        raise InputError(f"--around is a correlation between -1 and 1, not {around:g}")
+    both = _beside(entry.parameter, str(entry.prior), mu, tau)
+    from metarho.predict.before_data import as_dict, implied
+    from metarho.report.priors import entry_lines, implied_lines, spread_line, wrapped
+
+    shows = entry.parameter in ("mu", "tau") and entry.prior.proper
+    found = implied(both["mu"], both["tau"]) if shows else None
+    if json:
+        content = entry.as_dict()
+        content["implied"] = None if found is None else as_dict(found)
+        _print_json(content)
+        return
+    lines = entry_lines(entry)
+    if found is not None:
+        lines += ["", "Before any study is seen:", *implied_lines(found)]
+        if entry.parameter == "tau":
+            lines += ["", *wrapped(spread_line(around, _around(around, both["tau"])))]
+        if entry.prior.is_reference:
+            lines += wrapped("The prior is made of standard errors: here those of n = 100.")
+    elif not entry.prior.proper:
+        lines += ["", "It is improper: before data it gives no correlation a probability."]
+    print("\n".join(lines))
+
+
+def _beside(parameter: str, text: str, mu: str | None, tau: str | None) -> dict[str, Prior]:
+    """The priors of mu and tau: the one shown, and the other as given or as the model has it."""
+    from metarho.api import load_model
+    from metarho.spec.catalogue import read_prior
+    from metarho.spec.model import checked_priors
+
+    own = load_model("random-effects").priors
+    given = {name: read_prior(one) for name, one in (("mu", mu), ("tau", tau)) if one is not None}
+    if parameter in ("mu", "tau"):
+        given[parameter] = read_prior(text)
+    try:
+        return checked_priors({"mu": own["mu"], "tau": own["tau"], **given})
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _around(mean: float, tau: Prior) -> Implied:
+    """What is implied where the mean correlation is known."""
+    import math
+
+    from metarho.predict.before_data import implied
+    from metarho.spec.priors import Prior
+
+    return implied(Prior("DiracDelta", (("c", math.atanh(mean)),)), tau)
+
+
+def _print_json(content: object) -> None:
+    import json
+
+    print(json.dumps(content, indent=1, allow_nan=False))

@@ -1,0 +1,128 @@
+"""``metarho priors``: what it prints, for readers and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metarho import cli
+from metarho.report.priors import FORMULAS, WIDTH
+from metarho.spec.catalogue import catalogue
+from metarho.spec.priors import FAMILIES
+
+type Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Run ``metarho priors`` in an empty folder: exit code, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["metarho", "priors", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def test_the_list_has_every_entry_at_the_width_of_a_terminal(command: Command) -> None:
+    code, out, _ = command("list")
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines() if line[:3].strip()} >= {
+        "package", "bayesmeta", "weakly", "empirical", "publication", "alliance",
+    }  # fmt: skip
+    named = [
+        line.split()[0] for line in out.splitlines() if line.startswith("  ") and line[2:3] != " "
+    ]
+    assert named == list(catalogue())
+    assert max(map(len, out.splitlines())) <= WIDTH
+
+
+def test_the_list_can_be_of_one_parameter(command: Command) -> None:
+    _, out, _ = command("list", "--parameter", "beta", "--json")
+    assert [one["slug"] for one in json.loads(out)] == [
+        "robma4-beta-z", "robma3-beta-z", "alliance-task-minus-bond",
+    ]  # fmt: skip
+
+
+def test_a_derivation_is_shown(command: Command) -> None:
+    _, out, _ = command("show", "alliance-f2f-2018")
+    assert "derived     Fluckiger 2018 (face-to-face): r = 0.278 [0.256, 0.299]" in out
+    assert "mean = atanh(0.278) = 0.2855" in out
+    assert "sd = (atanh(0.299) − atanh(0.256))/3.92 = 0.0119" in out
+    assert "observed r, n = 300                    0.278       [-0.263, 0.686]" in out
+
+
+def test_a_prior_of_heterogeneity_says_how_far_true_correlations_spread(command: Command) -> None:
+    _, out, _ = command("show", "alliance-tau", "--mu", "alliance-f2f-2018", "--around", "0.3")
+    assert "mu          Normal(mu=0.2855, sigma=0.0119)" in out
+    assert "Around a mean correlation of 0.3, 95% of true correlations lie between" in out
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_every_entry_can_be_shown_without_what_it_implies(name: str) -> None:
+    from metarho.report.priors import entry_lines
+
+    one = catalogue()[name]
+    lines = entry_lines(one)
+    assert max(map(len, lines)) <= WIDTH
+    assert one.about.split()[0] in lines[1]
+    assert any(line.startswith("source") or "C:" in line for line in lines)
+
+
+def test_an_improper_prior_says_that_it_implies_nothing(command: Command) -> None:
+    code, out, _ = command("show", "bayesmeta-jeffreys")
+    assert code == 0
+    assert "It is improper: before data it gives no correlation a probability." in out
+
+
+def test_a_prior_made_of_standard_errors_says_of_which(command: Command) -> None:
+    _, out, _ = command("show", "bayesmeta-dumouchel")
+    assert "here those of n = 100" in out
+
+
+def test_what_a_prior_implies_is_there_for_programs(command: Command) -> None:
+    _, out, _ = command("show", "robma4-mu-z", "--json")
+    found = json.loads(out)
+    assert (found["on"], found["prior"]) == ("mu", "Normal(mu=0, sigma=0.5)")
+    assert found["implied"]["rho"]["upper"] == pytest.approx(0.753, abs=5e-4)
+    assert set(found["implied"]["observed_r"]) == {"30", "100", "300"}
+    _, out, _ = command("show", "robma4-share", "--json")
+    assert json.loads(out)["implied"] is None
+
+
+def test_every_family_has_a_density_in_words() -> None:
+    assert set(FORMULAS) == set(FAMILIES)
+
+
+REFUSED = {
+    "no such prior": (["show", "robma4-mu"], "did you mean 'robma4-mu-z'?"),
+    "no such parameter": (["list", "--parameter", "mue"], "did you mean 'mu'?"),
+    "itself beside itself": (
+        ["show", "robma4-mu-z", "--mu", "bosco-mu-z"],
+        "--mu: robma4-mu-z is a prior of mu; beside",
+    ),
+    "beside what is alone": (["show", "robma4-share", "--mu", "bosco-mu-z"], "--mu: robma4-share"),
+    "beside something else": (["show", "robma4-mu-z", "--tau", "bosco-mu-z"], "not of tau"),
+    "around no correlation": (["show", "alliance-tau", "--around", "1"], "between -1 and 1, not 1"),
+    "beside an improper one": (
+        ["show", "alliance-tau", "--mu", "Flat()"],
+        "mu: Flat() is improper",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_no_sense_is_refused(command: Command, case: str) -> None:
+    arguments, said = REFUSED[case]
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
