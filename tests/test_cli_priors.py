@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from metarho import cli
+from metarho.predict.elicitation import elicit, mean_between
 from metarho.report.priors import FORMULAS, WIDTH
+from metarho.spec.analysis import read_analysis
 from metarho.spec.catalogue import catalogue
 from metarho.spec.priors import FAMILIES
 
@@ -126,3 +128,53 @@ def test_what_makes_no_sense_is_refused(command: Command, case: str) -> None:
     code, out, err = command(*arguments)
     assert (code, out) == (2, "")
     assert said in err
+
+
+ELICIT = ("elicit", "--between", ".10", ".45")
+
+
+def test_elicited_priors_are_a_prior_set_that_a_config_reads(
+    command: Command, tmp_path: Path
+) -> None:
+    code, out, _ = command(*ELICIT, "--prob", "0.9", "--save", "mine.yaml", "--name", "expert")
+    assert code == 0
+    block = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+    assert block in out
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "studies: {source: internet-alliance}\nmodels: [random-effects]\n" + block,
+        encoding="utf-8",
+    )
+    priors = read_analysis(config)[0].priors["expert"]
+    assert priors == elicit(0.1, 0.45, 0.9).priors
+    assert "probability of the statement, by the exact engine: 0.900000" in out
+    assert max(map(len, out.splitlines())) <= WIDTH
+
+
+def test_what_was_elicited_is_there_for_programs(command: Command) -> None:
+    _, out, _ = command(*ELICIT, "--mean-between", ".2", ".35", "--json")
+    found = json.loads(out)
+    assert found["probability"] == pytest.approx(0.9, abs=1e-6)
+    assert found["priors"]["mu"] == str(mean_between(0.2, 0.35, 0.9))
+    assert found["implied"]["rho"]["median"] == pytest.approx(0.277, abs=1e-3)
+
+
+ELICIT_REFUSED = {
+    "two splits": (["--share", ".2", "--mu", "bosco-mu-z"], "give one of them"),
+    "no room": (["--mean-between", "0", ".5"], "leaves no room"),
+    "no folder": (["--save", "nowhere/mine.yaml"], "there is no folder nowhere"),
+    "a file that is there": (["--save", "there.yaml"], "there.yaml is there already"),
+}
+
+
+@pytest.mark.parametrize("case", ELICIT_REFUSED)
+def test_a_statement_that_cannot_be_used_leaves_nothing(
+    command: Command, tmp_path: Path, case: str
+) -> None:
+    (tmp_path / "there.yaml").write_text("mine\n", encoding="utf-8")
+    arguments, said = ELICIT_REFUSED[case]
+    code, out, err = command(*ELICIT, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert [path.name for path in tmp_path.iterdir()] == ["there.yaml"]
+    assert (tmp_path / "there.yaml").read_text(encoding="utf-8") == "mine\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -131,3 +133,71 @@ def _print_json(content: object) -> None:
     import json
 
     print(json.dumps(content, indent=1, allow_nan=False))
+
+
+@app.command("elicit")
+def elicit_priors(
+    between: Annotated[
+        tuple[float, float], typer.Option(help="True correlations of studies lie between these.")
+    ],
+    prob: Annotated[float, typer.Option(help="With this probability.")] = 0.9,
+    mean_between: Annotated[
+        tuple[float, float] | None, typer.Option(help="The mean lies between these.")
+    ] = None,
+    mean_prob: Annotated[float, typer.Option(help="With this probability.")] = 0.9,
+    mu: Annotated[
+        str | None, typer.Option(help="The prior of the mean, in place of --mean-between.")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Share of heterogeneity in the spread (default: 0.5).")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the prior set.")] = "elicited",
+    save: Annotated[Path | None, typer.Option(help="Write the prior set to this file.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Find the priors that a statement about studies implies, and show what else they imply."""
+    if sum(given is not None for given in (mean_between, mu, share)) > 1:
+        raise InputError(
+            "--mean-between, --mu and --share all say how the spread is split; give one of them"
+        )
+    if not re.fullmatch(r"[\w-]+", name):
+        raise InputError(f"--name: {name!r} is not a name; letters, digits, _ and - are")
+    _check_new(save)
+    from metarho.predict.before_data import as_dict, implied
+    from metarho.predict.elicitation import SHARE, elicit
+    from metarho.predict.elicitation import mean_between as prior_between
+    from metarho.report.priors import block_lines, implied_lines, statement_lines
+    from metarho.spec.catalogue import read_prior
+
+    mean = None
+    if mean_between is not None:
+        mean = prior_between(*mean_between, mean_prob)
+    elif mu is not None:
+        mean = read_prior(mu)
+    share = SHARE if share is None else share
+    found = elicit(*between, prob, share=share, mean=mean)
+    consequences = implied(found.mu, found.tau)
+    block = "\n".join(block_lines(name, found.priors)) + "\n"
+    if save is not None:
+        from metarho.store.files import write_text
+
+        write_text(save, block)
+    if json:
+        priors = {parameter: str(prior) for parameter, prior in found.priors.items()}
+        content = {"priors": priors, "probability": found.probability}
+        _print_json({**content, "implied": as_dict(consequences)})
+        return
+    said = statement_lines(between, prob, None if mean is not None else share)
+    achieved = f"probability of the statement, by the exact engine: {found.probability:.7f}"
+    shown = ["", "Before any study is seen:", *implied_lines(consequences)]
+    print("\n".join([*said, "", block, achieved, *shown]))
+
+
+def _check_new(save: Path | None) -> None:
+    """Raises InputError where a file cannot be written, or would be written over."""
+    if save is None:
+        return
+    if not save.parent.is_dir():
+        raise InputError(f"there is no folder {save.parent}")
+    if save.exists():
+        raise InputError(f"{save} is there already; name another file, or remove it")

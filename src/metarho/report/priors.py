@@ -139,6 +139,17 @@ def block_lines(name: str, priors: Mapping[str, Prior]) -> list[str]:
     ]
 
 
+def statement_lines(between: tuple[float, float], prob: float, share: float | None) -> list[str]:
+    """What was said of studies, and how the spread was split where nothing was said of the mean."""
+    low, high = between
+    said = f"{100 * prob:g}% of studies have a true correlation between {low:g} and {high:g}."
+    split = (
+        f"Nothing was said of the mean: {share:g} of the variance is taken for heterogeneity, the "
+        "rest for uncertainty of the mean (--share, or --mean-between)."
+    )
+    return [*wrapped(said), *(wrapped(split) if share is not None else [])]
+
+
 def wrapped(text: str) -> list[str]:
     """A paragraph at the width of a terminal."""
     return textwrap.wrap(text, WIDTH)
