@@ -96,7 +96,10 @@ def test_other_moderators_are_checked_like_the_model_s_own() -> None:
 
 
 FAULTS = {
-    "an unknown key": ("titel: x\n", ":1: unknown key 'titel'; allowed: custom, description"),
+    "an unknown key": (
+        "titel: x\n",
+        ":1: unknown key 'titel'; allowed: custom, data_overlap, description",
+    ),
     "a name": ("name: x\n", ":1: unknown key 'name'; a model is named by its file"),
     "a misspelt word": (
         "title: x\nlikelihood: norml\n",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metarho.cli.options import Intervals, Output, config_path
 from metarho.errors import InputError
 
 if TYPE_CHECKING:
@@ -201,3 +202,47 @@ def _check_new(save: Path | None) -> None:
         raise InputError(f"there is no folder {save.parent}")
     if save.exists():
         raise InputError(f"{save} is there already; name another file, or remove it")
+
+
+@app.command("from")
+def priors_from(
+    config: Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")],
+    model: Annotated[str | None, typer.Option(help="Which of its models.")] = None,
+    prior_set: Annotated[
+        str | None, typer.Option(help="Which of its prior sets (default: its reference).")
+    ] = None,
+    intervals: Annotated[
+        Intervals | None, typer.Option(help="Whether rows that printed no r were used.")
+    ] = None,
+    robust: Annotated[
+        float, typer.Option(help="Weight of a vague component; 0 for none.", min=0, max=1)
+    ] = 0.1,
+    robust_mean: Annotated[
+        float | None, typer.Option(help="Mean of the vague component, as a correlation.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write a model file: models/NAME.yaml.")
+    ] = None,
+    output: Output = None,
+    json: AsJson = False,
+) -> None:
+    """Turn what a fit expects of a new study into a prior of mu, and into a model file."""
+    if write is not None and write.suffix != ".yaml":
+        raise InputError(f"--write writes a model: the name ends in .yaml, not {write.name!r}")
+    _check_new(write)
+    from metarho.batch.plan import plan as make_plan
+    from metarho.batch.predictive import choose_cell, model_text, predictive_prior_of
+
+    plan = make_plan(config_path(config), output)
+    cell = choose_cell(plan, model, prior_set, intervals)
+    made = predictive_prior_of(plan, cell, robust, robust_mean)
+    if write is not None:
+        from metarho.store.files import write_text
+
+        write_text(write, model_text(made))
+    if json:
+        _print_json(made.as_dict())
+        return
+    from metarho.report.priors import predictive_lines
+
+    print("\n".join(predictive_lines(made)))

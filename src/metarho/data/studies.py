@@ -70,7 +70,7 @@ class Studies:
     covariances: Covariances = ()
     """Pairs of rows whose sampling errors covary, where the covariance is known."""
     overlaps: tuple[str, ...] = ()
-    """What the evidence holds, by name of a set or DOI: priors made from it use it twice."""
+    """Names of what the evidence holds (set, file, DOI): a prior made from it uses it twice."""
 
     @property
     def scale(self) -> str:
@@ -179,8 +179,8 @@ def load_studies(
         matrix = read_covariances(Path(covariance), len(table))
         v = [row.vi if row.included else None for row in rows]
         covariances = checked_covariances(matrix, v, [row.study for row in rows], str(covariance))
-    shipped = [str(source)] if _is_shipped(source) else []
-    held = tuple(dict.fromkeys([*shipped, *overlaps]))
+    name = str(source) if _is_shipped(source) else Path(source).name
+    held = tuple(dict.fromkeys([name, *overlaps]))
     return Studies(table, measure, intervals, rows, rho_within, covariances, held)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from metarho.batch.predictive import Made
 from metarho.data.published import published
 from metarho.posterior.marginals import Summary
 from metarho.predict.before_data import Implied
@@ -150,9 +151,25 @@ def statement_lines(between: tuple[float, float], prob: float, share: float | No
     return [*wrapped(said), *(wrapped(split) if share is not None else [])]
 
 
+def predictive_lines(made: Made) -> list[str]:
+    """The prior that a fit's new study was made into, what was done, and what it is worth."""
+    lines = wrapped(f"What {made.fitted} expects of the true effect of a new study:")
+    count = len(dict(made.found.prior.lists)["w"])
+    lines += _row("mixture", str(made.found.prior))
+    lines += _row(
+        "distance",
+        f"{count} normals, Hellinger distance {made.found.hellinger:.4f} to the exact law",
+    )
+    if made.weight:
+        lines += _row("robust", f"{made.weight:g} of a normal with the information of one person")
+    if made.participants is not None:
+        lines += _row("worth", f"{made.participants:.1f} participants (ELIR)")
+    return [*lines, "", "priors:", "  predictive:", f'    mu: "{made.prior}"']
+
+
 def wrapped(text: str) -> list[str]:
     """A paragraph at the width of a terminal."""
-    return textwrap.wrap(text, WIDTH)
+    return textwrap.wrap(text, WIDTH, break_on_hyphens=False)
 
 
 def _row(label: str, text: str) -> list[str]:

@@ -193,8 +193,8 @@ def robust(prior: Prior, weight: float, mean: float | None = None) -> Prior:
     if centre is None:
         centre = math.fsum(w * mu for w, mu in zip(shares, parts["mu"], strict=True))
     lists = (
-        ("w", (*((1 - weight) * w for w in shares), weight)),
-        ("mu", (*parts["mu"], centre)),
+        ("w", (*(_plain((1 - weight) * w) for w in shares), weight)),
+        ("mu", (*parts["mu"], _plain(centre))),
         ("sigma", (*parts["sigma"], UNIT_SD)),
     )
     return Prior("NormalMixture", lists=lists, cited=prior.cited, discount=f"robust {weight:g}")
@@ -216,10 +216,13 @@ def misnamed(name: str, prior: Prior) -> str | None:
 
 def overlaps(prior: Prior, evidence: Collection[str]) -> tuple[str, ...]:
     """What a cited prior was made from that evidence says it holds (names of sets, DOIs)."""
-    if not prior.cited:
-        return ()
+    return shared(entry(prior.cited).data_overlap, evidence) if prior.cited else ()
+
+
+def shared(made_from: Collection[str], evidence: Collection[str]) -> tuple[str, ...]:
+    """The names that both have, in any case of letters."""
     said = {name.casefold() for name in evidence}
-    return tuple(name for name in entry(prior.cited).data_overlap if name.casefold() in said)
+    return tuple(name for name in made_from if name.casefold() in said)
 
 
 def _read(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -243,6 +246,11 @@ def _share(text: str, word: str, size: str) -> float:
     if not 0 < share < 1:
         raise InputError(f"{shown(text)}: {word} takes a number between 0 and 1, not {size}")
     return share
+
+
+def _plain(value: float) -> float:
+    """Six digits: what is printed is what is meant."""
+    return float(f"{value:.6g}")
 
 
 def _name(prior: Prior) -> str:

@@ -111,6 +111,8 @@ class Model(Frozen):
     title: str = ""
     description: str = ""
     references: tuple[str, ...] = ()
+    # What its priors were made from, by DOI or name: evidence that holds it would be used twice.
+    data_overlap: tuple[str, ...] = ()
     likelihood: Literal["normal", "exact-r"] = "normal"
     mods: str = "~ 1"
     scale: str = "~ 1"

@@ -1,0 +1,145 @@
+"""From a cell of a plan to a predictive prior, and to the model file that holds it."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass, replace
+
+from ruamel.yaml import YAML
+
+from metarho.batch.plan import Cell, Plan
+from metarho.batch.run import settings_of
+from metarho.compare.information import prior_sample_size
+from metarho.errors import InputError, did_you_mean
+from metarho.fitting import fit_many
+from metarho.predict.predictive_prior import PredictivePrior, predictive_prior
+from metarho.spec.catalogue import robust as made_robust
+from metarho.spec.priors import Prior
+
+REFERENCES = ("10.1111/biom.12242",)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A predictive prior, as found and as made robust, and what it was made from."""
+
+    found: PredictivePrior
+    prior: Prior
+    weight: float
+    fitted: str
+    likelihood: str
+    participants: float | None
+    data_overlap: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """The same as plain values."""
+        return {
+            "prior": str(self.prior),
+            "mixture": str(self.found.prior),
+            "hellinger": self.found.hellinger,
+            "robust": self.weight,
+            "participants": self.participants,
+            "from": self.fitted,
+            "data_overlap": list(self.data_overlap),
+        }
+
+
+def choose_cell(
+    plan: Plan, model: str | None, prior_set: str | None, intervals: str | None
+) -> Cell:
+    """The one fit of a plan that is meant; of prior sets the reference unless named.
+
+    Raises InputError that lists what there is.
+    """
+    wanted = prior_set or plan.analysis.reference_set
+    chosen = {
+        "model": _one_of([*plan.models], model, "--model"),
+        "prior_set": _one_of([*plan.analysis.priors], wanted, "--prior-set"),
+        "intervals": _one_of([*plan.analysis.studies.intervals], intervals, "--intervals"),
+    }
+    (cell,) = [
+        cell
+        for cell in plan.cells
+        if all(getattr(cell, name) == value for name, value in chosen.items())
+    ]
+    return cell
+
+
+def predictive_prior_of(plan: Plan, cell: Cell, weight: float, mean: float | None) -> Made:
+    """Fit a cell, through the store, and write its new study as a mixture of normals.
+
+    ``weight`` goes to a vague component about ``mean``, a correlation (default: the mixture's own
+    mean). Raises InputError where there is no such component, or the fit would be sampled.
+    """
+    is_z = cell.problem.scale == "z" and cell.problem.model.measurement == "observed"
+    if weight and not is_z:
+        raise InputError(
+            "the information of one participant is known for correlations on Fisher's z; with "
+            f"{cell.problem.scale_label} give --robust 0"
+        )
+    if cell.engine != "exact":
+        raise InputError(
+            f"the new study of {cell.model} would be known by draws only ({cell.reason}); a "
+            "predictive prior is made from a fit of the exact engine"
+        )
+    if weight == 1:
+        raise InputError("--robust 1 leaves nothing of the fit; give a weight below 1")
+    if mean is not None and (not -1 < mean < 1 or not weight):
+        raise InputError(
+            f"--robust-mean is a correlation between -1 and 1, for a --robust above 0; not {mean:g}"
+        )
+    settings = replace(
+        settings_of(plan, lambda event, problem: None, lambda message: None), agreement=False
+    )
+    (fit,) = fit_many([cell.problem], settings)
+    found = predictive_prior(fit)
+    centre = None if mean is None else math.atanh(mean)
+    prior = made_robust(found.prior, weight, centre) if weight else found.prior
+    evidence = fit.problem.evidence
+    return Made(
+        found,
+        prior,
+        weight,
+        f"{cell.model} ({cell.prior_set} priors, {evidence.k} effects from "
+        f"{len(evidence.study_names)} studies of {', '.join(cell.problem.overlaps)})",
+        cell.problem.model.likelihood,
+        prior_sample_size(prior, 1.0) if is_z else None,
+        cell.problem.overlaps,
+    )
+
+
+def model_text(made: Made) -> str:
+    """A model file for one new study, whose true effect has the prior.
+
+    One true effect for all rows: heterogeneity is in the prior already.
+    """
+    content = {
+        "title": "A new study, after what was known before",
+        "description": (
+            f"Its true effect has what {made.fitted} expects of a new study for a prior: a mixture "
+            f"of normals, Hellinger distance {made.found.hellinger:.4f}"
+            + (f", made robust with weight {made.weight:g}." if made.weight else ".")
+            + " Heterogeneity is in the prior: for rows of one study."
+        ),
+        "references": list(REFERENCES),
+        "data_overlap": list(made.data_overlap),
+        "likelihood": made.likelihood,
+        "random": "none",
+        "priors": {"mu": str(made.prior)},
+    }
+    stream = io.StringIO()
+    writer = YAML()
+    writer.default_flow_style = False
+    writer.width = 100
+    writer.dump(content, stream)
+    return stream.getvalue()
+
+
+def _one_of(names: list[str], name: str | None, option: str) -> str:
+    if name is None and len(names) == 1:
+        return names[0]
+    if name not in names:
+        said = "say which" if name is None else f"there is no {name!r}"
+        raise InputError(f"{option}: {said}; {did_you_mean(name or '', names)}")
+    return name
