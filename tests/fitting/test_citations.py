@@ -44,6 +44,8 @@ def test_a_discount_is_offered_once(discount: str) -> None:
 def test_a_publication_that_the_evidence_holds_is_remarked_on() -> None:
     (note,) = notes("alliance-f2f-2011", overlaps=("10.1037/A0022186", "10.1000/other"))
     assert "(10.1037/a0022186)" in note
+    (note,) = notes("alliance-youth-2018", overlaps=("karver 2018",))
+    assert "(Karver 2018)" in note
 
 
 def test_without_an_overlap_nothing_is_said() -> None:

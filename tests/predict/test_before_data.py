@@ -176,3 +176,12 @@ def test_plain_values_leave_out_what_does_not_exist() -> None:
     assert isinstance(observed, dict)
     assert list(observed) == ["30"]
     assert isinstance(plain["i2"], dict) and plain["i2"]["30"]["mean"] is None
+
+
+def test_without_spread_observed_correlations_have_the_law_of_r() -> None:
+    known = parse_prior("DiracDelta(c=0)")
+    found = implied(known, known)
+    for n, one in found.observed_r.items():
+        # (1 + r)/2 of n people without a correlation is Beta((n − 2)/2, (n − 2)/2).
+        law = stats.beta((n - 2) / 2, (n - 2) / 2, loc=-1, scale=2)
+        assert (one.lower, one.upper) == pytest.approx((law.ppf(0.025), law.ppf(0.975)), abs=1e-8)
