@@ -122,7 +122,7 @@ REFUSED = {
     "no such prior set": (["--prior-set", "sceptic"], "did you mean 'sceptical'?"),
     "no such model": (["--model", "x"], "--model: there is no 'x'"),
     "rows that were not dropped": (["--intervals", "drop"], "--intervals: there is no 'drop'"),
-    "nothing but vague": (["--robust", "1"], "leaves nothing of the fit"),
+    "nothing but vague": (["--robust", "1"], "a weight from 0 to below 1, not 1"),
     "no correlation": (["--robust-mean", "1"], "--robust-mean is a correlation"),
     "a mean of nothing": (["--robust", "0", "--robust-mean", "0"], "--robust above 0"),
 }
@@ -161,3 +161,19 @@ def test_a_fit_that_would_be_sampled_is_refused_before_it_is(folder: Path) -> No
     with pytest.raises(InputError, match="mixture would be known by draws only"):
         predictive_prior_of(made, cell, 0.1, None)
     assert not (folder / "out").exists()
+
+
+def test_a_saved_fit_gives_the_prior_that_its_config_gives(main: Main, folder: Path) -> None:
+    where = ["--columns", "ri=ri,ni=ni", "--where", "year < 2000", "--save", "fit.nc"]
+    assert main("fit", str(MOLLOY), *where)[0] == 0
+    code, out, _ = main("priors", "from", "fit.nc", "--json")
+    assert code == 0
+    saved = json.loads(out)
+    _, out, _ = main("priors", "from", "mine", "--json")
+    planned = json.loads(out)
+    assert saved.pop("from").startswith("random-effects (")
+    assert planned.pop("from").startswith("random-effects (default priors, ")
+    assert saved == planned
+    code, _, err = main("priors", "from", "fit.nc", "--model", "random-effects")
+    assert code == 2
+    assert "a saved fit is one fit" in err

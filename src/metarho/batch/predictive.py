@@ -1,21 +1,25 @@
-"""From a cell of a plan to a predictive prior, and to the model file that holds it."""
+"""From a cell of a plan, or a saved fit, to a predictive prior and the model file that holds it."""
 
 from __future__ import annotations
 
 import io
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
 from metarho.compare.information import prior_sample_size
+from metarho.engines.problem import Problem
 from metarho.errors import InputError, did_you_mean
 from metarho.fitting import fit_many
+from metarho.posterior.exact import Exact
 from metarho.predict.predictive_prior import PredictivePrior, predictive_prior
 from metarho.spec.catalogue import robust as made_robust
 from metarho.spec.priors import Prior
+from metarho.store.saved import read_saved
 
 REFERENCES = ("10.1111/biom.12242",)
 
@@ -72,41 +76,59 @@ def predictive_prior_of(plan: Plan, cell: Cell, weight: float, mean: float | Non
     ``weight`` goes to a vague component about ``mean``, a correlation (default: the mixture's own
     mean). Raises InputError where there is no such component, or the fit would be sampled.
     """
-    is_z = cell.problem.scale == "z" and cell.problem.model.measurement == "observed"
-    if weight and not is_z:
-        raise InputError(
-            "the information of one participant is known for correlations on Fisher's z; with "
-            f"{cell.problem.scale_label} give --robust 0"
-        )
+    _check_robust(cell.problem, weight, mean)
     if cell.engine != "exact":
         raise InputError(
             f"the new study of {cell.model} would be known by draws only ({cell.reason}); a "
             "predictive prior is made from a fit of the exact engine"
         )
-    if weight == 1:
-        raise InputError("--robust 1 leaves nothing of the fit; give a weight below 1")
-    if mean is not None and (not -1 < mean < 1 or not weight):
-        raise InputError(
-            f"--robust-mean is a correlation between -1 and 1, for a --robust above 0; not {mean:g}"
-        )
     settings = replace(
         settings_of(plan, lambda event, problem: None, lambda message: None), agreement=False
     )
     (fit,) = fit_many([cell.problem], settings)
-    found = predictive_prior(fit)
+    assert isinstance(fit.posterior, Exact)
+    fitted = f"{cell.model} ({cell.prior_set} priors, {_evidence(cell.problem)})"
+    return _made(fit.posterior, fitted, weight, mean)
+
+
+def predictive_prior_of_saved(path: Path, weight: float, mean: float | None) -> Made:
+    """The same of a saved fit."""
+    saved = read_saved(path)
+    problem = saved.posterior.problem
+    _check_robust(problem, weight, mean)
+    return _made(saved.posterior, f"{saved.model} ({_evidence(problem)})", weight, mean)
+
+
+def _made(posterior: Exact, fitted: str, weight: float, mean: float | None) -> Made:
+    found = predictive_prior(posterior)
     centre = None if mean is None else math.atanh(mean)
     prior = made_robust(found.prior, weight, centre) if weight else found.prior
-    evidence = fit.problem.evidence
+    problem = posterior.problem
+    participants = prior_sample_size(prior, 1.0) if problem.scale == "z" else None
     return Made(
-        found,
-        prior,
-        weight,
-        f"{cell.model} ({cell.prior_set} priors, {evidence.k} effects from "
-        f"{len(evidence.study_names)} studies of {', '.join(cell.problem.overlaps)})",
-        cell.problem.model.likelihood,
-        prior_sample_size(prior, 1.0) if is_z else None,
-        cell.problem.overlaps,
+        found, prior, weight, fitted, problem.model.likelihood, participants, problem.overlaps
     )
+
+
+def _evidence(problem: Problem) -> str:
+    evidence = problem.evidence
+    names = f" of {', '.join(problem.overlaps)}" if problem.overlaps else ""
+    return f"{evidence.k} effects from {len(evidence.study_names)} studies{names}"
+
+
+def _check_robust(problem: Problem, weight: float, mean: float | None) -> None:
+    """Raises InputError where there is no vague component of the kind."""
+    if weight and problem.scale != "z":
+        raise InputError(
+            "the information of one participant is known for correlations on Fisher's z; with "
+            f"{problem.scale_label} give --robust 0"
+        )
+    if not 0 <= weight < 1:
+        raise InputError(f"--robust is a weight from 0 to below 1, not {weight:g}")
+    if mean is not None and (not -1 < mean < 1 or not weight):
+        raise InputError(
+            f"--robust-mean is a correlation between -1 and 1, for a --robust above 0; not {mean:g}"
+        )
 
 
 def model_text(made: Made) -> str:

@@ -206,7 +206,7 @@ def _check_new(save: Path | None) -> None:
 
 @app.command("from")
 def priors_from(
-    config: Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")],
+    source: Annotated[str, typer.Argument(help="A config (name or path), or a saved fit (.nc).")],
     model: Annotated[str | None, typer.Option(help="Which of its models.")] = None,
     prior_set: Annotated[
         str | None, typer.Option(help="Which of its prior sets (default: its reference).")
@@ -214,9 +214,7 @@ def priors_from(
     intervals: Annotated[
         Intervals | None, typer.Option(help="Whether rows that printed no r were used.")
     ] = None,
-    robust: Annotated[
-        float, typer.Option(help="Weight of a vague component; 0 for none.", min=0, max=1)
-    ] = 0.1,
+    robust: Annotated[float, typer.Option(help="Weight of a vague component; 0 for none.")] = 0.1,
     robust_mean: Annotated[
         float | None, typer.Option(help="Mean of the vague component, as a correlation.")
     ] = None,
@@ -230,16 +228,25 @@ def priors_from(
     if write is not None and write.suffix != ".yaml":
         raise InputError(f"--write writes a model: the name ends in .yaml, not {write.name!r}")
     _check_new(write)
-    from metarho.batch.plan import plan as make_plan
-    from metarho.batch.predictive import choose_cell, model_text, predictive_prior_of
+    from metarho.batch import predictive
 
-    plan = make_plan(config_path(config), output)
-    cell = choose_cell(plan, model, prior_set, intervals)
-    made = predictive_prior_of(plan, cell, robust, robust_mean)
+    if source.endswith(".nc"):
+        if any(option is not None for option in (model, prior_set, intervals, output)):
+            raise InputError(
+                "a saved fit is one fit: --model, --prior-set, --intervals and --output are for "
+                "configs"
+            )
+        made = predictive.predictive_prior_of_saved(Path(source), robust, robust_mean)
+    else:
+        from metarho.batch.plan import plan as make_plan
+
+        plan = make_plan(config_path(source), output)
+        cell = predictive.choose_cell(plan, model, prior_set, intervals)
+        made = predictive.predictive_prior_of(plan, cell, robust, robust_mean)
     if write is not None:
         from metarho.store.files import write_text
 
-        write_text(write, model_text(made))
+        write_text(write, predictive.model_text(made))
     if json:
         _print_json(made.as_dict())
         return

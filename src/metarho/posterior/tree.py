@@ -54,6 +54,7 @@ def tree_of(fit: Fit) -> xr.DataTree:
             "measure": problem.measure,
             "scale": problem.scale,
             "intervals": problem.intervals,
+            "evidence": json.dumps(problem.overlaps),
             "seed": str(fit.seed),
             "creation_library": "metarho",
         }

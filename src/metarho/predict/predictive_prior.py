@@ -16,7 +16,6 @@ from scipy.special import logsumexp
 from metarho.compare.hellinger import hellinger
 from metarho.errors import FitError, InputError
 from metarho.posterior.exact import Exact
-from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point
 from metarho.posterior.mixtures import Mixture, Normals
 from metarho.posterior.observed_r import on_panels
@@ -45,15 +44,13 @@ class PredictivePrior:
     hellinger: float
 
 
-def predictive_prior(fit: Fit) -> PredictivePrior:
+def predictive_prior(posterior: Exact) -> PredictivePrior:
     """What a fit expects of a new study's true effect, at the average of its moderators.
 
     On the model's scale, as a mixture with the fewest normals that are near enough (H of 0.01).
-    Of an exact fit. Raises InputError where nothing is unknown, FitError where six normals are not
-    near enough.
+    Raises InputError where nothing is unknown, FitError where six normals are not near enough.
     """
-    assert isinstance(fit.posterior, Exact)
-    theta = fit.posterior.theta_new(fit.posterior.head)
+    theta = posterior.theta_new(posterior.head)
     if isinstance(theta, Point):
         raise InputError("mu and heterogeneity are held at values: nothing is to be expected")
     return as_mixture(theta)
