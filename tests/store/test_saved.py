@@ -56,6 +56,12 @@ def test_a_new_study_is_the_same_when_it_is_read_back(case: str, tmp_path: Path)
         # The same sums over the same nodes.
         assert after.cdf(x) == pytest.approx(before.cdf(x), abs=1e-14)
         assert after.density(x) == pytest.approx(before.density(x), abs=1e-12)
+    # Of the structure and of the rows' variances.
+    assert saved.posterior.problem.model.random == fit.problem.model.random
+    i2 = [one.i2() for one in (fit.posterior, saved.posterior)]
+    assert i2[0] is not None and i2[1] is not None
+    medians = [one.summary(0.9, "eti").median for one in i2 if one is not None]
+    assert medians[0] == pytest.approx(medians[1], rel=1e-9)
 
 
 def test_what_is_no_saved_fit_is_refused(tmp_path: Path) -> None:
