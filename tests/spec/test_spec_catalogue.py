@@ -247,6 +247,11 @@ REFUSED = {
     ),
     "power of no number": ("{mu: alliance-tele-2024 power x}", "takes a number between 0 and 1"),
     "power above 1": ("{mu: alliance-tele-2024 power 1.5}", "between 0 and 1, not 1.5"),
+    "power of next to nothing": (
+        "{mu: alliance-tele-2024 power 1e-300}",
+        "sizes from 1e-100 to 1e+100 are allowed",
+    ),
+    "no such discount": ("{mu: alliance-tele-2024 powr 0.3}", "did you mean 'power'?"),
     "power 0": ("{mu: alliance-tele-2024 power 0}", "between 0 and 1, not 0"),
     "robust nan": ("{mu: alliance-tele-2024 robust nan}", "between 0 and 1, not nan"),
     "power of a t": ("{mu: cochrane-mu-z power 0.5}", "available for Normal, not for StudentT"),

@@ -27,7 +27,8 @@ _FILE = Path(__file__).with_name("catalogue.yaml")
 UNIT_SD = 1.0
 
 # A name, and what is made of it. Everything else is read as a prior's text.
-_CITATION = re.compile(r"\s*([a-z][a-z0-9.-]*)(?:\s+(power|robust)\s+(\S+))?\s*")
+_CITATION = re.compile(r"\s*([a-z][a-z0-9.-]*)(?:\s+(\S+)\s+(\S+))?\s*")
+DISCOUNTS = ("power", "robust")
 
 type Certainty = Literal["S", "D", "2", "C"]
 
@@ -149,8 +150,14 @@ def read_prior(text: str) -> Prior:
     prior = entry(slug).of
     if discount is None:
         return prior
+    if discount not in DISCOUNTS:
+        raise InputError(
+            f"{shown(text)}: no discount {discount!r}; {did_you_mean(discount, DISCOUNTS)}"
+        )
     share = _share(text, discount, size)
-    return powered(prior, share) if discount == "power" else robust(prior, share)
+    made = powered(prior, share) if discount == "power" else robust(prior, share)
+    # Read again: numbers keep to the limits that written ones have.
+    return replace(parse_prior(str(made)), cited=slug, discount=made.discount)
 
 
 def powered(prior: Prior, power: float) -> Prior:
