@@ -149,7 +149,7 @@ def test_a_tipping_point_is_a_sentence_rows_and_a_figure(run: Run) -> None:
         "P(rho > 0.1) >= 0.95 fails when mu.sigma < 0.07236 and holds above 0.07236; wide has "
         "mu.sigma = 0.5, where P(rho > 0.1) is 0.9997." in text
     )
-    assert "Scanned at 50 values, 9.9% apart" in text
+    assert "Scanned at 50 values, 9.85% apart" in text
     assert "refitted at mu.sigma = 0.07235542" in text
     rows = _rows(run.out / "tipping.csv")
     assert [row["what"] for row in rows] == ["prior, claim holds", "claim holds above"]
@@ -175,6 +175,20 @@ def test_the_adversary_says_what_a_further_study_would_have_to_find(run: Run) ->
     assert "The study that would flip the claim" in svg
     code, out, _ = run("tipping", "--claim", "new_lower > 0", "--points", "20", "--sizes", "50")
     assert "where 0.281 is expected" in out and "-0.106" in out and "0.656" in out
+
+
+def test_a_study_whose_mere_precision_flips_a_claim_is_said_to(run: Run) -> None:
+    code, out, _ = run("tipping", "--claim", "lower > 0.2", "--points", "9", "--sizes", "2000")
+    assert code == 0
+    assert "lower > 0.2 would hold, where 0.281 is expected" in " ".join(out.split())
+    assert "even a study that finds it does" in out
+
+
+@pytest.mark.parametrize("command", ["sensitivity", "tipping"])
+def test_help_is_text_and_writes_nothing(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0 and "Usage: " in out
+    assert not run.out.exists()
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,8 @@ def _print_flips(found: Tipped, flips: Sequence[Flip]) -> None:
     for flip in flips:
         table.add_row(f"{flip.ni:,}", *(_correlation(r) for r in flip.sides))
     Console(width=200).print(table)
+    if any(flip.below == flip.above == flip.expected for flip in flips):
+        say("twice what is expected: even a study that finds it does, for it adds precision")
     if any(None in flip.sides for flip in flips):
         say("none: no r between -1 and 1 on that side does")
 

@@ -61,7 +61,10 @@ def axis_label(one: Varied, priors: Mapping[str, str], scale: str) -> str:
     if argument.name == "width":
         return f"prior of {argument.parameter}: times its own width ({family})"
     on = rest.rpartition(") on ")[2] if ") on " in rest else _SCALES[scale]
-    return f"{argument.name} of {argument.parameter}'s prior ({family}, {on})"
+    # The centre of a prior of mu is called mu too.
+    is_centre = family in ("Normal", "StudentT", "Cauchy") and not one.is_scale
+    what = "centre" if is_centre else argument.name
+    return f"{what} of {argument.parameter}'s prior ({family}, {on})"
 
 
 def sensitivity_surface(

@@ -52,7 +52,11 @@ def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str, pr
     for crossing in found.crossings:
         axes.plot(crossing.at, claim.value, "D", color=ORANGE, markersize=5,
                   markeredgecolor="white", label="_")  # fmt: skip
-        axes.annotate(f"{crossing.at:.3g}", (crossing.at, claim.value), xytext=(5, -9),
+        # On the side that fails, where that is not the edge.
+        place = axes.transAxes.inverted().transform(axes.transData.transform((crossing.at, 1.0)))
+        left = crossing.holds_above and place[0] > 0.15
+        axes.annotate(f"{crossing.at:.3g}", (crossing.at, claim.value),
+                      xytext=(-5 if left else 5, -9), ha="right" if left else "left",
                       textcoords="offset points", fontsize=7)  # fmt: skip
     axes.plot(found.at, found.own, "o", color="black", markersize=4.5, markeredgecolor="white",
               label="the prior as it is")  # fmt: skip
