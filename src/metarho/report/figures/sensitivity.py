@@ -26,6 +26,8 @@ COLUMN = 3.5
 _PROBABILITIES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.975, 0.99, 0.999)
 # Jeffreys' steps of a Bayes factor, both ways, and on.
 _FACTORS = (0.01, 1 / 30, 0.1, 1 / 3, 1, 3, 10, 30, 100, 1e3, 1e4, 1e5, 1e6, 1e8, 1e12, 1e20)
+# Where an axis of powers of ten can still have margins.
+_ON_PAPER = (1e-250, 1e250)
 # Told apart in grey too.
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), "--", "-.")
 # Behind words on colours. A halo would turn words into outlines, which nobody can search or read
@@ -112,7 +114,7 @@ def sensitivity_curves(
     with canvas(*_size(len(found.quantities), 2.4)) as figure:
         for axes, quantity in zip(_panels(figure, len(found.quantities)), found.quantities,
                                   strict=True):  # fmt: skip
-            values = found.of(quantity)
+            values = drawable(quantity, found.of(quantity))
             axes.plot(x.values, values, color=BLUE, linewidth=1.6)
             _value_axis(axes, quantity, values, thresholds)
             for name, (place,) in places.items():
@@ -139,7 +141,7 @@ def sensitivity_matched(
         panels = _panels(figure, len(found.quantities))
         for axes, quantity in zip(panels, found.quantities, strict=True):
             for index, (family, values) in enumerate(
-                zip(found.families, found.of(quantity), strict=True)
+                zip(found.families, drawable(quantity, found.of(quantity)), strict=True)
             ):
                 own = index == 0
                 axes.plot(
@@ -151,7 +153,8 @@ def sensitivity_matched(
                     alpha=0.35 if own else 1.0,
                     label=family,
                 )
-            _value_axis(axes, quantity, found.of(quantity), thresholds)
+            shown = drawable(quantity, found.of(quantity))
+            _value_axis(axes, quantity, shown, thresholds)
             axes.axvline(found.own, color=GREY, linewidth=0.8, linestyle=":")
             if found.match != "information":
                 axes.set_xscale("log")
@@ -176,6 +179,12 @@ def sensitivity_matched(
     )
 
 
+def drawable(quantity: Quantity, values: Array) -> Array:
+    """Values, NaN for those without a place on paper: Bayes factors that no axis can hold."""
+    low, high = _ON_PAPER if quantity.is_bayes_factor else (-np.inf, np.inf)
+    return np.where(np.isfinite(values) & (values > low) & (values < high), values, np.nan)
+
+
 def _size(panels: int, height: float, legend: float = 0.0) -> tuple[float, float]:
     if panels == 1:
         return COLUMN, height + legend
@@ -194,7 +203,7 @@ def _panels(figure: Figure, count: int) -> list[Axes]:
 
 def _levels(quantity: Quantity, values: Array, thresholds: Sequence[float]) -> list[float]:
     """Numbers that a reader looks for, within what the values reach."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    low, high = float(values.min()), float(values.max())
     if quantity.threshold is not None:
         wanted: Sequence[float] = _PROBABILITIES
     elif quantity.is_bayes_factor:
@@ -220,8 +229,10 @@ def _contours(
     figure: Figure, axes: Axes, found: Surface, quantity: Quantity, thresholds: Sequence[float]
 ) -> None:
     x, y = found.over
-    values = found.of(quantity).T
-    finite = np.ma.masked_invalid(values)
+    finite = np.ma.masked_invalid(drawable(quantity, found.of(quantity).T))
+    if finite.count() == 0:
+        _no_value(axes)
+        return
     shown = np.ma.log10(finite) if quantity.is_bayes_factor else finite
     low, high = float(shown.min()), float(shown.max())
     if not high - low > 1e-9 * max(1.0, abs(low)):
@@ -253,6 +264,10 @@ def _contours(
     bar.outline.set_linewidth(0.4)
 
 
+def _no_value(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center")
+
+
 def _points(axes: Axes, x: Varied, y: Varied, places: Mapping[str, tuple[float, ...]]) -> None:
     for name, (at_x, at_y) in places.items():
         inside = x.values[0] <= at_x <= x.values[-1] and y.values[0] <= at_y <= y.values[-1]
@@ -275,10 +290,14 @@ def _between(x: Varied, values: Array, at: float) -> float:
 
 def _value_axis(axes: Axes, quantity: Quantity, values: Array, thresholds: Sequence[float]) -> None:
     """The axis of a quantity, with thresholds as lines."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        _no_value(axes)
+        return
     if quantity.is_bayes_factor:
         axes.set_yscale("log")
         axes.axhline(1, color=GREY, linewidth=0.6, zorder=0)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    low, high = float(finite.min()), float(finite.max())
     lines: Sequence[float] = ()
     if quantity.threshold is not None:
         lines = (0.5, 0.9, 0.95)

@@ -11,7 +11,7 @@ from metarho.compare.adversary import Flip
 from metarho.compare.rows import Row
 from metarho.compare.tipping import Tipping
 from metarho.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, Drawing, canvas
-from metarho.report.figures.sensitivity import COLUMN, axis_label, in_words, scaled
+from metarho.report.figures.sensitivity import COLUMN, axis_label, drawable, in_words, scaled
 
 
 def tipping_figure(
@@ -41,8 +41,7 @@ def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str, pr
     over, claim = found.over, found.claim
     if claim.quantity.is_bayes_factor:
         axes.set_yscale("log")
-    axes.plot(over.values, np.where(np.isfinite(found.scan), found.scan, np.nan), color=BLUE,
-              linewidth=1.6)  # fmt: skip
+    axes.plot(over.values, drawable(claim.quantity, found.scan), color=BLUE, linewidth=1.6)
     axes.axhline(claim.value, color=GREY, linewidth=0.8, linestyle="--")
     scaled(axes, over, "x")
     fails = [not claim.holds(value) for value in found.scan.tolist()]
@@ -58,7 +57,8 @@ def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str, pr
         axes.annotate(f"{crossing.at:.3g}", (crossing.at, claim.value),
                       xytext=(-5 if left else 5, -9), ha="right" if left else "left",
                       textcoords="offset points", fontsize=7)  # fmt: skip
-    axes.plot(found.at, found.own, "o", color="black", markersize=4.5, markeredgecolor="white",
+    own = drawable(claim.quantity, np.array(found.own))
+    axes.plot(found.at, own, "o", color="black", markersize=4.5, markeredgecolor="white",
               label="the prior as it is")  # fmt: skip
     axes.set_xlabel(axis_label(over, priors, scale), parse_math=False)
     axes.set_ylabel(in_words(claim.quantity, prob))
