@@ -10,6 +10,7 @@ import numpy as np
 
 from metarho.compare.bayes_factors import BayesFactor, Null, bayes_factors, nulls
 from metarho.compare.conflict import Conflict, conflict, conflict_by_study, study_behind
+from metarho.compare.exact_power_scaling import exact_power_scaling, numbers_in_words
 from metarho.compare.families import over_family
 from metarho.compare.hellinger import hellinger
 from metarho.compare.information import PriorSampleSize, prior_sample_size_of_mu
@@ -147,6 +148,7 @@ def _row(
         **_family(fit, settings, on_tau, "bf_tau"),
         "conflict_words": _conflict_words(clash),
         **_studies_behind(fit, clash),
+        "power_scaling_exact": numbers_in_words(exact_power_scaling(fit)),
         **{f"{name}_flat": value for name, value in from_flat.items()},
     }
     row |= _elpd_difference(candidate, reference, settings)
