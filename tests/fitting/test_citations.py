@@ -10,6 +10,8 @@ import metarho
 from metarho.batch.describe import describe
 from metarho.batch.plan import plan
 from metarho.batch.run import resolved_config
+from metarho.report.publish import publish
+from metarho.spec.lookup import shipped_folder
 
 MOLLOY = Path(__file__).parents[1] / "references" / "molloy2014.csv"
 COLUMNS = {"ri": "ri", "ni": "ni"}
@@ -66,6 +68,26 @@ def test_what_is_cited_does_not_change_the_numbers() -> None:
     assert cited.parameters == written.parameters
 
 
+def test_everyone_s_defaults_are_one_run() -> None:
+    made = plan(shipped_folder("configs") / "everyones-defaults.yaml")
+    cited = {
+        cell.prior_set: [one.prior.cited for one in cell.problem.priors.values()]
+        for cell in made.cells
+    }
+    assert cited == {
+        "robma4": ["robma4-mu-z", "robma4-tau-z"],
+        "robma3": ["robma3-mu-z", "robma3-tau-z"],
+        "metabma": ["metabma-mu-z", "metabma-tau-z"],
+        "bayesmeta": ["bayesmeta-mu", "bayesmeta-uniform"],
+        "multinma": ["multinma-mu", "multinma-tau"],
+        "bayesma": ["bayesma-mu", "bayesma-tau"],
+        "brms": ["", "brms-tau"],
+        "metastan": ["robma4-mu-z", "metastan-tau-z"],
+        "harrer": ["harrer-mu-z", "harrer-tau-z"],
+    }
+    assert made.citations == ()
+
+
 CONFIG = """
 studies:
   source: {source}
@@ -97,6 +119,14 @@ def test_a_plan_prints_what_a_name_resolved_to_and_what_is_used_twice(tmp_path: 
     # What is written beside the results can be read where the catalogue has changed.
     assert "alliance-internet-2019" not in resolved_config(made)
     assert "mu: Normal(mu=0.2575, sigma=0.0327)" in resolved_config(made)
+
+
+def test_the_report_says_what_was_cited_and_what_is_used_twice(tmp_path: Path) -> None:
+    made = plan(config(tmp_path), tmp_path / "out")
+    publish(made)
+    page = (made.folder / "report.html").read_text(encoding="utf-8")
+    assert "<td>prior set: alliance-internet-2019</td>" in page
+    assert "which are then used twice" in page
 
 
 def test_a_prior_on_z_where_effects_are_not_is_remarked_on(tmp_path: Path) -> None:

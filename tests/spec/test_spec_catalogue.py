@@ -299,6 +299,7 @@ def test_a_mixture_is_made_robust_about_its_own_mean() -> None:
 def test_a_prior_that_was_not_cited_can_be_powered_too() -> None:
     found = powered(parse_prior("Normal(mu=0.1, sigma=0.2)"), 0.25)
     assert found == parse_prior("Normal(mu=0.1, sigma=0.4)")
+    assert found.described == "Normal(mu=0.1, sigma=0.4)"
 
 
 def test_a_fault_in_a_catalogue_is_named_with_its_line(tmp_path: Path) -> None:
@@ -319,7 +320,6 @@ def test_the_page_on_priors_has_a_row_for_every_entry() -> None:
     table = [row for row in rows if "power" not in row and "robust" not in row]
     assert table == [
         f"| `{one.slug}` | {one.parameter} | `{one.prior}` | {one.about} | "
-        f"{'; '.join([*one.references, *([one.software] if one.software else [])]) or 'own'} | "
-        f"{', '.join(one.certainty)} |"
+        f"{one.sources} | {', '.join(one.certainty)} |"
         for one in catalogue().values()
     ]

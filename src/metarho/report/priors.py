@@ -95,7 +95,7 @@ def entry_lines(entry: Entry) -> list[str]:
             ),
         ]
     rows += [
-        ("source", "; ".join([*entry.references, *([entry.software] if entry.software else [])])),
+        ("source", entry.sources),
         *(("certainty", f"{code}: {CERTAINTIES[code]}") for code in entry.certainty),
         ("made from", ", ".join(entry.data_overlap)),
         ("mind", entry.warn),

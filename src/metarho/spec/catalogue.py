@@ -36,7 +36,7 @@ CERTAINTIES: Mapping[Certainty, str] = {
     "S": "read in source code, or printed by the installed package",
     "D": "read in documentation, or in the paper's abstract",
     "2": "secondary: read in somebody else's code or page that cites it",
-    "C": "computed from such numbers",
+    "C": "computed here, from published numbers or by a choice that is stated",
 }
 
 TRANSFERS: Mapping[str, tuple[float, str]] = {
@@ -88,6 +88,11 @@ class Entry(Frozen):
     def on(self) -> str:
         """What the prior is of: the parameter, or its square (tau2)."""
         return self.prior.on or self.parameter
+
+    @property
+    def sources(self) -> str:
+        """Where it was read: publications and software; ``own`` where it is a choice of ours."""
+        return "; ".join([*self.references, *filter(None, [self.software])]) or "own"
 
     @property
     def of(self) -> Prior:

@@ -215,10 +215,14 @@ class Prior:
         return f"{self.family}({', '.join(inside)})" + (f" on {self.on}" if self.on else "")
 
     @property
+    def citation(self) -> str:
+        """What it was cited by, as a prior set writes it; empty where it was written out."""
+        return f"{self.cited} {self.discount}".strip() if self.cited else ""
+
+    @property
     def described(self) -> str:
         """The prior's text, and behind it in brackets what it was cited by."""
-        by = f"{self.cited} {self.discount}".strip()
-        return f"{self} [{by}]" if by else str(self)
+        return f"{self} [{self.citation}]" if self.citation else str(self)
 
     @classmethod
     def __get_pydantic_core_schema__(
