@@ -99,6 +99,22 @@ def test_json_and_csv_print_the_rows_that_are_left(run: Run) -> None:
     assert out == (run.out / "sensitivity.csv").read_text(encoding="utf-8")
 
 
+def test_where_prior_sets_lie_the_numbers_are_those_of_compare(run: Run) -> None:
+    wanted = ("rho_mean", "lower", "new_upper", "log_evidence", "bf_mu", "bf_tau")
+    lean = CONFIG.replace(", common-effect, mixture", "").replace("[drop, use]", "drop")
+    Path("which.yaml").write_text(lean, encoding="utf-8")
+    _, out, _ = run("compare", "--json")
+    compared = {row["prior"]: row for row in json.loads(out)}
+    code, out, _ = run(
+        "sensitivity", "--over", "mu.sigma", "--from", "0.15", "--to", "0.5", "--points", "2",
+        "--quantity", ",".join(wanted), "--json",
+    )  # fmt: skip
+    assert code == 0
+    for name, row in zip(("sceptical $x$ & <b>", "wide"), json.loads(out), strict=True):
+        for column in wanted:
+            assert row[column] == pytest.approx(compared[name][column], rel=1e-8), (name, column)
+
+
 def test_two_runs_leave_the_same_bytes(run: Run) -> None:
     options = ("--points", "5", "--quantity", "lower")
     left = []
