@@ -24,6 +24,7 @@ from metarho.engines.exact.quadrature import Quadrature
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
+from metarho.posterior.marginals import Marginal
 
 COLUMNS = (
     "model", "prior", "rho_mean", "rho_median", "lower", "upper", "new_lower", "new_upper",
@@ -47,6 +48,28 @@ class Candidate:
     fit: Fit
 
 
+@dataclass(frozen=True)
+class Headline:
+    """The posteriors that rows are compared by: the mean, the total sd, a new true effect."""
+
+    fit: Fit
+    mean: Marginal
+    tau: Marginal
+    new: Marginal
+
+    @classmethod
+    def of(cls, fit: Fit) -> Headline:
+        """Of a fit, at the average row, on the model's scale."""
+        posterior = fit.posterior
+        row = posterior.head
+        return cls(fit, posterior.mean_of(row), posterior.tau, posterior.theta_new(row))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether they have exact densities."""
+        return isinstance(self.fit.posterior, Exact)
+
+
 def which_prior(
     candidates: Sequence[Candidate],
     reference: str,
@@ -61,13 +84,22 @@ def which_prior(
     """
     fits = [candidate.fit for candidate in candidates]
     flat = _reference_analyses(candidates, settings)
+    # What rows are compared with is made ready once: a mixture's tables are most of a distance.
+    ready: dict[int, Headline] = {}
+
+    def headline(fit: Fit | None) -> Headline | None:
+        if fit is not None and id(fit) not in ready:
+            ready[id(fit)] = Headline.of(fit)
+        return None if fit is None else ready[id(fit)]
+
     chances = probabilities(fits)
     stacked = stacking(fits, settings.interval.prob, settings.sampler.seed)
     rows: list[Row] = []
     for candidate, chance, weight in zip(candidates, chances, stacked, strict=True):
         other = _reference_of(candidate, candidates, reference)
         least = flat.get((candidate.model, candidate.intervals))
-        row = _row(candidate, other, least, thresholds, settings)
+        against = headline(other.fit if other else None), headline(least)
+        row = _row(candidate, other, against, thresholds, settings)
         row |= {"probability": chance} | _stacked(weight)
         rows.append({name: _finite(value) for name, value in row.items()})
         compared(candidate)
@@ -105,7 +137,7 @@ def _reference_analyses(
 def _row(
     candidate: Candidate,
     reference: Candidate | None,
-    flat: Fit | None,
+    against: tuple[Headline | None, Headline | None],
     thresholds: Sequence[float],
     settings: Settings,
 ) -> dict[str, Value]:
@@ -116,8 +148,8 @@ def _row(
     on_mu, on_tau = _bayes_factors(fit, settings)
     clash = conflict(problem)
     size = _prior_sample_size(fit)
-    distance = _distances(fit, None if reference is None else reference.fit)
-    from_flat = _distances(fit, flat)
+    own = Headline.of(fit)
+    distance, from_flat = (_distances(own, other) for other in against)
     score = elpd(fit)
     row: dict[str, Value] = {
         "model": candidate.model,
@@ -152,7 +184,7 @@ def _row(
         **{f"{name}_flat": value for name, value in from_flat.items()},
     }
     row |= _elpd_difference(candidate, reference, settings)
-    return row | _above(fit, thresholds)
+    return row | _above(own, thresholds)
 
 
 type _Found = tuple[Null, BayesFactor]
@@ -213,21 +245,19 @@ def _prior_sample_size(fit: Fit) -> PriorSampleSize:
     return prior_sample_size_of_mu(fit.problem, fit.posterior)
 
 
-def _distances(fit: Fit, reference: Fit | None) -> dict[str, Value]:
+def _distances(own: Headline, other: Headline | None) -> dict[str, Value]:
     """Hellinger distances to another posterior, on the model's scale."""
-    names = ("hellinger_mu", "hellinger_tau", "hellinger_new")
-    own = fit.posterior
-    other = None if reference is None else reference.posterior
-    if not isinstance(own, Exact) or not isinstance(other, Exact):
-        return dict.fromkeys(names)
+    names = ("mean", "tau", "new")
+    columns = ("hellinger_mu", "hellinger_tau", "hellinger_new")
+    if other is None or not (own.is_exact and other.is_exact):
+        return dict.fromkeys(columns)
     # A new Student-t effect is a mixture of millions of parts: minutes for one distance.
-    heavy = fit.problem.model.effects == "student-t"
+    heavy = own.fit.problem.model.effects == "student-t"
     return {
-        "hellinger_mu": hellinger(own.mean_of(own.head), other.mean_of(other.head)),
-        "hellinger_tau": hellinger(own.tau, other.tau),
-        "hellinger_new": None
-        if heavy
-        else hellinger(own.theta_new(own.head), other.theta_new(other.head)),
+        column: None
+        if name == "new" and heavy
+        else hellinger(getattr(own, name), getattr(other, name))
+        for column, name in zip(columns, names, strict=True)
     }
 
 
@@ -261,15 +291,13 @@ def _stacked(found: Stacked | None) -> dict[str, Value]:
     }
 
 
-def _above(fit: Fit, thresholds: Sequence[float]) -> dict[str, Value]:
+def _above(own: Headline, thresholds: Sequence[float]) -> dict[str, Value]:
     """P(rho_median > t) and P(rho_new > t); none for GEN."""
-    if fit.problem.scale == "yi":
+    if own.fit.problem.scale == "yi":
         return {}
-    posterior = fit.posterior
-    median = posterior.rho(posterior.mean_of(posterior.head))
-    new = posterior.rho(posterior.theta_new(posterior.head))
+    rho = own.fit.posterior.rho
     row: dict[str, Value] = {}
-    for name, marginal in (("rho", median), ("rho_new", new)):
+    for name, marginal in (("rho", rho(own.mean)), ("rho_new", rho(own.new))):
         for threshold in thresholds:
             above = 1 - float(marginal.cdf(np.array(threshold)))
             row[f"P({name} > {threshold:g})"] = above
