@@ -215,6 +215,7 @@ def test_help_is_text_and_writes_nothing(run: Run, command: str) -> None:
         (("sensitivity", "--over", "mu.sigma,mu.sigma"), "two different ones"),
         (("sensitivity", "--over", "mu.sigma,tau.sigma,mu.mu"), "two different ones"),
         (("sensitivity", "--over", "mu"), "write parameter.argument"),
+        (("sensitivity", "--points", "201"), "up to 40,000 cells, not 40,401"),
         (("sensitivity", "--quantity", "rho_medain"), "did you mean 'rho_median'"),
         (("sensitivity", "--from", "1"), "give 2 numbers"),
         (("sensitivity", "--over", "mu.sigma", "--from", "abc"), "write a number"),

@@ -28,8 +28,8 @@ POINTS: Mapping[Way, tuple[int, int]] = {
     "slow": (9, 4),
     "sampled": (9, 4),
 }
-# More would fill the memory before they would fill a page.
-MOST_POINTS = 1000
+# More would not be seen on a page, and 40,000 mixtures take half a gigabyte.
+MOST_POINTS, MOST_CELLS = 1000, 40_000
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,12 @@ def surface(
 
 
 def check_arguments(over: Sequence[Varied]) -> None:
-    """Raises InputError unless one argument is varied, or two different ones."""
+    """Raises InputError unless one argument is varied, or two different ones, in reach."""
     if not 1 <= len(over) <= 2 or len({one.argument for one in over}) < len(over):
         raise InputError("vary one argument (a curve) or two different ones (a surface)")
+    cells = math.prod(len(one.values) for one in over)
+    if cells > MOST_CELLS:
+        raise InputError(f"a surface has up to {MOST_CELLS:,} cells, not {cells:,}: fewer points")
 
 
 def check_quantities(problem: Problem, quantities: Sequence[Quantity]) -> None:
