@@ -68,6 +68,12 @@ def test_an_exact_fit_loads_nothing_heavy() -> None:
     assert modules & (HEAVY | {"formulaic", "pandas", "numba"}) == set()
 
 
+def test_a_list_of_priors_needs_no_engine() -> None:
+    printed, modules = loaded("priors", "list")
+    assert "robma4-mu-z" in printed
+    assert modules & (HEAVY | {"scipy", "pandas", "formulaic", "xarray"}) == set()
+
+
 def test_an_exact_fit_with_moderators_loads_nothing_heavy() -> None:
     _, modules = loaded(*FIT, "--mods", "~ design + center(meanage)")
     assert "formulaic" in modules

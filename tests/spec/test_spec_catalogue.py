@@ -239,7 +239,7 @@ REFUSED = {
     "far from every name": ("{mu: xyz}", "neither a name in the catalogue (see metarho priors"),
     "of another parameter": (
         "{mu: robma4-tau-z}",
-        "mu: robma4-tau-z is a prior of tau, not of mu; allowed: alliance-",
+        "mu: robma4-tau-z is a prior of tau, not of mu; did you mean 'robma4-mu-z'?",
     ),
     "of tau, where its square is meant": (
         "{tau2: robma4-tau-z}",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from metarho.batch.predictive import Made
 from metarho.data.published import published
-from metarho.posterior.marginals import Summary
-from metarho.predict.before_data import Implied
 from metarho.spec.catalogue import CERTAINTIES, TRANSFERS, Entry
 from metarho.spec.priors import Prior
+
+if TYPE_CHECKING:  # a list of priors needs no engine
+    from metarho.batch.predictive import Made
+    from metarho.posterior.marginals import Summary
+    from metarho.predict.before_data import Implied
 
 # A terminal of the usual width.
 WIDTH = 80

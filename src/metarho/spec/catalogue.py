@@ -221,9 +221,9 @@ def misnamed(name: str, prior: Prior) -> str | None:
     # An sd of one of two levels is heterogeneity too; tau2 is a square.
     if base == known.parameter or (known.parameter == "tau" and re.fullmatch(r"tau_\w+", base)):
         return None
-    same = sorted(slug for slug, one in catalogue().items() if one.parameter == base)
-    allowed = f"; {did_you_mean(prior.cited, same)}" if same else "; write a prior out"
-    return f"{name}: {prior.cited} is a prior of {known.parameter}, not of {name}{allowed}"
+    same = [slug for slug, one in catalogue().items() if one.parameter == base]
+    instead = _nearest(prior.cited, same) if same else "write a prior out"
+    return f"{name}: {prior.cited} is a prior of {known.parameter}, not of {name}; {instead}"
 
 
 def overlaps(prior: Prior, evidence: Collection[str]) -> tuple[str, ...]:
@@ -269,7 +269,7 @@ def _name(prior: Prior) -> str:
     return prior.cited or prior.family
 
 
-def _nearest(slug: str) -> str:
+def _nearest(slug: str, names: Collection[str] | None = None) -> str:
     """The nearest name, or where all of them are: there are too many to list."""
-    near = did_you_mean(slug, catalogue()).partition("; ")[2]
+    near = did_you_mean(slug, catalogue() if names is None else names).partition("; ")[2]
     return near or "see metarho priors list"
