@@ -62,8 +62,8 @@ def _atoms(theta: Marginal, n: float) -> tuple[Array, Array]:
     """A true effect as sorted atoms with masses, for averages of the law of n people."""
     if isinstance(theta, Point):
         return np.array([theta.value]), np.ones(1)
-    low, high = _ends(theta)
-    curve = on_panels(theta)
+    low, high = ends_of(theta)
+    curve = on_panels(theta, low, high)
     breaks = curve.axis.to_x(curve.axis.breaks)
     most = _WIDTHS / math.sqrt(n - 1)
     pieces = [np.linspace(a, b, max(1, math.ceil((b - a) / most)) + 1) for a, b in pairwise(breaks)]
@@ -81,15 +81,14 @@ def _atoms(theta: Marginal, n: float) -> tuple[Array, Array]:
     return atoms[held], mass[held] / mass[held].sum()
 
 
-def _ends(theta: Marginal) -> tuple[float, float]:
-    """Between which true effects count."""
+def ends_of(theta: Marginal) -> tuple[float, float]:
+    """Between which true effects count for what is observed."""
     low, high = (float(np.clip(end, -_FARTHEST, _FARTHEST)) for end in theta.range(_OUTSIDE))
     return low, high
 
 
-def on_panels(theta: Marginal) -> Curve:
-    """The density of a true effect resolved on panels, for studies of several sizes; cut at 19."""
-    low, high = _ends(theta)
+def on_panels(theta: Marginal, low: float, high: float) -> Curve:
+    """The density of a true effect between two ends, resolved on panels."""
 
     def look(axes: Sequence[Axis]) -> Seen:
         density = theta.density(axes[0].nodes)

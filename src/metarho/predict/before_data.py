@@ -20,7 +20,7 @@ from metarho.engines.problem import Problem, before_data, encode
 from metarho.errors import InputError
 from metarho.posterior.exact import Exact
 from metarho.posterior.marginals import Marginal, Point, Summary
-from metarho.posterior.observed_r import observed_z, on_panels
+from metarho.posterior.observed_r import ends_of, observed_z, on_panels
 from metarho.spec.model import Model
 from metarho.spec.priors import Prior
 
@@ -71,7 +71,7 @@ def implied(
     posterior = prior_of_correlations({"mu": mu, "tau": tau})
     theta = posterior.theta_new(posterior.head)
     # Once for all sizes: a density that is a sum over many nodes takes its time.
-    resolved = theta if isinstance(theta, Point) else on_panels(theta)
+    resolved = theta if isinstance(theta, Point) else on_panels(theta, *ends_of(theta))
     spread = posterior.parameters["tau"]
     heterogeneity = spread.summary(prob, "eti")
     return Implied(

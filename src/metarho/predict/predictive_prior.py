@@ -30,6 +30,8 @@ MOST_COMPONENTS = 6
 DIGITS = 6
 # As in RBesT's examples; its function asks for the weight and has no default.
 ROBUST = 0.1
+# What lies beyond on either side moves the distance by no more than its root, 3e-5.
+_OUTSIDE = 1e-9
 _STEPS = 5000
 # A step that gains less in the mean log likelihood changes no digit that is printed.
 _GAIN = 1e-13
@@ -58,7 +60,7 @@ def predictive_prior(posterior: Exact) -> PredictivePrior:
 
 def as_mixture(theta: Marginal) -> PredictivePrior:
     """A marginal as a mixture of as few normals as are near enough."""
-    curve = on_panels(theta)
+    curve = on_panels(theta, *theta.range(_OUTSIDE))
     mass = curve.density(curve.axis.nodes) * curve.axis.weights
     held = mass > 0
     nodes, mass = curve.axis.nodes[held], mass[held] / mass[held].sum()
