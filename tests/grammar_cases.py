@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cases import JOINT, REFERENCES, alliance, model, molloy
+from metarho.data.shipped import shipped_columns
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
 from metarho.spec.model import Model, Step, StepSelection
@@ -23,6 +24,18 @@ def samples() -> Studies:
 def few_words() -> Studies:
     """One study with a number and words, one with two rows in words, the rest numbers or alone."""
     return alliance("use", "year == 2018 or year >= 2021")
+
+
+def several_tests() -> Studies:
+    """The evidence, whose words sum up as many tests as its source says."""
+    columns = {**_own_columns(), "tests": "tests"}
+    return load_studies("internet-alliance", columns=columns, where='role == "main"')
+
+
+def _own_columns() -> dict[str, str]:
+    own = shipped_columns("internet-alliance")
+    assert own is not None
+    return own.mapped
 
 
 def blanks() -> Studies:
@@ -87,6 +100,9 @@ PARTS = {
     "random effects": Part(molloy),
     "random effects, words": Part(alliance),
     "common effect, words": Part(alliance, {"random": "none"}),
+    "random effects, several tests": Part(several_tests),
+    "study and effect, several tests": Part(several_tests, {"random": "study/effect"}, LEVELS),
+    "mixture, several tests": Part(several_tests, {"effects": "mixture"}, MIXTURE),
     "moderators, words": Part(alliance, {"mods": "~ guidance + center(year)"}),
     "moderators, some unknown, words": Part(
         blanks,

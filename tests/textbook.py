@@ -6,6 +6,7 @@ encoded rows, and which deviations are variables.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad
-from scipy.special import gammaln, hyp2f1, logsumexp
+from scipy.special import gammaln, hyp2f1, logsumexp, ndtr
 
 from metarho.data.tables import is_blank
 from metarho.engines.problem import Problem
@@ -195,9 +196,29 @@ def _log_gaussian(problem: Problem, mean: Array, effect: Array, tied: Array) -> 
         law = stats.multivariate_normal(mean[numbers], covariance[np.ix_(numbers, numbers)])
         total += float(law.logpdf(evidence.y[numbers]))
     for row in np.flatnonzero(evidence.is_interval):
-        law = stats.norm(mean[row], np.sqrt(covariance[row, row]))
-        total += float(np.log(law.cdf(evidence.upper[row]) - law.cdf(evidence.lower[row])))
+        total += float(np.log(chance(problem, int(row), mean[row], covariance[row, row])))
     return total
+
+
+def chance(problem: Problem, row: int, mean: float, variance: float) -> float:
+    """P(what an interval row says), its estimates normal with errors that share a part."""
+    evidence, known = problem.evidence, problem.evidence.rows[row]
+    low, high = evidence.lower[row], evidence.upper[row]
+    law = stats.norm(mean, np.sqrt(variance))
+    if known.tests == 1:
+        return float(law.cdf(high) - law.cdf(low))
+    own = math.sqrt(evidence.v[row] * (1 - known.rho_tests))
+    sd = math.sqrt(variance - own**2)
+
+    def density(x: float) -> float:
+        one = float(ndtr((high - x) / own) - ndtr((low - x) / own))
+        several = one**known.tests if known.word_means == "all" else 1 - (1 - one) ** known.tests
+        return math.exp(-0.5 * ((x - mean) / sd) ** 2) / (sd * math.sqrt(2 * math.pi)) * several
+
+    ends = mean - 7.6 * sd, mean + 7.6 * sd
+    turns = [end for end in (low, high, mean) if ends[0] < end < ends[1]]
+    found, _ = quad(density, *ends, points=turns, epsabs=1e-13, epsrel=1e-10, limit=400)
+    return float(found)
 
 
 def _log_rows(
@@ -224,7 +245,10 @@ def _log_rows(
                     seen += weight * w * inside * law.pdf(evidence.y[row])
                     continue
                 low, high = max(low, evidence.lower[row]), min(high, evidence.upper[row])
-                seen += weight * w * max(law.cdf(high) - law.cdf(low), 0.0)
+                if evidence.rows[row].tests > 1:
+                    seen += weight * w * chance(problem, row, mean[row], law.var())
+                else:
+                    seen += weight * w * max(law.cdf(high) - law.cdf(low), 0.0)
         total += float(np.log(seen / reported))
     return total
 

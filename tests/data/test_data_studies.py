@@ -179,7 +179,7 @@ COLUMNS_FAULTS: dict[str, tuple[Measure, dict[str, str], str]] = {
         ": has no column 'rr'; allowed: id, n, r, s, study, v, y; did you mean 'r'?",
     ),
     "a role that is not mapped": ("COR", {"ri": "r"}, ": measure COR needs the column of ni"),
-    "a misspelt role": ("ZCOR", {"reportd": "r"}, "columns: no role 'reportd'; allowed: effect"),
+    "a misspelt role": ("ZCOR", {"reportd": "r"}, "columns: no role 'reportd'; allowed: alpha"),
     "GEN without yi": ("GEN", {"vi": "v"}, ": measure GEN needs the column of yi"),
     "GEN without a spread": ("GEN", {"yi": "y"}, ": measure GEN needs the column of vi or of sei"),
     "GEN with two spreads": (
@@ -367,3 +367,49 @@ def test_a_blank_general_effect_is_out_with_its_reason(tmp_path: Path) -> None:
 def test_a_correlation_of_errors_outside_0_to_1_is_refused(rho: float) -> None:
     with pytest.raises(InputError, match="rho_within is a number from 0 to below 1"):
         load_studies("internet-alliance", rho_within=rho)
+
+
+REPORT = {**FORMS, "alpha": "a", "tests": "m", "word_means": "w", "statistic": "s"}
+REPORT_HEADER = "form,r,low,high,n,a,m,w,s"
+
+
+def test_words_are_about_tests_at_their_own_level(tmp_path: Path) -> None:
+    content = f"{REPORT_HEADER}\nnot significant,,,,50,0.01,,,\nnot significant,,,,50,,,,\n"
+    path = tmp_path / "t.csv"
+    path.write_text(content, encoding="utf-8")
+    own, default = load_studies(path, columns=REPORT, alpha=0.1).rows
+    assert own.ri_high == critical_r(50, 0.01)
+    assert default.ri_high == critical_r(50, 0.1)
+    # t with 48 df, from printed tables.
+    assert critical_r(50, 0.1) == pytest.approx(1.6772 / math.sqrt(1.6772**2 + 48), abs=1e-5)
+    assert critical_r(50, 0.01) == pytest.approx(2.6822 / math.sqrt(2.6822**2 + 48), abs=1e-5)
+
+
+def test_a_word_sums_up_several_tests_all_or_any_of_them(tmp_path: Path) -> None:
+    forms = ["not significant", "significant positive", "significant negative"]
+    lines = [f"{form},,,,50,,3,," for form in forms]
+    lines += ["not significant,,,,50,,2,any,regression", "exact,.2,,,50,,,,correlation"]
+    rows = load(tmp_path, "\n".join([REPORT_HEADER, *lines]), REPORT).rows
+    assert [row.word_means for row in rows] == ["all", "any", "any", "any", "all"]
+    assert [row.tests for row in rows] == [3, 3, 3, 2, 1]
+    assert [row.is_zero_order for row in rows] == [True, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ("not significant,,,,50,1.5,,,", "a (alpha) is 1.5; it lies between 0 and 1"),
+        ("not significant,,,,50,,0,,", "m (tests) is 0.0; it is a whole number from 1 to 1000"),
+        ("not significant,,,,50,,2.5,,", "m (tests) is 2.5"),
+        ("not significant,,,,50,,2,both,", "w (word_means) is 'both'; allowed: all, any"),
+        ("exact,.1,,,50,,,,beta", "s (statistic) is 'beta'; allowed: correlation"),
+    ],
+)
+def test_a_fault_in_what_a_word_says_is_named(tmp_path: Path, row: str, named: str) -> None:
+    assert named in refusal(tmp_path, f"{REPORT_HEADER}\n{row}\n", REPORT)
+
+
+@pytest.mark.parametrize("name", ["alpha", "rho_tests"])
+def test_levels_and_correlations_of_tests_lie_between_0_and_1(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} is a number between 0 and 1, not 1"):
+        load_studies("internet-alliance", **{name: 1})  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cases import CASES, Case, alliance, molloy, problem, written
 from metarho.engines import exact
-from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.exact.intervals import log_interval
 from metarho.errors import InputError
 from metarho.posterior.exact import Exact
 

@@ -56,6 +56,8 @@ def _given(problem: Problem, count: int) -> Hyperparameters:
 ONE_LEVEL = [
     "random effects, words",
     "common effect, words",
+    "random effects, several tests",
+    "mixture, several tests",
     "moderators, words",
     "correlated errors",
     "moderators of tau",
@@ -79,7 +81,15 @@ def test_likelihoods_of_studies_add_up_to_that_of_the_textbook(name: str) -> Non
     assert seen.sum(axis=1) == pytest.approx(np.full(2, truth), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["mixture, study", "selection, study", "study and effect, words"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mixture, study",
+        "selection, study",
+        "study and effect, words",
+        "study and effect, several tests",
+    ],
+)
 def test_a_study_s_likelihood_integrates_its_deviation(name: str) -> None:
     problem = PARTS[name].problem()
     seen = study_log_likelihood(problem, _given(problem, 1))[0]
@@ -94,7 +104,7 @@ def test_a_study_s_likelihood_integrates_its_deviation(name: str) -> None:
             at = {**values, "deviation_study": np.array([u])}
             return math.exp(textbook.log_density(alone, at))
 
-        if "words" in name and not alone.evidence.is_interval.any():
+        if ("words" in name or "tests" in name) and not alone.evidence.is_interval.any():
             continue
         mass, _ = quad(density, -8, 8, epsabs=0, epsrel=1e-11, limit=200)
         assert seen[number] == pytest.approx(math.log(mass), abs=1e-9)
@@ -136,6 +146,8 @@ def _seen(problem: Problem, row: int, theta: float) -> float:
     if not evidence.is_interval[row]:
         return float(law.pdf(evidence.y[row]))
     selection = problem.model.selection
+    if evidence.rows[row].tests > 1:
+        return textbook.chance(problem, row, theta, float(evidence.v[row]))
     if not isinstance(selection, StepSelection):
         return float(law.cdf(evidence.upper[row]) - law.cdf(evidence.lower[row]))
     cuts = stats.norm.isf(selection.step.cutpoints) * sd
@@ -153,6 +165,7 @@ def _seen(problem: Problem, row: int, theta: float) -> float:
         "moderators of tau",
         "Student-t effects, words",
         "mixture, words",
+        "random effects, several tests",
         "selection, three bands, words",
         "PET, words",
         "exact law of r, words",
@@ -165,7 +178,8 @@ def test_true_effects_of_draws_have_their_conditional_law(name: str) -> None:
     # A number, and a word.
     words = np.flatnonzero(problem.evidence.is_interval)
     numbers = np.flatnonzero(~problem.evidence.is_interval)
-    for row in (numbers[0], words[0], words[-1]):
+    several = np.flatnonzero(problem.evidence.sums_up)
+    for row in (numbers[0], words[0], words[-1], *several[:2]):
 
         def weighted(x: float, power: int, row: int = int(row)) -> float:
             return x**power * _law_of_effect(problem, row, x) * _seen(problem, row, x)
@@ -176,7 +190,7 @@ def test_true_effects_of_draws_have_their_conditional_law(name: str) -> None:
         )
         mean = first / mass
         sd = math.sqrt(second / mass - mean**2)
-        # Six laws, three rows, two numbers each: 4.5 standard errors.
+        # Seven laws, three to five rows, two numbers each: 4.5 standard errors.
         assert theta[:, row].mean() == pytest.approx(mean, abs=4.5 * sd / math.sqrt(count))
         assert theta[:, row].std() == pytest.approx(sd, abs=4.5 * 2 * sd / math.sqrt(2 * count))
 

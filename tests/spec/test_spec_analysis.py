@@ -183,7 +183,7 @@ STUDIES = {
     "an unknown measure": ("{source: a, measure: SMD}", "should be 'ZCOR', 'COR' or 'GEN'"),
     "a misspelt role": (
         "{source: a, columns: {reportd: r}}",
-        "unknown key 'reportd'; allowed: effect, ni, reported",
+        "unknown key 'reportd'; allowed: alpha, effect, ni, reported",
     ),
     "a filter that calls": ("{source: a, where: f(x) == 1}", "studies.where: filter 'f(x) == 1'"),
     "intervals twice": ("{source: a, intervals: [use, use]}", "names each at most once"),

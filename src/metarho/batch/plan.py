@@ -143,6 +143,8 @@ def _studies(analysis: Analysis, document: Document, here: Path) -> dict[str, St
             rho_within=spec.rho_within,
             covariance=here / spec.covariance if spec.covariance is not None else None,
             overlaps=spec.overlaps,
+            alpha=spec.alpha,
+            rho_tests=spec.rho_tests,
         )
         found = {"use" if use else "drop": first}
         if use and "drop" in spec.intervals:

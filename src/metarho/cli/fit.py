@@ -39,6 +39,9 @@ def fit(
     covariance: Annotated[
         Path | None, typer.Option(help="A table with the covariance matrix of sampling errors.")
     ] = None,
+    alpha: Annotated[
+        float, typer.Option(help="Two-sided level of tests that printed only a word.")
+    ] = 0.05,
     seed: Annotated[
         int, typer.Option(help="Seed of the sampled engine.", min=0, max=2**63 - 1)
     ] = 20261122,
@@ -61,6 +64,7 @@ def fit(
         intervals=intervals,
         rho_within=rho_within,
         covariance=covariance,
+        alpha=alpha,
     )
     result = fit_model(
         load_model(model, mods=mods),

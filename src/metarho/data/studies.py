@@ -30,6 +30,9 @@ class Row:
     """One row of the source with what became of it. yi, vi, lower, upper on the model's scale.
 
     rxx and ryy are reliabilities in the population, ux the sd of x in the sample over that there.
+    Words are about two-sided tests at ``alpha``. An interval may sum up several ``tests``, of which
+    ``word_means`` that all, or that any, lie in it; their errors correlate by ``rho_tests``.
+    ``statistic`` is what the number or word is about.
     """
 
     place: str
@@ -51,11 +54,21 @@ class Row:
     rxx: float | None = None
     ryy: float | None = None
     ux: float | None = None
+    alpha: float = effect_sizes.ALPHA
+    tests: int = 1
+    word_means: str = "all"
+    rho_tests: float = 0.5
+    statistic: str = ""
 
     @property
     def is_interval(self) -> bool:
         """Whether the evidence of the row is an interval, not a number."""
         return self.lower is not None
+
+    @property
+    def is_zero_order(self) -> bool:
+        """Whether it is about a correlation, nothing partialled out, or does not say."""
+        return self.statistic in ("", "correlation")
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,8 @@ def load_studies(
     rho_within: float = 0.0,
     covariance: str | Path | None = None,
     overlaps: Iterable[str] = (),
+    alpha: float = effect_sizes.ALPHA,
+    rho_tests: float = 0.5,
 ) -> Studies:
     """Read and audit a table.
 
@@ -146,6 +161,9 @@ def load_studies(
     ``covariance`` may name a table that holds their covariance matrix, a row and a column for each
     row of the source, on the model's scale. ``overlaps`` names publications (DOIs) or data sets
     whose studies the evidence holds: a cited prior made from one of them is remarked on.
+    ``alpha`` is the two-sided level that words on
+    significance are about where the column alpha names none; ``rho_tests``, between 0 and 1, the
+    correlation of the errors of several tests that one word sums up.
 
     Raises InputError with file, row, value and what is allowed.
     """
@@ -157,13 +175,16 @@ def load_studies(
         raise InputError(f"rho_within is a number from 0 to below 1, not {rho_within!r}")
     if covariance is not None and rho_within:
         raise InputError("covariance and rho_within both say how errors covary; give one of them")
+    for name, value in (("alpha", alpha), ("rho_tests", rho_tests)):
+        if not 0 < value < 1:
+            raise InputError(f"{name} is a number between 0 and 1, not {value!r}")
     table, own = _table(source)
     roles = _roles(columns, own)
     _check_roles(roles, measure, table)
     kept = keeps(parse_filter(where), table) if where is not None else [True] * len(table)
     numbers = _numbers_in_study(table, roles)
     rows = tuple(
-        _row(table, index, roles, numbers[index], measure, intervals)
+        _row(table, index, roles, numbers[index], measure, intervals, (alpha, rho_tests))
         if keep
         else _filtered(table, index, roles, numbers[index])
         for index, keep in enumerate(kept)
@@ -274,7 +295,7 @@ def _filtered(table: Table, index: int, roles: Mapping[str, str], number_in_stud
 # Numbers of a row, by role.
 _NUMBERS = (
     *("ri", "ni", "ri_low", "ri_high", "yi", "vi", "sei", "yi_low", "yi_high"),
-    *("rxx", "ryy", "ux"),
+    *("rxx", "ryy", "ux", "alpha", "tests"),
 )
 
 
@@ -285,6 +306,7 @@ def _row(
     number_in_study: str,
     measure: Measure,
     intervals: Intervals,
+    defaults: tuple[float, float],
 ) -> Row:
     place = table.places[index]
     study, sample, effect = _labels(table, index, roles, number_in_study)
@@ -301,6 +323,7 @@ def _row(
     _check_artefacts(values, roles, place)
     row = Row(place, index, study, sample, effect, reported, True, "")
     row = replace(row, rxx=values.get("rxx"), ryy=values.get("ryy"), ux=values.get("ux"))
+    row = _with_report(row, table, values, roles, defaults)
     if measure == "GEN":
         return _gen_row(row, values, roles)
     _check_correlations(values, roles, place)
@@ -325,7 +348,7 @@ def _row(
     if reported == "range":
         low, high = _range(values, roles, "ri_low", "ri_high", place)
     else:
-        low, high = effect_sizes.word_interval(reported, row.ni)
+        low, high = effect_sizes.word_interval(reported, row.ni, row.alpha)
     _, vi = effect_sizes.zcor(0.0, row.ni)
     return replace(
         row,
@@ -346,6 +369,57 @@ def _check_artefacts(
         if value is not None and not 0 < value <= most:
             ends = "above 0" if role == "ux" else "above 0, up to 1"
             raise InputError(f"{roles[role]} ({role}) is {value!r}; it lies {ends}", place=place)
+
+
+def _with_report(
+    row: Row,
+    table: Table,
+    values: Mapping[str, float | None],
+    roles: Mapping[str, str],
+    defaults: tuple[float, float],
+) -> Row:
+    """The row with what is known of its tests: their level and number, and what its word means."""
+    alpha, rho_tests = defaults
+    if (own := values.get("alpha")) is not None:
+        if not 0 < own < 1:
+            raise InputError(
+                f"{roles['alpha']} (alpha) is {own!r}; it lies between 0 and 1", place=row.place
+            )
+        alpha = own
+    tests = values.get("tests")
+    tests = 1 if tests is None else tests
+    if not (1 <= tests <= effect_sizes.MOST_TESTS and tests == int(tests)):
+        raise InputError(
+            f"{roles['tests']} (tests) is {tests!r}; it is a whole number from 1 to "
+            f"{effect_sizes.MOST_TESTS}",
+            place=row.place,
+        )
+    means = _choice(row, table, roles, "word_means", effect_sizes.WORD_MEANS)
+    return replace(
+        row,
+        alpha=alpha,
+        tests=int(tests),
+        word_means=means or effect_sizes.usual_meaning(row.reported),
+        rho_tests=rho_tests,
+        statistic=_choice(row, table, roles, "statistic", effect_sizes.STATISTICS),
+    )
+
+
+def _choice(
+    row: Row, table: Table, roles: Mapping[str, str], role: str, allowed: tuple[str, ...]
+) -> str:
+    """The word in a column of words, empty where it is blank or not mapped."""
+    if role not in roles:
+        return ""
+    cell = table.column(roles[role])[row.index]
+    if is_blank(cell):
+        return ""
+    if text(cell) not in allowed:
+        raise InputError(
+            f"{roles[role]} ({role}) is {shown(text(cell))}; " + did_you_mean(text(cell), allowed),
+            place=row.place,
+        )
+    return text(cell)
 
 
 def _gen_row(row: Row, values: Mapping[str, float | None], roles: Mapping[str, str]) -> Row:

@@ -81,6 +81,24 @@ class Evidence:
         """Whether a row says that it lies in an interval."""
         return bool((self.is_interval & ~self.is_silent).any())
 
+    @cached_property
+    def sums_up(self) -> NDArray[np.bool_]:
+        """Which rows are intervals that sum up several tests."""
+        several = np.array([row.tests > 1 for row in self.rows], dtype=bool)
+        return np.asarray(self.is_interval & ~self.is_silent & several)
+
+    @cached_property
+    def v_own(self) -> Array:
+        """Of the sampling variance, what is each test's own where a row sums up several."""
+        rho = _array([row.rho_tests for row in self.rows])
+        return np.where(self.sums_up, self.v * (1 - rho), self.v)
+
+    @cached_property
+    def v_mean(self) -> Array:
+        """The sampling variance of the mean of the tests that a row sums up."""
+        tests = _array([row.tests for row in self.rows])
+        return np.where(self.sums_up, self.v - self.v_own * (1 - 1 / tests), self.v)
+
     def silenced(self) -> Evidence:
         """The same rows before anything is known of them but their sampling variances."""
         unknown, end = np.full(self.k, np.nan), np.full(self.k, np.inf)
@@ -381,7 +399,7 @@ def misplaced(problem: Problem) -> str | None:
             )
         if np.isnan(problem.evidence.sizes).any():
             return "likelihood: exact-r needs ni, the number of people, in every row"
-    if reason := _mismeasured(problem):
+    if reason := _mismeasured(problem) or _several_tests_elsewhere(problem):
         return reason
     for name, applied in problem.priors.items():
         if applied.prior.on == PER_TAU and not problem.may_vary:
@@ -407,6 +425,36 @@ def misplaced(problem: Problem) -> str | None:
             )
         if applied.prior.family == "UniformI2" and problem.evidence.k < 2:
             return f"{name}: UniformI2() needs at least 2 rows, and there is {problem.evidence.k}"
+    return None
+
+
+def _several_tests_elsewhere(problem: Problem) -> str | None:
+    """Where rows sum up several tests that the model has no joint law of; None elsewhere.
+
+    Their joint law is that of normal errors around effects that are normal, or in normal parts.
+    """
+    model, evidence = problem.model, problem.evidence
+    if not evidence.sums_up.any():
+        return None
+    names = ", ".join(np.array(evidence.effect_names)[evidence.sums_up][:5])
+    parts = {
+        "likelihood: exact-r": model.likelihood == "exact-r",
+        "effects: student-t": model.effects == "student-t",
+        "selection by steps": isinstance(model.selection, StepSelection),
+        "measurement: true-score": model.measurement == "true-score",
+    }
+    for part, used in parts.items():
+        if used:
+            return (
+                f"words that sum up several tests ({names}) have no joint law with {part}; use "
+                "normal effects and errors, or leave the column tests out"
+            )
+    for group in evidence.correlated:
+        if evidence.sums_up[group.rows].any():
+            return (
+                f"words that sum up several tests ({names}) do not go with sampling errors that "
+                "correlate between rows (rho_within or covariance); give one of the two"
+            )
     return None
 
 

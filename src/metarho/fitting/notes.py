@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarho.engines.problem import Problem
+from metarho.engines.problem import Evidence, Problem
 from metarho.fitting.citations import notes_on_citations
 from metarho.posterior.study_likelihood import no_study_likelihood
 from metarho.spec.model import StepSelection
@@ -28,12 +28,7 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
             f"{evidence.k} effects come from {studies} studies, but the model gives each row "
             f"{treated}; effects of one study count as independent (see three-level)"
         )
-    intervals = int(evidence.is_interval.sum())
-    if intervals:
-        notes.append(
-            f"{intervals} of {evidence.k} rows printed no r and count as intervals, assuming that "
-            "the form of a report depends on r only through the interval it prints"
-        )
+    notes += _on_reporting(evidence)
     if problem.dropped:
         notes.append(
             f"{len(problem.dropped)} rows are left out for a blank moderator (missing: drop): "
@@ -117,6 +112,29 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
     if vague:
         notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")
     return (*notes, *notes_on_citations(problem))
+
+
+def _on_reporting(evidence: Evidence) -> list[str]:
+    """What rows printed in place of a correlation."""
+    notes = []
+    intervals = int(evidence.is_interval.sum())
+    if intervals:
+        notes.append(
+            f"{intervals} of {evidence.k} rows printed no r and count as intervals, assuming that "
+            "the form of a report depends on r only through the interval it prints"
+        )
+    several = [row for row, many in zip(evidence.rows, evidence.sums_up, strict=True) if many]
+    if several:
+        notes.append(
+            f"{len(several)} of them sum up several tests ({sum(row.tests for row in several)} in "
+            f"all), whose errors correlate by {several[0].rho_tests:g}"
+        )
+    partial = sum(not row.is_zero_order for row in evidence.rows)
+    if partial:
+        notes.append(
+            f"{partial} of {evidence.k} rows are not about zero-order correlations (see statistic)"
+        )
+    return notes
 
 
 def _notes_on_custom(problem: Problem) -> tuple[str, ...]:

@@ -7,12 +7,14 @@ that its y lies within its ends.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri_exp
 
 from metarho.engines import law_of_r
-from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.exact.intervals import log_interval, log_several
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.nuts.layout import integrated_level, lay_out
 from metarho.engines.problem import Evidence, Problem
@@ -53,8 +55,9 @@ def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Genera
     y = _draw_y(problem, given, centre, tau2_effect, rng)
     mean = centre
     centre = centre + _draw_integrated(problem, given, y - mean, tau2_effect, rng)
-    shrink = tau2_effect / (evidence.v + tau2_effect)
-    noise = np.sqrt(shrink * evidence.v) * rng.standard_normal(mean.shape)
+    v = _variance_seen(evidence)
+    shrink = tau2_effect / (v + tau2_effect)
+    noise = np.sqrt(shrink * v) * rng.standard_normal(mean.shape)
     theta = centre + shrink * (y - centre) + noise
     for inside in _correlated_rows(problem):
         gap = y[:, inside] - mean[:, inside]
@@ -91,18 +94,25 @@ def _draw_y(
     tau2_effect: Array,
     rng: np.random.Generator,
 ) -> Array:
-    """What each row would have printed, less the bias: drawn where it is known as an interval."""
+    """What each row would have printed, less the bias: drawn where it is known as an interval.
+
+    Of a row that sums up several tests it is what they share, the effect with the shared error.
+    """
     evidence, bias = problem.evidence, bias_of_rows(problem, given)
     y = np.broadcast_to(np.where(evidence.is_interval, 0.0, evidence.y), centre.shape) - bias
     alone = np.zeros(evidence.k)
     level = integrated_level(problem)
     if level is not None:
         alone = 1 - lay_out(problem)[level].rows
-    sd = np.sqrt(evidence.v + tau2_effect + alone * tau2_integrated(problem, given)[:, None])
+    v = _variance_seen(evidence)
+    sd = np.sqrt(v + tau2_effect + alone * tau2_integrated(problem, given)[:, None])
     for row in np.flatnonzero(evidence.is_interval):
         ends = evidence.lower[row], evidence.upper[row]
         selection = problem.model.selection
-        if isinstance(selection, StepSelection):
+        if evidence.sums_up[row]:
+            seen = centre[:, row] + bias[:, row]
+            y[:, row] = _draw_shared(evidence, int(row), seen, sd[:, row], rng) - bias[:, row]
+        elif isinstance(selection, StepSelection):
             y[:, row] = _draw_in_bands(
                 selection.step, given, evidence.v[row], centre[:, row], sd[:, row], ends, rng
             )
@@ -111,6 +121,45 @@ def _draw_y(
             low, high = (np.full(len(seen), end) for end in ends)
             y[:, row] = _truncated_normal(seen, sd[:, row], low, high, rng) - bias[:, row]
     return y
+
+
+def _variance_seen(evidence: Evidence) -> Array:
+    """The error of what stands for each row: of several tests, the variance that they share."""
+    return np.where(evidence.sums_up, evidence.v - evidence.v_own, evidence.v)
+
+
+def _draw_shared(
+    evidence: Evidence, row: int, mean: Array, sd: Array, rng: np.random.Generator
+) -> Array:
+    """Draws of what the tests of a row share, Normal(mean, sd²) given its word: (N).
+
+    The chance of the word is log-concave in it, so that a normal law around the mode with the same
+    sd is an envelope to reject from.
+    """
+    known, own = evidence.rows[row], math.sqrt(evidence.v_own[row])
+    ends = np.array([evidence.lower[row], evidence.upper[row]])
+
+    def log_density(x: Array, at: Index) -> Array:
+        low, high = (ends[0] - x) / own, (ends[1] - x) / own
+        word = log_several(low, high, known.tests, known.word_means)
+        return np.asarray(word - 0.5 * ((x - mean[at]) / sd[at]) ** 2)
+
+    everyone = np.arange(len(mean))
+    inner = ends[np.isfinite(ends)]
+    low = np.minimum(mean, inner.min() - 10 * own)
+    high = np.maximum(mean, inner.max() + 10 * own)
+    mode = peaks(lambda x: log_density(x, everyone), low, high, 120)
+    top = log_density(mode, everyone)
+    found = np.empty(len(mean))
+    left = everyone
+    while len(left):
+        noise = rng.standard_normal(len(left))
+        x = mode[left] + sd[left] * noise
+        log_ratio = log_density(x, left) - top[left] + 0.5 * noise**2
+        taken = np.log(rng.uniform(size=len(left))) < log_ratio
+        found[left[taken]] = x[taken]
+        left = left[~taken]
+    return found
 
 
 def _draw_integrated(
@@ -127,7 +176,7 @@ def _draw_integrated(
     evidence, kept = problem.evidence, lay_out(problem)[level]
     index, names = evidence.groups(level)
     inside = (index[:, None] == np.arange(len(names))).astype(float)
-    d = evidence.v + tau2_effect
+    d = _variance_seen(evidence) + tau2_effect
     s, r = (1 / d) @ inside, (gap / d) @ inside
     tau2 = tau2_integrated(problem, given)[:, None]
     factor = tau2 / (1 + tau2 * s)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.exact.intervals import log_interval, log_several_shared
 from metarho.engines.exact.selection import limits
 from metarho.engines.measurement import known_artefacts, observed_z
 from metarho.engines.problem import Problem
@@ -119,6 +119,10 @@ def part_probabilities(problem: Problem, given: Hyperparameters, centre: Array) 
 def log_row(problem: Problem, row: int, mean: Array, sd: Array) -> Array:
     """Log p(row) under Normal(mean, sd²): a number's density, an interval's probability."""
     evidence = problem.evidence
+    if evidence.sums_up[row]:
+        ends, known = (float(evidence.lower[row]), float(evidence.upper[row])), evidence.rows[row]
+        own = float(evidence.v_own[row])
+        return log_several_shared(ends, mean, own, sd**2 - own, known.tests, known.word_means)
     if evidence.is_interval[row]:
         return log_interval((evidence.lower[row] - mean) / sd, (evidence.upper[row] - mean) / sd)
     return np.asarray(-0.5 * (((evidence.y[row] - mean) / sd) ** 2 + _LOG_2PI) - np.log(sd))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.exact.intervals import log_interval
 from metarho.engines.exact.panels import Axis, legendre
 from metarho.engines.exact.student import (
     groups_of,

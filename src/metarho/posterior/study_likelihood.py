@@ -185,7 +185,8 @@ def _over_deviation(
     """
     inside = problem_without(problem, ~np.isin(np.arange(problem.evidence.k), rows))
     tau2 = given.tau2[level]
-    curvature = (1 / (problem.evidence.v[rows] + tau2_of_rows(problem, given)[:, rows])).sum(axis=1)
+    v = problem.evidence.v_mean[rows]
+    curvature = (1 / (v + tau2_of_rows(problem, given)[:, rows])).sum(axis=1)
     width = 1 / np.sqrt(1 + tau2 * curvature)
     found = np.empty(given.count)
     order = np.argsort(width)

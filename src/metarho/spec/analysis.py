@@ -28,6 +28,10 @@ class Columns(Frozen):
     sample: Text | None = None
     effect: Text | None = None
     reported: Text | None = None
+    alpha: Text | None = None
+    tests: Text | None = None
+    word_means: Text | None = None
+    statistic: Text | None = None
     ri_low: Text | None = None
     ri_high: Text | None = None
     yi: Text | None = None
@@ -58,6 +62,10 @@ class StudiesSpec(Frozen):
     covariance: Text | None = None
     # What the evidence holds, by DOI or name: a cited prior made from it uses it twice.
     overlaps: tuple[Text, ...] = ()
+    # The convention of the primary literature; rows that name another have the column alpha.
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    # Nothing is known of it but that tests of one sample have people in common: halfway.
+    rho_tests: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @field_validator("intervals", mode="before")
     @classmethod

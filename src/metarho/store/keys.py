@@ -9,7 +9,9 @@ from functools import cache
 from importlib.metadata import version
 
 from metarho.data.design import Design
+from metarho.data.effect_sizes import ALPHA
 from metarho.data.missing import Factor, Imputation, Number
+from metarho.data.studies import Row
 from metarho.engines.problem import Problem
 from metarho.spec.analysis import Sampler
 
@@ -57,7 +59,8 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         "intervals": problem.intervals,
         "rows": [
             [row.study, row.sample, row.effect, row.ni, row.yi, row.vi, row.lower, row.upper]
-            for row in evidence.rows
+            + ([row.tests, row.word_means, row.rho_tests] if several else [])
+            for row, several in zip(evidence.rows, evidence.sums_up, strict=True)
         ],
         "labels": {level: list(labels) for level, labels in evidence.labels.items()},
         "design": _content(problem.design),
@@ -86,9 +89,20 @@ def _custom(problem: Problem) -> object:
     custom, studies = problem.model.custom, problem.studies
     if custom is None or studies is None:
         return None
-    rows = [{**asdict(row), "place": None, "index": None} for row in studies.used]
+    rows = [_read_by_custom(row) for row in studies.used]
     columns = {name: list(studies.moderator(name)) for name in studies.table.columns}
     return [custom.source, rows, columns, studies.rho_within]
+
+
+def _read_by_custom(row: Row) -> dict[str, object]:
+    """A row without what cannot matter: its place, and what stands in its ends or its columns."""
+    found = {**asdict(row), "place": None, "index": None}
+    del found["statistic"]
+    if row.tests == 1:
+        del found["tests"], found["word_means"], found["rho_tests"]
+    if row.alpha == ALPHA:
+        del found["alpha"]
+    return found
 
 
 def _measurement(problem: Problem) -> object:

@@ -21,6 +21,7 @@ _COLUMNS: dict[str, Columns] = {
         reported="reported",
         ri_low="r_low",
         ri_high="r_high",
+        statistic="statistic",
     ),
 }
 

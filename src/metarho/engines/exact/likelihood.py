@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp, ndtr
+from scipy.special import logsumexp, ndtr
 
+from metarho.engines.exact.intervals import log_interval, log_several_shared
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.problem import Evidence
 from metarho.errors import FitError
@@ -27,10 +28,6 @@ _LOG_2PI = float(np.log(2 * np.pi))
 _BLOCK = 2_000_000
 # The same for sums that are made again and again: half a megabyte, and rows at once.
 _CACHED, _CACHED_ROWS = 65_536, 4_096
-# Intervals narrower than this many sds are integrated by a rule; wider ones by the cdf.
-_NARROW = 0.5
-_TINY = float(np.finfo(float).tiny)
-_RULE_NODES, _RULE_WEIGHTS = np.polynomial.legendre.leggauss(10)
 # The trapezoidal rule for a study's deviation: in steps of this many sds of what it integrates,
 # its error is exp(−(2π/0.8)²/2), 4e-14; and it ends where a normal law has less than that left.
 _STEP, _SDS = 0.8, 8.5
@@ -258,18 +255,32 @@ def log_likelihood_table(
     intervals_of = np.bincount(evidence.study, weights=evidence.is_interval)
     tied = (rows_of > 1) & (intervals_of > 0) & bool(np.any(tau2_study > 0))
     apart = ~tied[evidence.study]
+    total = tau2_study + tau2_effect
     table = _exact_table(evidence.only(apart), mu, tau2_study, tau2_effect)
     ends = np.column_stack([evidence.lower, evidence.upper, evidence.v])
+    single = evidence.is_interval & ~evidence.sums_up
     # Rows with the same interval and n have one probability.
     for (lower, upper, variance), count in zip(
-        *np.unique(ends[evidence.is_interval & apart], axis=0, return_counts=True), strict=True
+        *np.unique(ends[single & apart], axis=0, return_counts=True), strict=True
     ):
         sd = np.sqrt(variance + tau2_study + tau2_effect)[:, None]
         table += count * log_interval((lower - mu) / sd, (upper - mu) / sd)
+    for row in np.flatnonzero(evidence.sums_up & apart):
+        table += _several_tests(evidence.only(np.arange(evidence.k) == row), mu, total)
     for study in np.flatnonzero(tied):
         rows = evidence.only(evidence.study == study)
         table += _tied_study(rows, mu, tau2_study, tau2_effect)
     return table
+
+
+def _several_tests(evidence: Evidence, mu: Array, tau2: Array) -> Array:
+    """Log P(word | mu, variance) of one row that sums up several tests, (N, M).
+
+    Its tests are as the rows of a study whose mean is the true effect with the error they share.
+    """
+    (row,) = evidence.rows
+    apart = replace(evidence, rows=(replace(row, rho_tests=0.0),), v=evidence.v_own)
+    return _tied_study(apart, mu, tau2 + (evidence.v - evidence.v_own), np.zeros(len(tau2)))
 
 
 def _exact_table(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: Array) -> Array:
@@ -298,7 +309,8 @@ def _tied_study(evidence: Evidence, mu: Array, tau2_study: Array, tau2_effect: A
     result = np.empty((len(tau2_study), len(mu)))
     own = np.sqrt(tau2_study)
     sd = np.sqrt(evidence.v + tau2_effect[:, None])
-    small = own < _SMALL * sd.min(axis=1)
+    narrowest = np.sqrt(evidence.v_mean + tau2_effect[:, None]).min(axis=1)
+    small = own < _SMALL * narrowest
     if small.any():
         eps = np.arange(-_SDS, _SDS, _STEP)
         result[small] = _tied_around(evidence, mu, own[small], tau2_effect[small], eps)
@@ -318,7 +330,7 @@ def _tied_on_lattices(
     # Beyond the last end g is 1, if all rows are open above.
     flat = (evidence.lower + _SDS * sd).max(axis=1)
     is_open = np.isposinf(evidence.upper).all()
-    sharp = (1 / (evidence.v + tau2_effect[:, None])).sum(axis=1)
+    sharp = (1 / (evidence.v_mean + tau2_effect[:, None])).sum(axis=1)
     # Steps in powers of √2, and spreads in powers of 2, so that nodes share lattices.
     level = np.floor(np.log2(tau2_study / (1 + tau2_study * sharp)))
     reach = np.floor(np.log2(own))
@@ -388,7 +400,7 @@ def _where_it_counts(
     sd = np.sqrt(evidence.v + tau2_effect[:, None])
     exact = ~evidence.is_interval
     extent = _SDS / np.sqrt(own**-2.0 + (exact / sd**2).sum(axis=1))
-    narrowest = np.minimum(own, sd.min(axis=1))
+    narrowest = np.minimum(own, np.sqrt(evidence.v_mean + tau2_effect[:, None]).min(axis=1))
     lower = np.where(exact, evidence.y, evidence.lower)
     upper = np.where(exact, evidence.y, evidence.upper)
     ends = np.concatenate([lower, upper])
@@ -433,41 +445,22 @@ def _tied_around(
 def _log_rows(evidence: Evidence, u: Array, tau2_effect: Array) -> Array:
     """Σ log p(row | u, tau2_effect) over one study's rows; u and tau2_effect broadcast."""
     total = np.zeros(np.broadcast_shapes(u.shape, tau2_effect.shape))
-    for y, v, lower, upper in zip(
-        evidence.y, evidence.v, evidence.lower, evidence.upper, strict=True
+    for row, y, v, own, lower, upper in zip(
+        evidence.rows,
+        evidence.y,
+        evidence.v,
+        evidence.v_own,
+        evidence.lower,
+        evidence.upper,
+        strict=True,
     ):
         variance = v + tau2_effect
-        if np.isnan(y):
+        if np.isnan(y) and row.tests > 1:
+            ends, shared = (float(lower), float(upper)), v - own + tau2_effect
+            total += log_several_shared(ends, u, own, shared, row.tests, row.word_means)
+        elif np.isnan(y):
             sd = np.sqrt(variance)
             total += log_interval((lower - u) / sd, (upper - u) / sd)
         else:
             total -= 0.5 * (np.log(variance) + _LOG_2PI + (y - u) ** 2 / variance)
     return total
-
-
-def log_interval(lower: Array, upper: Array) -> Array:
-    """log(Φ(upper) − Φ(lower)), accurate in both tails and for narrow intervals."""
-    lower, upper = np.broadcast_arrays(lower, upper)
-    if not np.isfinite(upper).any():
-        return np.asarray(log_ndtr(-lower))
-    if not np.isfinite(lower).any():
-        return np.asarray(log_ndtr(upper))
-    # Both ends to the side of the mean where the normal tail is small.
-    flip = lower + upper > 0
-    a = np.where(flip, -upper, lower)
-    b = np.where(flip, -lower, upper)
-    narrow = (b - a) * np.maximum(np.abs(a), 1.0) < _NARROW
-    result = np.empty(a.shape)
-    wide = ~narrow
-    log_b = log_ndtr(b[wide])
-    # So far out that both ends round to one number, an interval keeps the order of its density.
-    share = np.maximum(-np.expm1(log_ndtr(a[wide]) - log_b), _TINY)
-    result[wide] = log_b + np.log(share)
-    if narrow.any():
-        middle, half = 0.5 * (a[narrow] + b[narrow]), 0.5 * (b[narrow] - a[narrow])
-        # ∫φ over [m − h, m + h] = φ(m) h Σ w exp(−h t m − h² t²/2)
-        shift = half[:, None] * _RULE_NODES
-        inside = np.exp(-shift * middle[:, None] - 0.5 * shift**2) @ _RULE_WEIGHTS
-        mass = np.maximum(half * inside, _TINY)
-        result[narrow] = -0.5 * (middle**2 + _LOG_2PI) + np.log(mass)
-    return result

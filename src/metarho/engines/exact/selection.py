@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
 
-from metarho.engines.exact.likelihood import log_interval, log_likelihood_table
+from metarho.engines.exact.intervals import log_interval
+from metarho.engines.exact.likelihood import log_likelihood_table
 from metarho.engines.problem import Evidence
 from metarho.spec.model import Step
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from metarho.engines.exact.likelihood import log_interval
+from metarho.engines.exact.intervals import log_interval
 from metarho.engines.problem import Evidence
 
 type Array = NDArray[np.float64]

@@ -16,6 +16,7 @@ from metarho.engines.nuts.layout import (
     has_intervals,
     integrated_level,
     lay_out,
+    panels_of_several_tests,
     signature,
 )
 from metarho.engines.problem import Problem
@@ -24,6 +25,9 @@ from metarho.spec.model import StepSelection
 from metarho.spec.priors import PER_R2D2, PER_TAU
 
 NAME = "nuts"
+
+# Of a rule of a row: more are more numbers than the rest of the model together.
+MOST_PANELS = 200
 
 
 def covers(problem: Problem) -> str | None:
@@ -50,6 +54,7 @@ def covers(problem: Problem) -> str | None:
     return (
         _refused_missing(problem)
         or _refused_correlated(problem)
+        or _refused_several_tests(problem)
         or _refused_joins(problem)
         or unbounded_mean(problem)
     )
@@ -86,6 +91,20 @@ def _refused_correlated(problem: Problem) -> str | None:
                     f"the nuts engine has {with_errors} only within one group of every level, and "
                     f"{level} differs between effects of {evidence.rows[group.rows[0]].study}"
                 )
+    return None
+
+
+def _refused_several_tests(problem: Problem) -> str | None:
+    """Which rule over what several tests share would take too many nodes; None when none."""
+    evidence = problem.evidence
+    for row in np.flatnonzero(evidence.sums_up):
+        if panels_of_several_tests(evidence, int(row)) > MOST_PANELS:
+            known = evidence.rows[row]
+            return (
+                f"the nuts engine cannot integrate what the {known.tests} tests of "
+                f"{evidence.effect_names[row]} share (rho_tests: {known.rho_tests:g}); engine: "
+                "exact, or a rho_tests further from 0 and 1"
+            )
     return None
 
 
@@ -162,6 +181,7 @@ def structure(problem: Problem) -> tuple[object, ...]:
         problem.is_total_form,
         tuple((name, signature(applied.prior)) for name, applied in problem.priors.items()),
         has_intervals(problem),
+        bool(problem.evidence.sums_up.any()),
         bool(problem.evidence.correlated),
         (integrated_level(problem), tuple(kept.items())),
         problem.evidence.k if has_effects else None,

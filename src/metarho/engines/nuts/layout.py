@@ -8,16 +8,19 @@ keep their deviation as a variable.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarho.data.missing import Imputation
 from metarho.engines import law_of_r
+from metarho.engines.exact.intervals import log_several
 from metarho.engines.exact.selection import limits
 from metarho.engines.measurement import known_artefacts
-from metarho.engines.problem import Problem
+from metarho.engines.problem import Evidence, Problem
 from metarho.spec.model import StepSelection
 from metarho.spec.priors import Prior
 
@@ -34,6 +37,11 @@ LAW_ERROR = 1e-9
 FARTHEST_THETA = 5.0
 CELLS = 15
 MOST_CELLS = 20_000
+
+# The shared part of several tests, in panels of this many sds of the narrowest integrand, to this
+# many sds of one test beyond an interval (where its chance is exp(−112) and less), or to where an
+# open one is certain in double precision.
+PANEL_SDS, PANEL_NODES, FAR_SDS, FULL_SDS = 4.0, 12, 15.0, 8.5
 
 
 @dataclass(frozen=True)
@@ -195,13 +203,70 @@ def _interval_data(problem: Problem, row_of: Index) -> dict[str, Array | Index]:
     if not has_intervals(problem):
         return {}
     evidence = problem.evidence
-    intervals = np.flatnonzero(evidence.is_interval[row_of])
+    intervals = np.flatnonzero((evidence.is_interval & ~evidence.sums_up)[row_of])
     lower, upper = (ends[row_of][intervals] for ends in (evidence.lower, evidence.upper))
     return {
         "intervals": intervals,
         "lower": np.where(np.isfinite(lower), lower, -ENDLESS),
         "upper": np.where(np.isfinite(upper), upper, ENDLESS),
+    } | _several_tests_data(evidence, np.flatnonzero(evidence.sums_up[row_of]), row_of)
+
+
+def _several_tests_data(evidence: Evidence, places: Index, row_of: Index) -> dict[str, Any]:
+    """Of intervals that sum up several tests, a rule over what their tests share.
+
+    Given the shared part x the chance g(x) of the word is known (``exact/intervals.py``), and so is
+    the rule: ``shared_x`` its nodes, ``shared_log`` log g with the log of the weights, both (rows,
+    nodes). On the side ``shared_side`` of ``shared_end`` g is 1.
+    """
+    if not len(places):
+        return {}
+    rules = [several_tests_rule(evidence, int(row)) for row in row_of[places]]
+    most = max(len(x) for x, *_ in rules)
+    x, log_g = np.zeros((len(rules), most)), np.full((len(rules), most), -ENDLESS)
+    for place, (nodes, values, *_) in enumerate(rules):
+        x[place, : len(nodes)], log_g[place, : len(nodes)] = nodes, values
+    return {
+        "several": places,
+        "shared_v": (evidence.v - evidence.v_own)[row_of[places]],
+        "shared_x": x,
+        "shared_log": log_g,
+        "shared_end": np.array([end for _, _, end, _ in rules]),
+        "shared_side": np.array([side for *_, side in rules]),
     }
+
+
+def panels_of_several_tests(evidence: Evidence, row: int) -> int:
+    """How many panels the rule of a row that sums up several tests has."""
+    own, tests = float(evidence.v_own[row]), evidence.rows[row].tests
+    ends = evidence.upper[row] - evidence.lower[row]
+    far = 2 * FAR_SDS if math.isfinite(ends) else FAR_SDS + FULL_SDS
+    length = far * math.sqrt(own) + (float(ends) if math.isfinite(ends) else 0.0)
+    width = PANEL_SDS / math.sqrt(1 / (evidence.v[row] - own) + tests / own)
+    return math.ceil(length / width)
+
+
+def several_tests_rule(evidence: Evidence, row: int) -> tuple[Array, Array, float, float]:
+    """Nodes, log of weight times g, the end beyond which g is 1, and on which side.
+
+    Gauss–Legendre panels as wide as the integrand at tau = 0, where it is narrowest, is in
+    ``PANEL_SDS`` sds: the log of the integral is right to 1e-8. Where g is 1 nowhere, the end is
+    endless.
+    """
+    known, sd = evidence.rows[row], math.sqrt(evidence.v_own[row])
+    lower, upper = float(evidence.lower[row]), float(evidence.upper[row])
+    side = -1.0 if math.isinf(lower) else 1.0
+    low, high = (lower, upper) if side > 0 else (-upper, -lower)
+    is_open = math.isinf(high)
+    first = low - FAR_SDS * sd
+    last = low + FULL_SDS * sd if is_open else high + FAR_SDS * sd
+    breaks = np.linspace(first, last, panels_of_several_tests(evidence, row) + 1)
+    nodes, weights = np.polynomial.legendre.leggauss(PANEL_NODES)
+    half = 0.5 * np.diff(breaks)[:, None]
+    x = (breaks[:-1, None] + half * (1 + nodes)).ravel()
+    log_g = log_several((low - x) / sd, (high - x) / sd, known.tests, known.word_means)
+    end = side * last if is_open else ENDLESS
+    return side * x, log_g + np.log((half * weights).ravel()), end, side
 
 
 def _candidate_data(

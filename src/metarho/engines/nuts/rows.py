@@ -88,6 +88,12 @@ def log_normal_rows(
     if "intervals" in rows:
         words = [part.log_weight + _log_words(rows, mean, part.variance + alone) for part in parts]
         log_rows = pt.inc_subtensor(log_rows[rows["intervals"]], log_sum(words))
+    if "several" in rows:
+        words = [
+            part.log_weight + _log_several_tests(rows, mean, part.variance + alone)
+            for part in parts
+        ]
+        log_rows = pt.inc_subtensor(log_rows[rows["several"]], log_sum(words))
     return log_rows
 
 
@@ -97,6 +103,20 @@ def _log_words(rows: Mapping[str, Any], mean: Any, variance: Any) -> Any:
     centre = (mean + whole)[rows["intervals"]]
     sd = pt.sqrt((rows["v"] + variance)[rows["intervals"]])
     return log_interval((rows["lower"] - centre) / sd, (rows["upper"] - centre) / sd)
+
+
+def _log_several_tests(rows: Mapping[str, Any], mean: Any, variance: Any) -> Any:
+    """Log P(word) of the rows that sum up several tests, by the rule over what these share.
+
+    It is log [Σ N(x; mean, shared_v + variance) weight·g(x) + P(x beyond the end where g is 1)].
+    """
+    places, whole = rows["several"], pt.zeros_like(rows["v"])
+    centre = (mean + whole)[places]
+    total = rows["shared_v"] + (variance + whole)[places]
+    beyond = _log_cdf(rows["shared_side"] * (centre - rows["shared_end"]) / pt.sqrt(total))
+    inside = log_normal(rows["shared_x"], centre[:, None], total[:, None]) + rows["shared_log"]
+    top = pt.maximum(inside.max(axis=1), beyond)
+    return top + pt.log(pt.exp(inside - top[:, None]).sum(axis=1) + pt.exp(beyond - top))
 
 
 def _integrated_deviations(rows: Mapping[str, Any], mean: Any, d: Any, tau2: Any, free: Any) -> Any:

@@ -229,7 +229,8 @@ def _printed(row: Row, line: dict[str, str | float | None]) -> str:
     if row.is_interval:
         if row.reported == "range":
             return f"{_r(line['lower'])} to {_r(line['upper'])}{n}"
-        return f"{row.reported}{n}"
+        several = f" × {row.tests}" if row.tests > 1 else ""
+        return f"{row.reported}{several}{n}"
     return f"{_r(line['estimate'])} [{_r(line['lower'])}, {_r(line['upper'])}]{n}"
 
 
