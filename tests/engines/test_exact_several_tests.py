@@ -16,7 +16,6 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-import textbook
 from cases import alliance, model
 from grammar_cases import PARTS, several_tests
 from metarho.data.studies import Studies
@@ -210,36 +209,20 @@ def _log_rows_by_rule(problem: Problem, mu: Array, tau: Array) -> Array:
     return total
 
 
-def test_a_tied_study_with_several_tests_equals_adaptive_integration() -> None:
+def test_several_tests_beside_other_rows_of_a_study_are_left_to_the_sampled_engine() -> None:
     problem = PARTS["study and effect, several tests"].problem()
-    evidence = problem.evidence
-    study = int(evidence.study[np.flatnonzero(evidence.sums_up & _tied(problem))[0]])
-    one = evidence.only(evidence.study == study)
-    assert one.k > 1
-    alone = replace(problem, evidence=one)
-    for tau2_study, tau2_effect in ((0.02, 0.01), (1e-7, 0.04), (0.5, 1e-5)):
-        seen = log_likelihood_table(
-            one, np.array([0.1, 0.4]), np.array([tau2_study]), np.array([tau2_effect])
-        )
-        for place, mu in enumerate((0.1, 0.4)):
-
-            def density(u: float, mu: float = mu) -> float:
-                total = stats.norm.pdf(u, mu, math.sqrt(tau2_study))  # noqa: B023
-                for row in range(one.k):
-                    variance = one.v[row] + tau2_effect  # noqa: B023
-                    if one.is_interval[row]:
-                        total *= textbook.chance(alone, row, u, variance)
-                    else:
-                        total *= stats.norm.pdf(one.y[row], u, math.sqrt(variance))
-                return float(total)
-
-            reach = 9 * math.sqrt(tau2_study)
-            truth, _ = quad(density, mu - reach, mu + reach, points=[mu], epsabs=0, epsrel=1e-9)
-            assert seen[0, place] == pytest.approx(math.log(truth), abs=1e-8)
-
-
-def _tied(problem: Problem) -> NDArray[np.bool_]:
-    return np.asarray(np.bincount(problem.evidence.study)[problem.evidence.study] > 1)
+    assert "several tests in a study with other rows" in str(exact.covers(problem))
+    assert nuts.covers(problem) is None
+    # Alone in their study they are not.
+    apart = [row for row in several_tests().rows if row.study not in ("Heim 2018", "Preschl 2011")]
+    studies = replace(several_tests(), rows=tuple(apart))
+    several = {row.study for row in studies.used if row.is_interval and row.tests > 1}
+    alone = [row for row in studies.rows if row.study not in several]
+    firsts = {row.study: row for row in studies.used if row.study in several and row.tests > 1}
+    studies = replace(studies, rows=(*alone, *firsts.values()))
+    problem = encode(PARTS["study and effect, several tests"].model(), studies)
+    assert problem.evidence.sums_up.any()
+    assert exact.covers(problem) is None
 
 
 def test_a_word_left_out_is_predicted_as_a_refit_predicts_it() -> None:
@@ -256,9 +239,7 @@ def test_a_word_left_out_is_predicted_as_a_refit_predicts_it() -> None:
 
 def test_both_engines_agree_on_several_tests() -> None:
     settings = Settings(engine="exact", agreement=True, sampler=Sampler(seed=3))
-    problems = [
-        PARTS[f"{name}, several tests"].problem() for name in ("random effects", "study and effect")
-    ]
+    problems = [PARTS["random effects, several tests"].problem()]
     for fit in fit_many(problems, settings):
         assert fit.agreement is not None
         # The threshold is 4 MCSE, adjusted for the number of quantities.

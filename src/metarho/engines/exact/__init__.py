@@ -69,7 +69,9 @@ def covers(problem: Problem) -> str | None:
             )
         if not problem.may_vary:
             return "a prior on mu/tau has no meaning where true effects do not vary (tau = 0)"
-    refusal = _refused_intervals(problem) or _refused_part(problem)
+    refusal = (
+        _refused_intervals(problem) or _refused_several_tests(problem) or _refused_part(problem)
+    )
     if refusal:
         return refusal
     slopes = len(problem.coefficients) > 1
@@ -115,6 +117,24 @@ def _refused_intervals(problem: Problem) -> str | None:
                 "intervals, or leave errors uncorrelated"
             )
     return None
+
+
+def _refused_several_tests(problem: Problem) -> str | None:
+    """Why rows that sum up several tests do not go with their study's others; None when they do.
+
+    What their tests share would be one more integral inside that over the study's deviation.
+    """
+    evidence = problem.evidence
+    if "study" not in problem.model.levels:
+        return None
+    tied = evidence.sums_up & (np.bincount(evidence.study)[evidence.study] > 1)
+    if not tied.any():
+        return None
+    return (
+        f"the exact engine has no words that sum up several tests in a study with other rows, as "
+        f"{evidence.effect_names[int(np.flatnonzero(tied)[0])]} (random: {problem.model.random}); "
+        "engine: nuts"
+    )
 
 
 def _refused_part(problem: Problem) -> str | None:

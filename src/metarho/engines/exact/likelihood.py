@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr
 
-from metarho.engines.exact.intervals import log_interval, log_several_shared
+from metarho.engines.exact.intervals import log_interval, log_several
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.problem import Evidence
 from metarho.errors import FitError
@@ -445,19 +445,13 @@ def _tied_around(
 def _log_rows(evidence: Evidence, u: Array, tau2_effect: Array) -> Array:
     """Σ log p(row | u, tau2_effect) over one study's rows; u and tau2_effect broadcast."""
     total = np.zeros(np.broadcast_shapes(u.shape, tau2_effect.shape))
-    for row, y, v, own, lower, upper in zip(
-        evidence.rows,
-        evidence.y,
-        evidence.v,
-        evidence.v_own,
-        evidence.lower,
-        evidence.upper,
-        strict=True,
-    ):
+    columns = evidence.rows, evidence.y, evidence.v, evidence.lower, evidence.upper
+    for row, y, v, lower, upper in zip(*columns, strict=True):
         variance = v + tau2_effect
         if np.isnan(y) and row.tests > 1:
-            ends, shared = (float(lower), float(upper)), v - own + tau2_effect
-            total += log_several_shared(ends, u, own, shared, row.tests, row.word_means)
+            # What they share is u itself.
+            sd = np.sqrt(v)
+            total += log_several((lower - u) / sd, (upper - u) / sd, row.tests, row.word_means)
         elif np.isnan(y):
             sd = np.sqrt(variance)
             total += log_interval((lower - u) / sd, (upper - u) / sd)
