@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from metarho.cli import compare, fit, priors, run, sensitivity
+from metarho.cli import compare, fit, priors, reporting, run, sensitivity
 from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
 from metarho.errors import FitError, InputError
 
@@ -32,6 +32,7 @@ for command in (
     compare.compare,
     sensitivity.sensitivity,
     sensitivity.tipping,
+    reporting.reporting,
     fit.fit,
 ):
     app.command()(command)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from metarho.batch import reporting as reported
 from metarho.batch.compare import AVERAGES, TABLE, Compared, compare
 from metarho.batch.plan import Plan
 from metarho.batch.run import Outcome, execute, record, write_results
@@ -59,3 +60,23 @@ def publish_comparison(
         )
         write_drawing(drawing, plan.folder / "figures")
     return compared
+
+
+def publish_reporting(
+    plan: Plan,
+    models: Sequence[str],
+    prior_sets: Sequence[str],
+    announce: Callable[[str, Problem | None], None] = _ignore,
+    warn: Callable[[str], None] = _silent,
+) -> reported.Reported:
+    """Vary the reporting, and leave the table and its figure in the plan's folder."""
+    found = reported.reporting(plan, models, prior_sets, announce, warn)
+    write_text(plan.folder / reported.TABLE, to_csv(found.rows))
+    if plan.analysis.report == "html":
+        # Loaded here: Matplotlib is for pictures only.
+        from metarho.report.figures.drawing import write_drawing
+        from metarho.report.figures.reporting import reporting
+
+        drawing = reporting(found.rows, plan.evidence.scale, plan.analysis.interval.prob)
+        write_drawing(drawing, plan.folder / "figures")
+    return found

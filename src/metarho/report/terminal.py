@@ -212,6 +212,37 @@ def averaged(plan: Plan, rows: Sequence[Row]) -> None:
     _wide().print(table)
 
 
+def reported(plan: Plan, rows: Sequence[Mapping[str, str | float | int | None]]) -> None:
+    """The answer under each reading of what was printed."""
+    table = Table(box=None, pad_edge=False)
+    prob = f"{plan.analysis.interval.prob * 100:g}%"
+    for name in ("model", "prior", "assumption", "setting"):
+        table.add_column(name, no_wrap=True)
+    above = [name for name in rows[0] if name.startswith("P(")] if rows else []
+    mean = "mean" if plan.evidence.scale == "yi" else "rho"
+    for name in ("k", mean, prob, "rho_mean", f"new {prob}", *above):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for row in rows:
+        numbers = {name: value for name, value in row.items() if isinstance(value, float | int)}
+        table.add_row(
+            *(Text(str(row[name])) for name in ("model", "prior", "assumption", "setting")),
+            str(row["k_effects"]),
+            number(numbers.get("median")),
+            _between(numbers.get("lower"), numbers.get("upper"), 3),
+            number(numbers.get("rho_mean")),
+            _between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
+            *(number(numbers.get(name)) for name in above),
+            str(row["status"]),
+        )
+    say("")
+    say(
+        f"Posterior medians and {prob} intervals under other readings of what was printed; "
+        "new: the true effect of a new study."
+    )
+    _wide().print(table)
+
+
 def _between(lower: float | None, upper: float | None, digits: int) -> str:
     if lower is None or upper is None:
         return "–"

@@ -1,0 +1,108 @@
+"""What the reporting hides: every row of the table is a fit of its own, and says what it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import metarho
+from cases import alliance, model
+from metarho.batch.plan import Plan, plan
+from metarho.batch.reporting import Reported, check, readings
+from metarho.cli import app
+from metarho.data.reporting import as_tests, at_alpha
+from metarho.errors import InputError
+from metarho.report.publish import publish_reporting
+
+EVIDENCE = "studies: {source: internet-alliance, where: 'role == \"main\"'"
+
+
+def _plan(folder: Path, text: str) -> Plan:
+    config = folder / "config.yaml"
+    config.write_text(text, encoding="utf-8")
+    return plan(config, folder / "out")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Reported]:
+    folder = tmp_path_factory.mktemp("reporting")
+    made = _plan(folder, f"{EVIDENCE}}}\nmodels: [common-effect]\n")
+    return made, publish_reporting(made, ["common-effect"], ["default"])
+
+
+def test_each_reading_is_a_fit_of_its_evidence(found: tuple[Plan, Reported]) -> None:
+    rows = {(row["assumption"], row["setting"]): row for row in found[1].rows}
+    truth = {
+        ("as printed", "intervals used"): alliance(),
+        ("intervals", "dropped"): alliance("drop"),
+        ("alpha", "0.01"): at_alpha(alliance(), 0.01),
+        ("tests", "3"): as_tests(alliance(), 3),
+    }
+    for name, studies in truth.items():
+        fit = metarho.fit(model("common-effect"), studies)
+        pooled = fit.derived["rho_median"]
+        seen = rows[name]
+        assert [seen["median"], seen["lower"], seen["upper"]] == [
+            pooled.median, pooled.lower, pooled.upper,
+        ]  # fmt: skip
+        assert seen["rho_mean"] == fit.derived["rho_mean"].mean
+    # The words' own level, and one test each, are what was printed.
+    for same in (("alpha", "0.05"), ("tests", "1")):
+        assert rows[same]["median"] == rows["as printed", "intervals used"]["median"]
+    assert rows["statistic", "zero-order correlations only"]["k_effects"] == 10
+
+
+def test_the_table_and_its_picture_are_written(found: tuple[Plan, Reported]) -> None:
+    made, reported = found
+    with (made.folder / "reporting.csv").open(encoding="utf-8") as lines:
+        assert [row["setting"] for row in csv.DictReader(lines)] == [
+            row["setting"] for row in reported.rows
+        ]
+    assert (made.folder / "figures" / "reporting.png").stat().st_size > 10_000
+    picture = (made.folder / "figures" / "reporting.svg").read_text(encoding="utf-8")
+    assert "zero-order correlations only" in picture
+
+
+def test_evidence_without_words_has_nothing_to_vary() -> None:
+    numbers = alliance("drop")
+    read, remarks = readings(replace(numbers, rows=numbers.used))
+    assert [reading.assumption for reading in read] == ["as printed", "statistic"]
+    assert any("no interval rows" in remark for remark in remarks)
+    assert any("no row printed a word" in remark for remark in remarks)
+
+
+def test_a_reading_that_leaves_no_row_is_a_remark() -> None:
+    words = replace(alliance(), rows=tuple(row for row in alliance().used if row.is_interval))
+    read, remarks = readings(words)
+    assert "intervals" not in {reading.assumption for reading in read}
+    assert any("no row is left when interval rows are dropped" in remark for remark in remarks)
+
+
+def test_a_config_that_drops_intervals_and_unknown_names_are_refused(tmp_path: Path) -> None:
+    drops = _plan(tmp_path, f"{EVIDENCE}, intervals: drop}}\nmodels: [common-effect]\n")
+    with pytest.raises(InputError, match="the config drops them"):
+        check(drops, ["common-effect"], ["default"])
+    uses = _plan(tmp_path, f"{EVIDENCE}}}\nmodels: [common-effect]\n")
+    for models, priors in ((["comon-effect"], ["default"]), (["common-effect"], ["defualt"])):
+        with pytest.raises(InputError, match=r"the analysis has no .*did you mean"):
+            check(uses, models, priors)
+
+
+def test_the_command_prints_a_table_json_or_csv(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"{EVIDENCE}}}\nmodels: [common-effect]\nreport: none\n", encoding="utf-8")
+    arguments = ["reporting", str(config), "--output", str(tmp_path / "out")]
+    run = CliRunner().invoke(app, [*arguments, "--json"])
+    rows = json.loads(run.stdout)
+    assert {"model", "prior", "assumption", "setting", "lower", "status"} < set(rows[0])
+    table = CliRunner().invoke(app, arguments).stdout
+    assert "zero-order correlations only" in table
+    assert CliRunner().invoke(app, [*arguments, "--csv"]).stdout.startswith("model,prior,")
+    both = CliRunner().invoke(app, [*arguments, "--csv", "--json"])
+    assert isinstance(both.exception, InputError)
+    assert not (tmp_path / "out" / "config" / "figures").exists()
