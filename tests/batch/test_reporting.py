@@ -13,12 +13,16 @@ from typer.testing import CliRunner
 import metarho
 from cases import alliance, model
 from metarho.batch.plan import Plan, plan
-from metarho.batch.reporting import Reported, check, readings
+from metarho.batch.reporting import DELTA, OMEGA, Reported, check, readings
 from metarho.cli import app
 from metarho.data.reporting import as_tests, at_alpha
+from metarho.engines.problem import Reporting, encode
 from metarho.errors import InputError
+from metarho.fitting import Settings, fit_many
 from metarho.report.publish import publish_reporting
 
+# The mean's lower end reaches it on the way to omega = 0.01.
+THRESHOLD = 0.12
 EVIDENCE = "studies: {source: internet-alliance, where: 'role == \"main\"'"
 
 
@@ -32,7 +36,7 @@ def _plan(folder: Path, text: str) -> Plan:
 def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Reported]:
     folder = tmp_path_factory.mktemp("reporting")
     made = _plan(folder, f"{EVIDENCE}}}\nmodels: [common-effect]\n")
-    return made, publish_reporting(made, ["common-effect"], ["default"])
+    return made, publish_reporting(made, ["common-effect"], ["default"], THRESHOLD)
 
 
 def test_each_reading_is_a_fit_of_its_evidence(found: tuple[Plan, Reported]) -> None:
@@ -68,10 +72,57 @@ def test_the_table_and_its_picture_are_written(found: tuple[Plan, Reported]) -> 
     assert "zero-order correlations only" in picture
 
 
+def test_tipping_points_refitted_sit_on_the_threshold(found: tuple[Plan, Reported]) -> None:
+    made, reported = found
+    (omega,) = [tip for tip in reported.tipping if tip["parameter"] == "omega"]
+    assert isinstance(omega["at"], float) and 0.01 < omega["at"] < 1
+    studies = made.studies["use"]
+    problem = encode(model("common-effect"), studies)
+    problem = replace(problem, reporting=Reporting(omega=omega["at"]))
+    (fit,) = fit_many([problem], Settings())
+    assert fit.pooled.lower == pytest.approx(THRESHOLD, abs=1e-6)
+    assert f"reaches {THRESHOLD:g} at omega = " in str(omega["sentence"])
+    deltas = [tip for tip in reported.tipping if tip["parameter"] == "delta"]
+    # Both ways: one of them never gets there.
+    assert [tip["towards"] for tip in deltas] == [-4.0, 4.0]
+    for tip in deltas:
+        assert (tip["at"] is None) == ("stays above" in str(tip["sentence"]))
+    assert deltas[0]["at"] is None
+
+
+def test_informative_reporting_is_a_fit_of_its_law(found: tuple[Plan, Reported]) -> None:
+    made, reported = found
+    rows = {(row["assumption"], row["setting"]): row for row in reported.rows}
+    laws = {
+        (OMEGA, "omega = 0.2"): Reporting(omega=0.2),
+        (DELTA, "delta = -2"): Reporting(delta=-2.0),
+    }
+    problem = encode(model("common-effect"), made.studies["use"])
+    for name, law in laws.items():
+        (fit,) = fit_many([replace(problem, reporting=law)], Settings())
+        assert rows[name]["median"] == fit.pooled.median
+    # Without not significant words there is no number that was not printed.
+    assert {reading.assumption for reading in readings(alliance("drop"))[0]} >= {OMEGA}
+    assert DELTA not in {reading.assumption for reading in readings(alliance("drop"))[0]}
+
+
+def test_what_informative_reporting_does_not_go_with_is_a_remark(tmp_path: Path) -> None:
+    roles = "ri: r, ni: n, study: study, effect: effect, reported: reported, tests: tests"
+    text = f"{EVIDENCE}, columns: {{{roles}, ri_low: r_low, ri_high: r_high}}}}\n"
+    made = _plan(tmp_path, text + "models: [common-effect]\nreport: none\n")
+    found = publish_reporting(made, ["common-effect"], ["default"])
+    reason = "informative reporting does not go with words that sum up several tests"
+    assert sum(reason in one for one in found.remarks) == 1
+    assert not found.tipping
+    assert OMEGA not in {row["assumption"] for row in found.rows}
+
+
 def test_evidence_without_words_has_nothing_to_vary() -> None:
     numbers = alliance("drop")
     read, remarks = readings(replace(numbers, rows=numbers.used))
-    assert [reading.assumption for reading in read] == ["as printed", "statistic"]
+    assert [reading.assumption for reading in read] == [
+        "as printed", "statistic", *[OMEGA] * 6,
+    ]  # fmt: skip
     assert any("no interval rows" in remark for remark in remarks)
     assert any("no row printed a word" in remark for remark in remarks)
 

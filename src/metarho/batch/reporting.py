@@ -5,6 +5,7 @@ Each reading is the evidence, or the law of what is reported, with one assumptio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,33 +15,55 @@ from metarho.batch.run import settings_of
 from metarho.batch.tables import Row, threshold_probabilities
 from metarho.data.reporting import as_tests, at_alpha, is_word, zero_order
 from metarho.data.studies import Studies
-from metarho.engines.problem import Problem, encode
+from metarho.engines.problem import Problem, Reporting, encode
 from metarho.errors import InputError, did_you_mean
-from metarho.fitting import choose, fit_many
+from metarho.fitting import Settings, choose, fit_many
 from metarho.posterior.fit import Fit
 
-TABLE = "reporting.csv"
+TABLE, TIPPING = "reporting.csv", "reporting-tipping.csv"
+
+# Names of the laws of informative reporting, as settings of them.
+OMEGA, DELTA = "no row at all", "no number"
 
 # The levels that papers use, and numbers of tests up to where a paper prints a table instead.
 ALPHAS = (0.01, 0.05, 0.10)
 TESTS = (1, 2, 3, 5)
 
 
+# How many times as often a not significant result appears: to one in a hundred, beyond what any
+# study of publication found. Log-odds of a number: to e⁴, 55, between 0 and the end of the band.
+OMEGAS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+DELTAS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)
+# So near to the threshold is the bound at a tipping point.
+CLOSE = 1e-7
+
+
 @dataclass(frozen=True)
 class Reading:
-    """Evidence under one assumption on its reporting, as a setting of it."""
+    """Evidence under one assumption on its reporting, as a setting of it.
+
+    ``law`` is informative reporting, None where it depends on what is printed only.
+    """
 
     assumption: str
     setting: str
     studies: Studies
+    law: Reporting | None = None
+
+    @property
+    def value(self) -> float:
+        """Where on its path a law stands: log omega, or delta."""
+        assert self.law is not None
+        return math.log(self.law.omega) if self.assumption == OMEGA else self.law.delta
 
 
 @dataclass(frozen=True)
 class Reported:
-    """The table, its remarks, and how many fits it took."""
+    """The table, its remarks, and where on the paths of informative reporting the answer tips."""
 
     rows: tuple[Row, ...]
     remarks: tuple[str, ...]
+    tipping: tuple[Row, ...]
 
 
 def check(plan: Plan, models: Sequence[str], prior_sets: Sequence[str]) -> None:
@@ -82,6 +105,16 @@ def readings(studies: Studies) -> tuple[list[Reading], list[str]]:
         add("statistic", "zero-order correlations only", partial(zero_order, studies))
     else:
         remarks.append("no row is known to be about another statistic (column statistic)")
+    if studies.measure == "ZCOR":
+        found += [
+            Reading(OMEGA, f"omega = {omega:g}", studies, Reporting(omega=omega))
+            for omega in OMEGAS
+        ]
+        if any(row.reported == "not significant" for row in studies.used):
+            found += [
+                Reading(DELTA, f"delta = {delta:g}", studies, Reporting(delta=delta))
+                for delta in DELTAS
+            ]
     return found, remarks
 
 
@@ -89,12 +122,14 @@ def reporting(
     plan: Plan,
     models: Sequence[str],
     prior_sets: Sequence[str],
+    threshold: float,
     announce: Callable[[str, Problem | None], None],
     warn: Callable[[str], None],
 ) -> Reported:
     """Fit the models under every reading, through the store. Writes only to the store.
 
-    ``models`` and ``prior_sets`` are names of the analysis.
+    ``models`` and ``prior_sets`` are names of the analysis; ``threshold`` is what the lower end of
+    the interval of the headline is asked to stay above.
     """
     settings = replace(settings_of(plan, announce, warn), agreement=False)
     read, remarks = readings(plan.studies["use"])
@@ -107,9 +142,12 @@ def reporting(
                 plan.analysis.priors[prior_set],
                 all_rows=plan.studies["use"],
             )
+            problem = replace(problem, reporting=reading.law)
             choose(problem, settings.engine)
         except InputError as error:
-            remarks.append(f"{model}, {reading.assumption}, {reading.setting}: {error}")
+            about = "informative reporting" if reading.law else f"{reading.assumption}"
+            setting = "" if reading.law else f" {reading.setting}"
+            remarks.append(f"{model}, {about}{setting}: {error}")
             continue
         heads.append((model, prior_set, reading))
         problems.append(problem)
@@ -118,7 +156,79 @@ def reporting(
         row_of(plan, model, prior_set, reading.assumption, reading.setting, fit)
         for (model, prior_set, reading), fit in zip(heads, fits, strict=True)
     ]
-    return Reported(tuple(rows), tuple(remarks))
+    quiet = replace(settings, store=None, announce=lambda event, problem: None)
+    tips = []
+    for model, prior_set in dict.fromkeys((model, prior_set) for model, prior_set, _ in heads):
+        mine = [
+            (reading, fit)
+            for (m, p, reading), fit in zip(heads, fits, strict=True)
+            if (m, p) == (model, prior_set)
+        ]
+        for path in (OMEGA, DELTA):
+            for tip in _tips(path, mine, threshold, quiet):
+                tips.append({"model": model, "prior": prior_set, **tip})
+    return Reported(tuple(rows), tuple(dict.fromkeys(remarks)), tuple(tips))
+
+
+def _tips(
+    path: str, fitted: Sequence[tuple[Reading, Fit]], threshold: float, settings: Settings
+) -> Iterator[Row]:
+    """Where on a path the lower end reaches the threshold, each way from coarsening at random."""
+    on_path = [(reading.value, fit) for reading, fit in fitted if reading.assumption == path]
+    if not on_path:
+        return
+    origin = fitted[0][1]
+    ways = [-1.0] if path == OMEGA else [-1.0, 1.0]
+    for way in ways:
+        stops = sorted((point for point in on_path if point[0] * way > 0), key=lambda p: p[0] * way)
+        yield _tip(path, [(0.0, origin), *stops], threshold, settings)
+
+
+def _tip(
+    path: str, stops: Sequence[tuple[float, Fit]], threshold: float, settings: Settings
+) -> Row:
+    """The first crossing along a way, refined by Brent's method; and how many there are."""
+    from scipy.optimize import brentq
+
+    above = [_lower(fit) - threshold for _, fit in stops]
+    crossings = [i for i in range(len(stops) - 1) if (above[i] > 0) != (above[i + 1] > 0)]
+    name = "omega" if path == OMEGA else "delta"
+    last = _shown(path, stops[-1][0])
+    percent = f"{settings.interval.prob * 100:g}%"
+    head = f"the lower end of the {percent} interval"
+    start = f"{head} is {_lower(stops[0][1]):.3f} as printed"
+    found: Row = {"parameter": name, "towards": last, "threshold": threshold}
+    if not crossings:
+        side = "above" if above[0] > 0 else "below"
+        there = f"{_lower(stops[-1][1]):.3f}"
+        said = (
+            f"{start} and stays {side} {threshold:g} up to {name} = {last:g}, where it is {there}"
+        )
+        return {**found, "at": None, "lower": None, "sentence": said}
+    first = crossings[0]
+    problem = stops[1][1].problem
+
+    def gap(value: float) -> float:
+        law = Reporting(omega=math.exp(value)) if path == OMEGA else Reporting(delta=value)
+        (fit,) = fit_many([replace(problem, reporting=law)], settings)
+        return _lower(fit) - threshold
+
+    root = float(brentq(gap, stops[first][0], stops[first + 1][0], xtol=CLOSE))
+    at = _shown(path, root)
+    said = f"{start} and reaches {threshold:g} at {name} = {at:.3g}"
+    if len(crossings) > 1:
+        said += f"; it crosses {len(crossings)} times up to {name} = {last:g}"
+    return {**found, "at": at, "lower": gap(root) + threshold, "sentence": said}
+
+
+def _shown(path: str, value: float) -> float:
+    return math.exp(value) if path == OMEGA else value
+
+
+def _lower(fit: Fit) -> float:
+    lower = fit.pooled.lower
+    assert lower is not None
+    return lower
 
 
 def _cells(

@@ -17,6 +17,9 @@ def reporting(
     prior: Annotated[
         list[str] | None, typer.Option(help="A prior set (default: the reference); repeatable.")
     ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="What the lower end of the interval is to stay above, on r.")
+    ] = 0.0,
     output: Output = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
@@ -38,7 +41,7 @@ def reporting(
     check(plan, models, priors)
     count = len(models) * len(priors) * len(readings(plan.studies["use"])[0])
     with Progress(plan, fits=count) as progress:
-        found = publish_reporting(plan, models, priors, progress.announce, progress.warn)
+        found = publish_reporting(plan, models, priors, threshold, progress.announce, progress.warn)
     if json:
         import json as as_json
 
@@ -49,6 +52,8 @@ def reporting(
         print(to_csv(found.rows), end="")
     else:
         reported(plan, found.rows)
+        for tip in found.tipping:
+            say(f"{tip['model']}, {tip['prior']}: {tip['sentence']}")
         for remark in found.remarks:
             say(f"note: {remark}")
         say(f"all columns: {plan.folder / TABLE}")

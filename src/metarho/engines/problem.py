@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.data.design import Design, encode_studies
+from metarho.data.effect_sizes import critical_r
 from metarho.data.missing import Imputation, imputation_of
 from metarho.data.studies import Row, Studies
 from metarho.data.tables import is_blank, text
@@ -39,6 +40,19 @@ class Correlated:
 
     rows: NDArray[np.intp]
     covariance: Array
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """How reporting depends on a result beyond what it prints (``exact/reporting.py``).
+
+    ``omega`` is how many times as often a not significant result appears at all as a significant
+    one, ``delta`` the log-odds by which a not significant one prints a number at the upper end of
+    its band rather than at 0. 1 and 0 are coarsening at random.
+    """
+
+    omega: float = 1.0
+    delta: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,22 @@ class Evidence:
         """The sampling variance of the mean of the tests that a row sums up."""
         tests = _array([row.tests for row in self.rows])
         return np.where(self.sums_up, self.v - self.v_own * (1 - 1 / tests), self.v)
+
+    @cached_property
+    def critical(self) -> Array:
+        """|z| beyond which each row's test is significant, for rows of which n is known."""
+        return _array(
+            [
+                None if row.ni is None else math.atanh(critical_r(row.ni, row.alpha))
+                for row in self.rows
+            ]
+        )
+
+    @cached_property
+    def is_not_significant(self) -> NDArray[np.bool_]:
+        """Which rows are numbers of not significant results, or say that they are."""
+        words = np.array([row.reported == "not significant" for row in self.rows], dtype=bool)
+        return np.asarray(np.where(self.is_interval, words, np.abs(self.y) < self.critical))
 
     def silenced(self) -> Evidence:
         """The same rows before anything is known of them but their sampling variances."""
@@ -172,6 +202,7 @@ class Problem:
     ``reliabilities`` are the priors of unknown ones, in models of true scores. ``studies`` is what
     the file of a custom model gets: the rows used, and the columns of their table. ``overlaps``
     names what the evidence holds, which a prior may have been made from.
+    ``reporting`` is how reporting depends on results, where it is more than coarsening at random.
     """
 
     model: Model
@@ -187,6 +218,7 @@ class Problem:
     reliabilities: Mapping[str, AppliedPrior] = field(default_factory=dict)
     studies: Studies | None = None
     overlaps: tuple[str, ...] = ()
+    reporting: Reporting | None = None
 
     @property
     def scale_label(self) -> str:

@@ -18,6 +18,7 @@ from metarho.engines.exact.intervals import log_interval, log_several
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.nuts.layout import integrated_level, lay_out
 from metarho.engines.problem import Evidence, Problem
+from metarho.errors import InputError
 from metarho.posterior import exact_r_effects, student_effects
 from metarho.posterior.hyperparameters import (
     Hyperparameters,
@@ -45,6 +46,8 @@ type Index = NDArray[np.intp]
 def draw_effects(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
     """Theta of every row given each draw of the hyperparameters: (N, k)."""
     evidence = problem.evidence
+    if problem.reporting is not None:
+        raise InputError("true effects under informative reporting are not drawn")
     if "theta" in given.latent:
         return given.latent["theta"]
     centre = mean_of_rows(problem, given) + kept_of_rows(problem, given)

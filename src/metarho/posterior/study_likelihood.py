@@ -55,6 +55,8 @@ def log_jacobian_of_rows(problem: Problem) -> Array:
 def no_study_likelihood(problem: Problem) -> str | None:
     """Why studies have no likelihood of their own; None when they have."""
     evidence = problem.evidence
+    if problem.reporting is not None:
+        return "studies are not independent given the hyperparameters under informative reporting"
     if problem.imputation is not None and problem.imputation.numbers:
         unknown = " and ".join(problem.imputation.numbers)
         return f"the log likelihood of studies with an unknown {unknown} is not computed"

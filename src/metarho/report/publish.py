@@ -66,12 +66,14 @@ def publish_reporting(
     plan: Plan,
     models: Sequence[str],
     prior_sets: Sequence[str],
+    threshold: float = 0.0,
     announce: Callable[[str, Problem | None], None] = _ignore,
     warn: Callable[[str], None] = _silent,
 ) -> reported.Reported:
     """Vary the reporting, and leave the table and its figure in the plan's folder."""
-    found = reported.reporting(plan, models, prior_sets, announce, warn)
+    found = reported.reporting(plan, models, prior_sets, threshold, announce, warn)
     write_text(plan.folder / reported.TABLE, to_csv(found.rows))
+    write_text(plan.folder / reported.TIPPING, to_csv(found.tipping))
     if plan.analysis.report == "html":
         # Loaded here: Matplotlib is for pictures only.
         from metarho.report.figures.drawing import write_drawing

@@ -72,6 +72,8 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         "sampler": sampler.model_dump(),
         "draws_factor": draws_factor,
     }
+    if problem.reporting is not None:
+        content["reporting"] = asdict(problem.reporting)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -70,7 +70,10 @@ def covers(problem: Problem) -> str | None:
         if not problem.may_vary:
             return "a prior on mu/tau has no meaning where true effects do not vary (tau = 0)"
     refusal = (
-        _refused_intervals(problem) or _refused_several_tests(problem) or _refused_part(problem)
+        _refused_reporting(problem)
+        or _refused_intervals(problem)
+        or _refused_several_tests(problem)
+        or _refused_part(problem)
     )
     if refusal:
         return refusal
@@ -116,6 +119,25 @@ def _refused_intervals(problem: Problem) -> str | None:
                 f"(rho_within or covariance), as in {evidence.study_names[study]}; drop the "
                 "intervals, or leave errors uncorrelated"
             )
+    return None
+
+
+def _refused_reporting(problem: Problem) -> str | None:
+    """Why informative reporting does not go with the rest; None when it does."""
+    if problem.reporting is None:
+        return None
+    evidence, model = problem.evidence, problem.model
+    parts = {
+        f"random: {model.random}": model.levels not in ((), ("effect",)),
+        f"mods: {model.mods}": len(problem.coefficients) > 1,
+        "rows or effects that are not normal, or selected": not problem.is_gaussian,
+        "correlated sampling errors": bool(evidence.correlated),
+        f"measure {problem.measure}": problem.measure != "ZCOR",
+        "words that sum up several tests": bool(evidence.sums_up.any()),
+    }
+    for part, used in parts.items():
+        if used:
+            return f"informative reporting does not go with {part}"
     return None
 
 
@@ -206,6 +228,7 @@ def structure(problem: Problem) -> tuple[object, ...]:
         problem.design.names,
         tuple(problem.priors),
         (model.likelihood, model.random, model.effects, model.scale, str(model.selection)),
+        problem.reporting,
     )
 
 

@@ -48,7 +48,7 @@ def is_conjugate(problem: Problem) -> bool:
     mu = problem.prior("mu")
     closed = all(prior.family in CLOSED and not prior.on for prior in slopes)
     closed &= mu.family in {*CLOSED, "NormalMixture"} and mu.on in ("", PER_TAU)
-    closed &= problem.is_gaussian
+    closed &= problem.is_gaussian and problem.reporting is None
     return closed and not problem.evidence.has_intervals
 
 

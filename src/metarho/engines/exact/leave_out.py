@@ -133,6 +133,8 @@ def _unanswerable(rest: Problem) -> str | None:
     """Why there is no posterior without the rows; None when there is one."""
     if rest.evidence.k == 0:
         return "no other rows are left"
+    if rest.reporting is not None:
+        return "studies are not independent given the parameters under informative reporting"
     return misplaced(rest) or improper(rest)
 
 

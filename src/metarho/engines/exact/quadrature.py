@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact import exact_r, likelihood, selection, student
+from metarho.engines.exact import exact_r, likelihood, reporting, selection, student
 from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters
 from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, Seen, along, refine
 from metarho.engines.exact.priors import components, log_density
@@ -202,6 +202,8 @@ def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> 
         evidence = evidence.only(~evidence.is_silent)
     if evidence.k == 0:
         return np.zeros((len(tau2_study), len(mu)))
+    if problem.reporting is not None:
+        return reporting.log_likelihood_table_reported(evidence, problem.reporting, mu, tau2_effect)
     if model.likelihood == "exact-r":
         return exact_r.log_likelihood_table(evidence, mu, tau2_effect)
     if model.effects == "student-t":

@@ -35,6 +35,8 @@ def covers(problem: Problem) -> str | None:
     model = problem.model
     if all(applied.prior.is_point for applied in problem.priors.values()):
         return "nothing is left to sample: every prior is a point"
+    if problem.reporting is not None:
+        return "the nuts engine has no informative reporting; engine: exact"
     if model.custom is not None:
         return None
     if not problem.may_vary:
