@@ -12,7 +12,8 @@ from functools import partial
 
 from metarho.batch.plan import Plan
 from metarho.batch.run import settings_of
-from metarho.batch.tables import Row, threshold_probabilities
+from metarho.batch.tables import threshold_probabilities
+from metarho.compare.rows import Row
 from metarho.data.reporting import as_tests, at_alpha, is_word, zero_order
 from metarho.data.studies import Studies
 from metarho.engines.problem import Problem, Reporting, encode
@@ -200,10 +201,8 @@ def _tip(
     found: Row = {"parameter": name, "towards": last, "threshold": threshold}
     if not crossings:
         side = "above" if above[0] > 0 else "below"
-        there = f"{_lower(stops[-1][1]):.3f}"
-        said = (
-            f"{start} and stays {side} {threshold:g} up to {name} = {last:g}, where it is {there}"
-        )
+        there = f"{name} = {last:g}, where it is {_lower(stops[-1][1]):.3f}"
+        said = f"{start} and stays {side} {threshold:g} all the way to {there}"
         return {**found, "at": None, "lower": None, "sentence": said}
     first = crossings[0]
     problem = stops[1][1].problem

@@ -86,6 +86,11 @@ def _studies(tree: xr.DataTree, source: str) -> Studies:
         "ni": known["ni"],
     }
     numbers = {name: values.to_numpy().astype(float) for name, values in columns.items()}
+
+    def number(column: str, index: int) -> float | None:
+        value = float(numbers[column][index])
+        return None if np.isnan(value) else value
+
     study = [str(name) for name in known["study_of_effect"].to_numpy()]
     rows = tuple(
         Row(
@@ -98,10 +103,11 @@ def _studies(tree: xr.DataTree, source: str) -> Studies:
             "",
             True,
             "",
-            **{
-                column: None if np.isnan(values[index]) else float(values[index])
-                for column, values in numbers.items()
-            },
+            ni=number("ni", index),
+            yi=number("yi", index),
+            vi=number("vi", index),
+            lower=number("lower", index),
+            upper=number("upper", index),
         )
         for index, name in enumerate(study)
     )

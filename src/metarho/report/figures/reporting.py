@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from metarho.batch.tables import Row
+from metarho.compare.rows import Row
 from metarho.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, Drawing, canvas
 
 _SHOWN = (
