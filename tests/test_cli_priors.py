@@ -99,6 +99,9 @@ def test_what_a_prior_implies_is_there_for_programs(command: Command) -> None:
     assert (found["on"], found["prior"]) == ("mu", "Normal(mu=0, sigma=0.5)")
     assert found["implied"]["rho"]["upper"] == pytest.approx(0.753, abs=5e-4)
     assert set(found["implied"]["observed_r"]) == {"30", "100", "300"}
+    assert found["around"] is None
+    _, out, _ = command("show", "alliance-tau", "--json")
+    assert json.loads(out)["around"]["rho"]["median"] == pytest.approx(0.2)
     _, out, _ = command("show", "robma4-share", "--json")
     assert json.loads(out)["implied"] is None
 
@@ -108,6 +111,7 @@ def test_every_family_has_a_density_in_words() -> None:
 
 
 REFUSED = {
+    "around, of a mean": (["show", "bosco-mu-z", "--around", "0.1"], "for a prior of tau; not 0.1"),
     "no such prior": (["show", "robma4-mu"], "did you mean 'robma4-mu-z'?"),
     "no such parameter": (["list", "--parameter", "mue"], "did you mean 'mu'?"),
     "itself beside itself": (
@@ -116,7 +120,10 @@ REFUSED = {
     ),
     "beside what is alone": (["show", "robma4-share", "--mu", "bosco-mu-z"], "--mu: robma4-share"),
     "beside something else": (["show", "robma4-mu-z", "--tau", "bosco-mu-z"], "not of tau"),
-    "around no correlation": (["show", "alliance-tau", "--around", "1"], "between -1 and 1, not 1"),
+    "around no correlation": (
+        ["show", "alliance-tau", "--around", "1"],
+        "for a prior of tau; not 1 for alliance-tau",
+    ),
     "beside an improper one": (
         ["show", "alliance-tau", "--mu", "Flat()"],
         "mu: Flat() is improper",

@@ -65,8 +65,9 @@ def show_prior(
         str | None, typer.Option(help="For priors of mu: the prior of tau beside it.")
     ] = None,
     around: Annotated[
-        float, typer.Option(help="For priors of tau: the mean correlation to spread around.")
-    ] = TYPICAL_R,
+        float | None,
+        typer.Option(help="For priors of tau: the mean correlation to spread around (0.2)."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Show a prior: formula, scale, source, and what it implies before any study is seen."""
@@ -79,24 +80,30 @@ def show_prior(
                 f"--{option}: {name} is a prior of {entry.parameter}; beside a prior of mu stands "
                 "one of tau, beside one of tau one of mu"
             )
-    if not -1 < around < 1:
-        raise InputError(f"--around is a correlation between -1 and 1, not {around:g}")
+    if around is not None and (entry.parameter != "tau" or not -1 < around < 1):
+        raise InputError(
+            f"--around is a correlation between -1 and 1, for a prior of tau; not {around:g} for "
+            f"{name}"
+        )
     both = _beside(entry.parameter, str(entry.prior), mu, tau)
     from metarho.predict.before_data import as_dict, implied
     from metarho.report.priors import entry_lines, implied_lines, spread_line, wrapped
 
     shows = entry.parameter in ("mu", "tau") and entry.prior.proper
     found = implied(both["mu"], both["tau"]) if shows else None
+    middle = TYPICAL_R if around is None else around
+    spread = _around(middle, both["tau"]) if shows and entry.parameter == "tau" else None
     if json:
         content = entry.as_dict()
         content["implied"] = None if found is None else as_dict(found)
+        content["around"] = None if spread is None else as_dict(spread)
         _print_json(content)
         return
     lines = entry_lines(entry)
     if found is not None:
         lines += ["", "Before any study is seen:", *implied_lines(found)]
-        if entry.parameter == "tau":
-            lines += ["", *wrapped(spread_line(around, _around(around, both["tau"])))]
+        if spread is not None:
+            lines += ["", *wrapped(spread_line(middle, spread))]
         if entry.prior.is_reference:
             lines += wrapped("The prior is made of standard errors: here those of n = 100.")
     elif not entry.prior.proper:
