@@ -49,6 +49,11 @@ def _held(problem: Problem, names: tuple[str, ...]) -> Problem:
     return replace(problem, priors=priors)
 
 
+def _times(log_bf: float) -> float | None:
+    """None for more than a computer's numbers hold, which the table leaves blank."""
+    return None if log_bf > 700 else math.exp(log_bf)
+
+
 def _expected(problem: Problem) -> dict[str, float | None]:
     """Columns of a problem from quadratures on panels of their own, each row left out in turn."""
     whole = solve(problem)
@@ -65,11 +70,11 @@ def _expected(problem: Problem) -> dict[str, float | None]:
     if whole.log_evidence is not None:
         found["log_evidence"] = whole.log_evidence + float(log_jacobian(problem).sum())
     if problem.prior("mu").proper:
-        found["bf_mu"] = math.exp(whole.log_integral - solve(_held(problem, ("mu",))).log_integral)
+        found["bf_mu"] = _times(whole.log_integral - solve(_held(problem, ("mu",))).log_integral)
     taus = tuple(name for name in problem.spreads if name != "share")
     if taus:
         without = solve(_held(problem, taus)).log_integral
-        found["bf_tau"] = math.exp(whole.log_integral - without)
+        found["bf_tau"] = _times(whole.log_integral - without)
     rests = [
         problem_without(problem, problem.evidence.study == study)
         for study in range(len(problem.evidence.study_names))
@@ -100,8 +105,10 @@ def test_every_row_is_that_of_refits(evidence: str, name: str) -> None:
         three = len([axis for axis in solve(problem).axes.values() if not axis.is_point]) > 2
         for column, value in _expected(problem).items():
             seen = row[column]
+            if value is None:
+                assert seen is None, (column, row["prior"])
+                continue
             assert isinstance(seen, float), (column, row["prior"])
-            assert value is not None
             off = abs(seen - value) / max(1.0, abs(value))
             worst = max(worst, off)
             assert off <= (OF_THREE if three else TOLERANCE), (column, row["prior"])
