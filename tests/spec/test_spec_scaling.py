@@ -10,6 +10,7 @@ import pytest
 from cases import PRIORS
 from metarho.engines.exact.priors import log_density
 from metarho.errors import InputError
+from metarho.spec.catalogue import read_prior
 from metarho.spec.priors import parse_prior
 from metarho.spec.scaling import has_scale, rescaled, with_argument
 
@@ -65,3 +66,11 @@ def test_an_argument_is_changed_by_name_and_a_wrong_one_is_refused() -> None:
     assert str(with_argument(prior, "nu", 7.0)) == "StudentT(nu=7, mu=0, sigma=0.2)"
     with pytest.raises(InputError, match="no argument 'scale'; it has: nu, mu, sigma"):
         with_argument(prior, "scale", 1.0)
+
+
+def test_a_changed_prior_is_no_longer_the_cited_one() -> None:
+    for name in ("robma4-mu-z", "oosterwijk-mu-z"):
+        cited = read_prior(name)
+        assert cited.cited == name
+        assert rescaled(cited, 2.0).cited == ""
+        assert with_argument(cited, "sigma", 0.3).cited == ""

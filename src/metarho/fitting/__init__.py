@@ -128,12 +128,18 @@ def _solve(
     keys = [key_of(problem, engine, settings.sampler, draws_factor) for problem, engine in wanted]
     found: dict[str, Quadrature | Draws] = {}
     todo: dict[tuple[object, ...], list[tuple[str, Problem]]] = {}
+    asked: set[str] = set()
     for key, (problem, engine) in zip(keys, wanted, strict=True):
-        stored = settings.store.read(key) if settings.store and key not in found else None
+        if key in asked:
+            # One problem under two names is fitted once, and counts twice.
+            settings.announce("fitted", problem)
+            continue
+        asked.add(key)
+        stored = settings.store.read(key) if settings.store else None
         if stored is not None:
             found[key] = stored
             settings.announce("fitted", problem)
-        elif key not in found and not any(key == k for group in todo.values() for k, _ in group):
+        else:
             structure = (exact if engine == "exact" else nuts).structure(problem)
             todo.setdefault(structure, []).append((key, problem))
     failures: list[FitError] = []

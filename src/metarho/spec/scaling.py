@@ -51,7 +51,7 @@ def rescaled(prior: Prior, factor: float) -> Prior:
     found = inner
     for name, value in _WIDER[inner.family](inner.values, size).items():
         found = with_argument(found, name, value)
-    return found if prior.dist is None else replace(prior, dist=found)
+    return found if prior.dist is None else replace(prior, dist=found, cited="", discount="")
 
 
 def with_argument(prior: Prior, name: str, value: float) -> Prior:
@@ -67,8 +67,11 @@ def with_argument(prior: Prior, name: str, value: float) -> Prior:
     changed = replace(
         inner,
         arguments=tuple((key, value if key == name else old) for key, old in inner.arguments),
+        cited="",
+        discount="",
     )
-    return changed if prior.dist is None else replace(prior, dist=changed)
+    # A prior that was changed is no longer the one that was cited.
+    return changed if prior.dist is None else replace(prior, dist=changed, cited="", discount="")
 
 
 def _wider_stretch(lower: float, upper: float, factor: float) -> dict[str, float]:
