@@ -4,7 +4,7 @@
 
 - one problem's evidence and moments over the bare NumPy sums that it needs, and a whole Fit with
   its tree beside it;
-- 10,000 priors over one fit;
+- 10,000 priors over one fit; 1,000 priors where rows printed words, over one on its own panels;
 - all leave-one-outs (densities, PIT and CRPS) over one fit;
 - 100,000 studies over 100;
 - peak memory of each (of Python's and NumPy's allocations).
@@ -27,6 +27,7 @@ from metarho.api import fit, load_model, load_studies
 from metarho.data.studies import Studies
 from metarho.engines import exact
 from metarho.engines.exact.panels import FINE
+from metarho.engines.exact.quadrature import solve as solve_alone
 from metarho.engines.exact.shared import BREAKS
 from metarho.engines.problem import Evidence, Problem, encode
 from metarho.posterior.leave_out import leave_out
@@ -128,6 +129,13 @@ def main() -> None:
     _line("10,000 priors / evidence and moments of one", everyone, one, peak(solve_all))
     _line("10,000 priors / one Fit with summaries", everyone, summaries, 0.0)
     words = encode(model, load_studies("internet-alliance", where='role == "main"'))
+    some = many_priors(words)[::10]
+
+    def solve_words() -> int:
+        return sum(1 for _ in exact.fit_many(some))
+
+    own = seconds(lambda: solve_alone(words))
+    _line("1,000 priors on words / one on its own panels", seconds(solve_words, 1), own, 0.0)
     _leave_out("leave-one-outs / one, 16 numbers", problem)
     _leave_out("the same with 18 intervals among 28 rows", words)
     few, many = studies_of(problem, 100), studies_of(problem, 100_000)
