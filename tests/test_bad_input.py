@@ -296,7 +296,7 @@ FIT_MORE: dict[str, Argument] = {
         ["--rho-within", "1.5"],
         ["rho_within", "below 1", "1.5"],
     ),
-    "a role that there is not": (["--columns", "rj=r"], ["no role 'rj'", "allowed: effect"]),
+    "a role that there is not": (["--columns", "rj=r"], ["no role 'rj'", "allowed: alpha"]),
     "columns that are not pairs": (["--columns", "r"], ["--columns: 'r' is not role=column"]),
     "a file that is no NetCDF": (["--save", "fit.csv"], ["--save", "ends in .nc", "'fit.csv'"]),
 }
