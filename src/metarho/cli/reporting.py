@@ -18,7 +18,10 @@ def reporting(
         list[str] | None, typer.Option(help="A prior set (default: the reference); repeatable.")
     ] = None,
     threshold: Annotated[
-        float, typer.Option(help="What the lower end of the interval is to stay above, on r.")
+        float,
+        typer.Option(
+            help="What the lower end of the interval is to stay above, on r.", min=-1, max=1
+        ),
     ] = 0.0,
     output: Output = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list.")] = False,
