@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp, ndtr
 
 from cases import alliance, molloy, problem, written
 from metarho.data.studies import Studies
@@ -85,6 +86,33 @@ def test_what_the_table_does_not_resolve_has_panels_of_its_own(mu: str, tau: str
     if shared_table.is_shareable(encoded):
         assert next(shared_table.solve([encoded])) is None
     assert exact.integrate(encoded).log_integral == solve(encoded).log_integral
+
+
+# Spikes between the nodes of both rules, beside a part that they see: nothing shows in the error.
+@pytest.mark.parametrize(("location", "sigma"), [(0.3, 1e-4), (0.0, 1e-5)])
+def test_a_spike_between_nodes_is_not_lost_beside_a_slab(location: float, sigma: float) -> None:
+    def log_integral(mu: str) -> float:
+        return exact.integrate(problem(alliance("use"), mu=mu, tau=TAUS[0])).log_integral
+
+    spike, slab = f"Normal(mu={location}, sigma={sigma})", "Normal(mu=0, sigma=0.5)"
+    both = f"NormalMixture(w=[1, 3], mu=[{location}, 0], sigma=[{sigma}, 0.5])"
+    # The evidence of a mixture is the mixture of its parts' evidence.
+    each = np.array([log_integral(spike), log_integral(slab)])
+    assert log_integral(both) == pytest.approx(logsumexp(each, b=[0.25, 0.75]), abs=1e-8)
+
+
+def test_a_spike_of_heterogeneity_between_nodes_is_not_lost_beside_a_slab() -> None:
+    def log_integral(tau: str) -> float:
+        return exact.integrate(problem(molloy(), tau=tau)).log_integral
+
+    spike, slab = ("Truncated(dist=Normal(mu=0.1234, sigma=1e-6), lower=0)",
+                   "Truncated(dist=Normal(mu=0.1, sigma=0.1), lower=0)")  # fmt: skip
+    mixture = "NormalMixture(w=[1, 3], mu=[0.1234, 0.1], sigma=[1e-6, 0.1])"
+    # The cut takes Φ(−1) of the slab, and the weights are those before it.
+    weights = np.array([0.25, 0.75 * ndtr(1)])
+    each = np.array([log_integral(spike), log_integral(slab)])
+    both = log_integral(f"Truncated(dist={mixture}, lower=0)")
+    assert both == pytest.approx(logsumexp(each, b=weights / weights.sum()), abs=1e-8)
 
 
 def test_numbers_do_not_depend_on_companions() -> None:

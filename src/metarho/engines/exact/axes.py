@@ -15,7 +15,7 @@ from metarho.engines.exact.moments import (
     needed,
 )
 from metarho.engines.exact.panels import GROWTH, Axis, Reach
-from metarho.engines.exact.priors import at_lower_end, components, landmarks
+from metarho.engines.exact.priors import at_lower_end, components, landmarks, middles
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.priors import PER_TAU, Prior
 
@@ -162,7 +162,7 @@ def _axis(
     breaks = np.union1d(np.linspace(start, end, count + 1), inside)
     # Breaks closer than rounding would make a panel without width.
     apart = np.concatenate([[True], np.diff(breaks) > 1e-9])
-    return replace(axis, breaks=breaks[apart]), reach
+    return replace(axis, breaks=breaks[apart]), replace(reach, middles=tuple(middles(prior)))
 
 
 def _share_axis(prior: Prior, bottom: float, top: float) -> tuple[Axis, Reach]:

@@ -196,6 +196,10 @@ class Axis:
         place = 2 * (u - self.breaks[panel]) / self.widths[panel] - 1
         return panel, np.clip(place, -1.0, 1.0)
 
+    def meets(self, lower: float, upper: float) -> bool:
+        """Whether a node lies between two values of the parameter."""
+        return bool(((self.nodes >= lower) & (self.nodes <= upper)).any())
+
     def at(self, panel: NDArray[np.intp], place: Array) -> Array:
         """The parameter at a place (-1 to 1) within a panel."""
         return self.to_x(self.breaks[panel] + 0.5 * (1 + place) * self.widths[panel])
@@ -262,11 +266,13 @@ class Reach:
     ``lower`` and ``upper`` are ends in the coordinate beyond which there is nothing; panels grow
     towards them while the density at their end counts. ``moments`` (0 to 4) are those whose
     integrals must not be cut off: a tail counts as long as |x|**moments times it does.
+    ``middles`` are stretches of the parameter that nodes must meet.
     """
 
     lower: float
     upper: float
     moments: int = 0
+    middles: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -348,7 +354,7 @@ def refine(
         if round_number == COARSE_ROUNDS - 1:
             masses = [_marginal(mass, dimension) for dimension in range(mass.ndim)]
             pairs = [
-                _cut_anew(cut, reach, old.nodes, share / total)
+                _cut_anew(cut, reach, old.nodes, share / total, rule.cut)
                 for cut, reach, old, share in zip(new, reaches, axes, masses, strict=True)
             ]
             new, reaches = [axis for axis, _ in pairs], [reach for _, reach in pairs]
@@ -356,8 +362,13 @@ def refine(
     return [axis.with_order(rule.order) for axis in axes]
 
 
-def _cut_anew(axis: Axis, reach: Reach, nodes: Array, share: Array) -> tuple[Axis, Reach]:
-    """The same stretch in few panels, in a coordinate that is even where the mass was seen."""
+def _cut_anew(
+    axis: Axis, reach: Reach, nodes: Array, share: Array, order: int
+) -> tuple[Axis, Reach]:
+    """The same stretch in few panels, in a coordinate that is even where the mass was seen.
+
+    What would lie between their nodes has a panel of its own.
+    """
     if axis.is_atoms:
         return axis, reach
     ends = np.array([axis.breaks[0], axis.breaks[-1], reach.lower, reach.upper])
@@ -373,8 +384,12 @@ def _cut_anew(axis: Axis, reach: Reach, nodes: Array, share: Array) -> tuple[Axi
             ends = axis.to_u(x)
     first, last, lower, upper = (float(end) for end in ends)
     count = max(2, math.ceil((last - first) / (2 * GROWTH)))
-    reach = Reach(lower, upper, reach.moments)
-    return replace(axis, breaks=np.linspace(first, last, count + 1)), reach
+    axis = replace(axis, breaks=np.linspace(first, last, count + 1), order=order)
+    hidden = [middle for middle in reach.middles if not axis.meets(*middle)]
+    inside = axis.to_u(np.array(hidden).ravel())
+    inside = inside[(inside > first) & (inside < last)]
+    axis = replace(axis, breaks=np.union1d(axis.breaks, inside))
+    return axis, replace(reach, lower=lower, upper=upper)
 
 
 def _marginal(mass: Array, dimension: int) -> Array:

@@ -42,6 +42,9 @@ _NO_ROWS = np.array([])
 # than the likelihood is still met.
 _STEPS = (0.1, 1.0, 3.0, 8.0, 30.0)
 
+# Families that have a location, with the names of it and of their scale.
+_LOCATED = {"Normal": ("mu", "sigma"), "StudentT": ("mu", "sigma"), "Cauchy": ("alpha", "beta")}
+
 # Shares of a truncation at which the mesh has a break.
 _SHARES = (1e-6, 1e-3, 0.05, 0.25, 0.5, 0.75, 0.95, 1 - 1e-3, 1 - 1e-6)
 
@@ -470,6 +473,29 @@ def landmarks(prior: Prior, v: Array) -> list[float]:
         elif prior.on == "tau2":
             marks = np.sqrt(marks)
     return [float(mark) for mark in marks if np.isfinite(mark) and lower <= mark <= upper]
+
+
+def middles(prior: Prior) -> list[tuple[float, float]]:
+    """Stretches within the support, a scale to either side of each location that a prior has.
+
+    Beside another part, or a far likelihood, a mesh without a node in one of them may miss what it
+    holds, and would not know.
+    """
+    bottom, top = prior.support
+    found = []
+    for _, part in components(prior.dist or prior):
+        if part.family not in _LOCATED:
+            continue
+        location, scale = (part.values[name] for name in _LOCATED[part.family])
+        ends = np.array([location - scale, location + scale])
+        if prior.on == "r":
+            ends = np.arctanh(np.clip(ends, -1.0, 1.0))
+        elif prior.on == "tau2":
+            ends = np.sqrt(np.maximum(ends, 0.0))
+        low, high = max(float(ends[0]), bottom), min(float(ends[1]), top)
+        if low < high:
+            found.append((low, high))
+    return found
 
 
 def tail_index(prior: Prior) -> float:

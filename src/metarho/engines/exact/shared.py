@@ -20,7 +20,7 @@ from metarho.engines.exact import likelihood
 from metarho.engines.exact.axes import is_conjugate
 from metarho.engines.exact.moments import moments_of_spread, needed
 from metarho.engines.exact.panels import FINE, Axis
-from metarho.engines.exact.priors import at_lower_end, harmonic_variance, log_density
+from metarho.engines.exact.priors import at_lower_end, harmonic_variance, log_density, middles
 from metarho.engines.exact.quadrature import Quadrature, variances_at
 from metarho.engines.problem import Problem
 from metarho.spec.priors import Prior
@@ -108,6 +108,8 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
         everything = held.sum(axis=1)
         resolved = (error <= TOLERANCE) & (held[:, -1] <= LEFT_OVER * everything)
         resolved &= everything > 0
+        # What lies between the nodes of both rules has no error.
+        resolved &= np.array([all(axis.meets(*m) for m in middles(prior)) for prior in tau])
         for index, problem in enumerate(block):
             if not resolved[index]:
                 yield None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from metarho.engines.exact.axes import evidence_spread, is_conjugate
 from metarho.engines.exact.moments import moments_of, moments_of_spread, needed
 from metarho.engines.exact.panels import FINE, Axis
-from metarho.engines.exact.priors import at_lower_end, log_density
+from metarho.engines.exact.priors import at_lower_end, log_density, middles
 from metarho.engines.exact.quadrature import Quadrature, table_at
 from metarho.engines.exact.shared import LEAST_MASS, LEFT_OVER, TOLERANCE, tau_axis
 from metarho.engines.problem import Problem
@@ -109,6 +109,10 @@ def _table(problem: Problem, order: int, size: int) -> _Table:
 def _solve(problem: Problem, tables: Sequence[_Table]) -> Quadrature | None:
     spread = problem.spreads[0]
     priors = problem.prior(spread), problem.prior("mu")
+    # What lies between the nodes of both rules has no error.
+    for prior, axis in zip(priors, (tables[1].tau, tables[1].mu), strict=True):
+        if not all(axis.meets(*middle) for middle in middles(prior)):
+            return None
     check, fine = (_sums(problem, priors, table) for table in tables)
     error = _error(tables, check, fine)
     # As for panels of their own: H² has tau² in it.
