@@ -186,6 +186,15 @@ def test_a_law_of_reporting_is_part_of_the_key_and_none_is_not() -> None:
     assert len(keys) == 4
 
 
+def test_the_level_of_tests_is_part_of_the_key_under_a_law_of_reporting_and_only_then() -> None:
+    for law, count in ((None, 1), (Reporting(omega=0.5), 2)):
+        problem = _problem(law)
+        rows = tuple(replace(row, alpha=0.01) for row in problem.evidence.rows)
+        stricter = replace(problem, evidence=replace(problem.evidence, rows=rows))
+        keys = {key_of(one, "exact", Sampler()) for one in (problem, stricter)}
+        assert len(keys) == count
+
+
 def test_what_informative_reporting_does_not_go_with_is_refused_by_name() -> None:
     law = Reporting(omega=0.5)
     nested = replace(encode(model("three-level"), alliance()), reporting=law)

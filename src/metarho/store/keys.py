@@ -73,7 +73,11 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         "draws_factor": draws_factor,
     }
     if problem.reporting is not None:
-        content["reporting"] = asdict(problem.reporting)
+        # Which results are significant is then part of the likelihood, of numbers too.
+        content["reporting"] = asdict(problem.reporting) | {
+            "critical": evidence.critical.tolist(),
+            "not_significant": evidence.is_not_significant.tolist(),
+        }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
