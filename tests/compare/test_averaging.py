@@ -111,6 +111,18 @@ def test_a_declared_null_is_the_spike_and_left_out_given_an_effect() -> None:
     assert conditional["candidates"] == 2 and conditional["spike"] is None
 
 
+def test_a_bayes_factor_that_underflows_leaves_the_row_beside_the_null_out() -> None:
+    # Priors that put mu 30 of their sds from the data: BF10 is below exp(−745), and 0 in a table.
+    sets = [
+        {"mu": f"Normal(mu={mu}, sigma=0.01)", "tau": "HalfNormal(sigma=0.01)"} for mu in (3, 4)
+    ]
+    fits = fit_many([problem(molloy(), **one) for one in sets], Settings())
+    candidates = [Candidate("random-effects", str(i), "use", fit) for i, fit in enumerate(fits)]
+    rows = _table(candidates)
+    assert [row["bf_mu"] for row in rows] == [0, 0]
+    assert {row["over"] for row in averages(candidates, rows, PROB)} == {ALL}
+
+
 def test_what_cannot_be_compared_is_not_averaged() -> None:
     fits = fit_many([problem(alliance("drop")), problem(molloy())], Settings())
     candidates = [Candidate("random-effects", "default", "drop", fit) for fit in fits]

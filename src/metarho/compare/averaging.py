@@ -151,6 +151,8 @@ def _even_spike(free: Sequence[tuple[Candidate, Row, float]]) -> float | None:
         slopes = len(candidate.fit.problem.coefficients) > 1
         if not isinstance(log_evidence, float) or not isinstance(times, float) or slopes:
             return None
+        if times == 0:  # an underflow, whose log is no number
+            return None
         with_it.append(log_evidence)
         without.append(log_evidence - math.log(times))
     return float(expit(logsumexp(without) - logsumexp(with_it)))
