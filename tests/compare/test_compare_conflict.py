@@ -235,6 +235,24 @@ def test_p_of_heterogeneity_is_a_scaled_chi_squared_law_of_equal_rows(
         assert found == pytest.approx(2 * min(cdf, 1 - cdf), abs=1e-8)
 
 
+def test_p_under_a_prior_far_wider_than_the_rows_is_the_integral_over_it() -> None:
+    encoded = problem(molloy(), tau="HalfCauchy(beta=1)")
+    q = residual_square(encoded, encoded.evidence.y[None])
+
+    def below(angle: float) -> float:
+        known = problem(molloy(), tau=f"DiracDelta(c={math.tan(angle)!r})")
+        return float(tails_of_spread(known, q)[0, 0])
+
+    # With tau = tan(angle) the prior is uniform in the angle; F falls within a few sds of a row.
+    wanted = quad(below, 0, math.pi / 2, points=[0.1, 0.3, 1], epsabs=1e-9, limit=60)[0]
+    assert tails_of_spread(encoded, q)[0, 0] == pytest.approx(2 / math.pi * wanted, abs=1e-8)
+
+
+def test_a_tail_that_rounds_to_nothing_is_not_below_0() -> None:
+    encoded = problem(molloy(), tau="Exponential(lam=1000)")
+    assert (tails_of_spread(encoded, np.array([1.0, 300.0])) >= 0).all()
+
+
 def test_both_p_values_of_two_levels_are_what_is_simulated(tmp_path: Path) -> None:
     encoded = two_levels(tmp_path)
     parts, rng, n = covariances(encoded), np.random.default_rng(5), 200_000
@@ -305,7 +323,7 @@ def test_a_study_far_from_all_others_is_behind_the_conflict() -> None:
 def test_a_law_that_is_not_resolved_costs_its_p_value_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("metarho.compare.conflict._HALVINGS", 0)
+    monkeypatch.setattr("metarho.compare.conflict._ERROR", -1.0)
     found = conflict(problem(molloy()))
     assert found.mu is None and found.tau is None
     assert "not resolved" in (found.no_mu or "") and "not resolved" in (found.no_tau or "")

@@ -163,7 +163,8 @@ def tails_of_spread(problem: Problem, q: Array) -> Array:
 
     def look(axes: Sequence[Axis]) -> Array:
         mass = _moved_prior(problem, axes, smooth)[counts]
-        return np.asarray((both @ (mass / mass.sum())).T)
+        # Masses that were moved may fall below 0, and a tail that is next to nothing with them.
+        return np.asarray(np.clip(both @ (mass / mass.sum()), 0.0, 1.0).T)
 
     return _settled(look, axes)
 
@@ -200,7 +201,7 @@ def _settled(look: Callable[[Sequence[Axis]], Array], axes: Sequence[Axis]) -> A
     axes = [axis.with_order(_ORDER) for axis in axes]
     found = look(axes)
     axes = [axis.with_order(_FINER) for axis in axes]
-    for _ in range(_HALVINGS):
+    for _ in range(_HALVINGS + 1):
         before, found = found, look(axes)
         if np.max(np.abs(found - before)) <= _ERROR:
             return found
