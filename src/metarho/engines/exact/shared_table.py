@@ -44,8 +44,11 @@ def is_shareable(problem: Problem) -> bool:
     """Whether tau and mu are the hard parameters, and tau begins at 0 like a polynomial.
 
     The exact law of intervals is not shared: most nodes of a table would be where it costs most.
+    Nor is a law of reporting, for few priors meet under each of its settings.
     """
     if len(problem.spreads) != 1 or problem.shapes or is_conjugate(problem):
+        return False
+    if problem.reporting is not None:
         return False
     if problem.model.likelihood == "exact-r" and problem.evidence.has_intervals:
         return False
