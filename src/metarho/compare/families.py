@@ -46,7 +46,7 @@ def over_family(fit: Fit, null: Null, found: BayesFactor, settings: Settings) ->
     Of several parameters all scales change together. None where there is no Bayes factor, where a
     prior has no scale (points, those on r), or where a posterior takes seconds: sampled models, and
     those with mu on panels that priors do not share (nested with interval rows, the exact law of
-    r, Student-t effects, selection).
+    r, Student-t effects, selection with a free omega).
     """
     problem = fit.problem
     free = [name for name in null.values if not problem.prior(name).is_point]

@@ -93,7 +93,7 @@ class Normals:
 class NoisyPanels:
     """Components that lie on panels, plus normal noise: ``joint`` (J, M) masses, ``noise`` (J).
 
-    Masses may fall below 0 here and there (``levels.on_total``): all is linear in them.
+    Masses may fall below 0 here and there (``panels.moved``): all is linear in them.
 
     Panel by panel: where the noise is wide against a panel, the panel's nodes are a mixture of
     normals; where it is narrow, the panel's own cdf is averaged over the noise.
