@@ -168,6 +168,21 @@ def test_what_was_elicited_is_there_for_programs(command: Command) -> None:
     assert found["implied"]["rho"]["median"] == pytest.approx(0.277, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    "about_the_mean",
+    [("--mean-between", ".2", ".35"), ("--mu", "Normal(mu=0.28, sigma=0.03)")],
+    ids=["between", "prior"],
+)
+def test_where_something_is_said_of_the_mean_no_share_is_printed(
+    command: Command, about_the_mean: tuple[str, ...]
+) -> None:
+    code, out, err = command(*ELICIT, *about_the_mean)
+    assert (code, err) == (0, "")
+    assert "90% of studies have a true correlation between 0.1 and 0.45." in out
+    assert "Nothing was said of the mean" not in out
+    assert "probability of the statement, by the exact engine: 0.900000" in out
+
+
 ELICIT_REFUSED = {
     "two splits": (["--share", ".2", "--mu", "bosco-mu-z"], "give one of them"),
     "no room": (["--mean-between", "0", ".5"], "leaves no room"),

@@ -75,17 +75,19 @@ def cell_of(plan: Plan, model: str | None, prior_set: str | None, intervals: str
     """
     analysis = plan.analysis
     wanted = {
-        "model": (model or analysis.models[0], analysis.models),
-        "prior set": (prior_set or analysis.reference_set, tuple(analysis.priors)),
-        "intervals": (intervals or analysis.studies.intervals[0], analysis.studies.intervals),
+        "model": (model, analysis.models[0], analysis.models),
+        "prior set": (prior_set, analysis.reference_set, tuple(analysis.priors)),
+        "intervals": (intervals, analysis.studies.intervals[0], analysis.studies.intervals),
     }
-    for what, (name, allowed) in wanted.items():
+    names = []
+    for what, (given, default, allowed) in wanted.items():
+        name = default if given is None else given
         if name not in allowed:
             raise InputError(
                 f"{plan.config} has no {what} {shown(name)}; {did_you_mean(name, allowed)}"
             )
-    names = tuple(name for name, _ in wanted.values())
-    return next(c for c in plan.cells if (c.model, c.prior_set, c.intervals) == names)
+        names.append(name)
+    return next(c for c in plan.cells if [c.model, c.prior_set, c.intervals] == names)
 
 
 @dataclass(frozen=True)

@@ -146,12 +146,15 @@ def block_lines(name: str, priors: Mapping[str, Prior]) -> list[str]:
 def statement_lines(between: tuple[float, float], prob: float, share: float | None) -> list[str]:
     """What was said of studies, and how the spread was split where nothing was said of the mean."""
     low, high = between
-    said = f"{100 * prob:g}% of studies have a true correlation between {low:g} and {high:g}."
-    split = (
+    said = wrapped(
+        f"{100 * prob:g}% of studies have a true correlation between {low:g} and {high:g}."
+    )
+    if share is None:
+        return said
+    return said + wrapped(
         f"Nothing was said of the mean: {share:g} of the variance is taken for heterogeneity, the "
         "rest for uncertainty of the mean (--share, or --mean-between)."
     )
-    return [*wrapped(said), *(wrapped(split) if share is not None else [])]
 
 
 def predictive_lines(made: Made) -> list[str]:
