@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,11 +138,20 @@ def test_a_reading_that_leaves_no_row_is_a_remark() -> None:
 def test_a_config_that_drops_intervals_and_unknown_names_are_refused(tmp_path: Path) -> None:
     drops = _plan(tmp_path, f"{EVIDENCE}, intervals: drop}}\nmodels: [common-effect]\n")
     with pytest.raises(InputError, match="the config drops them"):
-        check(drops, ["common-effect"], ["default"])
+        check(drops, ["common-effect"], ["default"], 0.0)
     uses = _plan(tmp_path, f"{EVIDENCE}}}\nmodels: [common-effect]\n")
     for models, priors in ((["comon-effect"], ["default"]), (["common-effect"], ["defualt"])):
         with pytest.raises(InputError, match=r"the analysis has no .*did you mean"):
-            check(uses, models, priors)
+            check(uses, models, priors, 0.0)
+
+
+@pytest.mark.parametrize("threshold", [math.nan, math.inf, 1.0, -5.0])
+def test_a_threshold_that_no_interval_could_reach_is_refused(
+    tmp_path: Path, threshold: float
+) -> None:
+    config = _plan(tmp_path, f"{EVIDENCE}}}\nmodels: [common-effect]\n")
+    with pytest.raises(InputError, match="--threshold is a correlation between -1 and 1"):
+        check(config, ["common-effect"], ["default"], threshold)
 
 
 def test_the_command_prints_a_table_json_or_csv(tmp_path: Path) -> None:

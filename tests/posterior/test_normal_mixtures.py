@@ -46,6 +46,13 @@ def test_quantiles_are_roots_that_scipy_finds_one_at_a_time(share: float) -> Non
             assert value == pytest.approx(root, rel=1e-9, abs=1e-12)
 
 
+def test_far_above_the_mass_nothing_is_less_than_nothing() -> None:
+    # Masses of thirds and the like sum to 1 but for rounding, on either side of it.
+    sizes = range(2, 60)
+    parts = [(np.arange(1.0, n + 1), np.zeros(n), np.ones(n)) for n in sizes]
+    assert NormalMixtures.of(parts).cdf(np.array(60.0)).max() == 1
+
+
 def test_masses_need_not_sum_to_1_and_companions_do_not_matter() -> None:
     mass, mean, sd = PARTS[2]
     alone = NormalMixtures.of([(3 * mass, mean, sd)]).quantile(0.025)

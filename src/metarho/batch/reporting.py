@@ -67,8 +67,12 @@ class Reported:
     tipping: tuple[Row, ...]
 
 
-def check(plan: Plan, models: Sequence[str], prior_sets: Sequence[str]) -> None:
-    """Raise InputError for names that the analysis does not have, or evidence without intervals."""
+def check(plan: Plan, models: Sequence[str], prior_sets: Sequence[str], threshold: float) -> None:
+    """Raise InputError for what ``reporting`` could not use.
+
+    That is a name that the analysis does not have, evidence without intervals, or a threshold that
+    is no number, or no correlation where there are correlations.
+    """
     for given, allowed in ((models, plan.models), (prior_sets, plan.analysis.priors)):
         for name in given:
             if name not in allowed:
@@ -79,6 +83,11 @@ def check(plan: Plan, models: Sequence[str], prior_sets: Sequence[str]) -> None:
             "intervals: use, or [use, drop]",
             place=str(plan.config),
         )
+    if plan.analysis.studies.measure == "GEN":
+        if not math.isfinite(threshold):
+            raise InputError(f"--threshold is a number, not {threshold:g}")
+    elif not -1 < threshold < 1:
+        raise InputError(f"--threshold is a correlation between -1 and 1, not {threshold:g}")
 
 
 def readings(studies: Studies) -> tuple[list[Reading], list[str]]:

@@ -41,7 +41,7 @@ def reporting(
 
     models = list(dict.fromkeys(model or plan.models))
     priors = list(dict.fromkeys(prior or [plan.analysis.reference_set]))
-    check(plan, models, priors)
+    check(plan, models, priors, threshold)
     count = len(models) * len(priors) * len(readings(plan.studies["use"])[0])
     with Progress(plan, fits=count) as progress:
         found = publish_reporting(plan, models, priors, threshold, progress.announce, progress.warn)

@@ -52,7 +52,8 @@ class NormalMixtures:
     def cdf(self, x: Array) -> Array:
         """The mass of each below its x (C)."""
         x = np.broadcast_to(np.asarray(x, dtype=float), len(self.mass))
-        return self._at(x, np.arange(len(self.mass)))[0]
+        # Rounding of the sum may exceed 1, and its complement would be no probability.
+        return np.clip(self._at(x, np.arange(len(self.mass)))[0], 0, 1)
 
     def quantile(self, share: float) -> Array:
         """Where each has a share of its mass below (C).
