@@ -109,7 +109,8 @@ def solve(problems: Sequence[Problem]) -> Iterator[Quadrature | None]:
         resolved = (error <= TOLERANCE) & (held[:, -1] <= LEFT_OVER * everything)
         resolved &= everything > 0
         # What lies between the nodes of both rules has no error.
-        resolved &= np.array([all(axis.meets(*m) for m in middles(prior)) for prior in tau])
+        met = {prior: all(axis.meets(*middle) for middle in middles(prior)) for prior in {*tau}}
+        resolved &= np.array([met[prior] for prior in tau])
         for index, problem in enumerate(block):
             if not resolved[index]:
                 yield None
