@@ -13,6 +13,7 @@ from scipy.integrate import quad
 from scipy.special import beta, expit
 
 from cases import alliance, model, molloy
+from metarho.compare.conflict import conflict
 from metarho.data.effect_sizes import critical_r
 from metarho.engines import exact, nuts
 from metarho.engines.exact.leave_out import studies_out
@@ -204,6 +205,11 @@ def test_what_informative_reporting_does_not_go_with_is_refused_by_name() -> Non
     problem = _problem(law)
     assert "engine: exact" in str(nuts.covers(problem))
     assert exact.covers(problem) is None
+    rows = tuple(replace(row, ni=None) for row in problem.evidence.rows)
+    unsized = replace(problem, evidence=replace(problem.evidence, rows=rows))
+    assert "needs n, for whether a result is significant" in str(exact.covers(unsized))
+    clash = conflict(_problem(law, words=False))
+    assert clash.mu is None and clash.tau is None
     assert "informative reporting" in str(no_study_likelihood(problem))
     out = next(iter(studies_out(problem, exact.integrate(problem))))
     assert out.log_density is None and "informative reporting" in str(out.reason)

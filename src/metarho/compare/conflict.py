@@ -244,7 +244,7 @@ def _refused(problem: Problem, prior: Problem, names: Collection[str]) -> str | 
         return "rows that are intervals have no estimate to look up; intervals: drop"
     if not problem.evidence.k:
         return "there are no rows"
-    if not problem.is_gaussian:
+    if not problem.is_gaussian or problem.reporting is not None:
         return "conflict is computed of normal rows and effects that are not selected"
     for name in names:
         if not problem.prior(name).proper:

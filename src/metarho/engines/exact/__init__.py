@@ -138,6 +138,10 @@ def _refused_reporting(problem: Problem) -> str | None:
     for part, used in parts.items():
         if used:
             return f"informative reporting does not go with {part}"
+    unknown = np.isnan(evidence.critical)
+    if unknown.any():
+        names = ", ".join(np.array(evidence.effect_names)[unknown][:5])
+        return f"informative reporting needs n, for whether a result is significant: {names}"
     return None
 
 
