@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 from metarho.batch.plan import Plan
 from metarho.batch.run import settings_of
 from metarho.compare.averaging import averages, in_words
+from metarho.compare.pointwise import pointwise
 from metarho.compare.rows import Row
 from metarho.compare.which_prior import Candidate, remarks, which_prior
 from metarho.engines.problem import Problem
 from metarho.fitting import fit_many
 
-TABLE, AVERAGES = "compare.csv", "average.csv"
+TABLE, AVERAGES, STUDIES = "compare.csv", "average.csv", "compare-studies.csv"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The table, averages over its rows, and what a reader of it must know."""
+    """The table, its scores by study, averages over it, and what a reader of it must know."""
 
     rows: tuple[Row, ...]
+    studies: tuple[Row, ...]
     averages: tuple[Row, ...]
     remarks: tuple[str, ...]
 
@@ -49,4 +51,10 @@ def compare(
     )
     averaged = averages(candidates, rows, plan.analysis.interval.prob)
     spikes = [said for row in averaged if (said := in_words(row)) is not None]
-    return Compared(tuple(rows), tuple(averaged), (*remarks(candidates), *spikes, *plan.citations))
+    studies = pointwise(candidates, plan.analysis.reference_set)
+    return Compared(
+        tuple(rows),
+        tuple(studies),
+        tuple(averaged),
+        (*remarks(candidates), *spikes, *plan.citations),
+    )

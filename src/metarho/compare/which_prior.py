@@ -96,7 +96,7 @@ def which_prior(
     stacked = stacking(fits, settings.interval.prob, settings.sampler.seed)
     rows: list[Row] = []
     for candidate, chance, weight in zip(candidates, chances, stacked, strict=True):
-        other = _reference_of(candidate, candidates, reference)
+        other = reference_of(candidate, candidates, reference)
         least = flat.get((candidate.model, candidate.intervals))
         against = headline(other.fit if other else None), headline(least)
         row = _row(candidate, other, against, thresholds, settings)
@@ -111,9 +111,10 @@ def _finite(value: Value) -> Value:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _reference_of(
+def reference_of(
     candidate: Candidate, candidates: Sequence[Candidate], reference: str
 ) -> Candidate | None:
+    """The candidate of the same model and intervals under the prior set ``reference``."""
     for other in candidates:
         same = other.model == candidate.model and other.intervals == candidate.intervals
         if same and other.prior_set == reference:

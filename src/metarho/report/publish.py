@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from metarho.batch import reporting as reported
-from metarho.batch.compare import AVERAGES, TABLE, Compared, compare
+from metarho.batch.compare import AVERAGES, STUDIES, TABLE, Compared, compare
 from metarho.batch.plan import Plan
 from metarho.batch.run import Outcome, execute, record, write_results
 from metarho.batch.tables import to_csv
@@ -47,6 +47,8 @@ def publish_comparison(
     """Compare the cells of a plan, and leave the table and its figure in the plan's folder."""
     compared = compare(plan, announce, warn)
     write_text(plan.folder / TABLE, to_csv(compared.rows))
+    if compared.studies:
+        write_text(plan.folder / STUDIES, to_csv(compared.studies))
     if compared.averages:
         write_text(plan.folder / AVERAGES, to_csv(compared.averages))
     if plan.analysis.report == "html":
