@@ -185,6 +185,8 @@ def test_where_something_is_said_of_the_mean_no_share_is_printed(
 
 ELICIT_REFUSED = {
     "two splits": (["--share", ".2", "--mu", "bosco-mu-z"], "give one of them"),
+    "a name that is a number in YAML": (["--name", "123"], "YAML reads '123' as something else"),
+    "a name that is nothing in YAML": (["--name", "null"], "YAML reads 'null' as something else"),
     "no room": (["--mean-between", "0", ".5"], "leaves no room"),
     "no folder": (["--save", "nowhere/mine.yaml"], "there is no folder nowhere"),
     "a file that is there": (["--save", "there.yaml"], "there.yaml is there already"),

@@ -154,6 +154,17 @@ def test_a_threshold_that_no_interval_could_reach_is_refused(
         check(config, ["common-effect"], ["default"], threshold)
 
 
+def test_what_rests_on_the_threshold_is_not_said_to_be_below_it(tmp_path: Path) -> None:
+    config = _plan(
+        tmp_path,
+        f"{EVIDENCE}}}\nmodels: [common-effect]\npriors:\n  none: {{mu: DiracDelta(c=0)}}\n",
+    )
+    found = publish_reporting(config, ["common-effect"], ["none"], 0.0)
+    assert found.tipping
+    for tip in found.tipping:
+        assert "stays at or below 0 all the way" in str(tip["sentence"])
+
+
 def test_the_command_prints_a_table_json_or_csv(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(f"{EVIDENCE}}}\nmodels: [common-effect]\nreport: none\n", encoding="utf-8")

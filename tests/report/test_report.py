@@ -14,6 +14,7 @@ from metarho.batch.run import Outcome, execute
 from metarho.fitting import Settings, fit_many
 from metarho.report.figures.forest import forest
 from metarho.report.page import draw_all, render
+from metarho.report.terminal import number
 
 CONFIG = """\
 studies: {source: internet-alliance, where: role == "main", intervals: [use, drop]}
@@ -116,3 +117,9 @@ def test_prior_curves_are_those_of_proper_priors_on_the_parameter_s_own_scale(
         if (priors, parameter) == ("cut", "mu"):
             assert all(density == 0 for x, density in points if x < 0)
     assert ("cut", "tau") in curves
+
+
+def test_what_rounds_to_nothing_is_printed_without_a_sign() -> None:
+    assert number(-6.4e-19) == "0.000"
+    assert number(-0.0004, 2) == "0.00"
+    assert number(-0.0006) == "-0.001"

@@ -209,7 +209,7 @@ def _tip(
     start = f"{head} is {_lower(stops[0][1]):.3f} as printed"
     found: Row = {"parameter": name, "towards": last, "threshold": threshold}
     if not crossings:
-        side = "above" if above[0] > 0 else "below"
+        side = "above" if above[0] > 0 else "at or below"
         there = f"{name} = {last:g}, where it is {_lower(stops[-1][1]):.3f}"
         said = f"{start} and stays {side} {threshold:g} all the way to {there}"
         return {**found, "at": None, "lower": None, "sentence": said}

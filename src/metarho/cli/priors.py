@@ -170,6 +170,11 @@ def elicit_priors(
         )
     if not re.fullmatch(r"[\w-]+", name):
         raise InputError(f"--name: {name!r} is not a name; letters, digits, _ and - are")
+    from ruamel.yaml import YAML
+
+    # What is written must be read again: 123, null and - are no texts in YAML.
+    if not isinstance(YAML(typ="safe").load(name), str):
+        raise InputError(f"--name: YAML reads {name!r} as something else than a name; add a letter")
     _check_new(save)
     from metarho.predict.before_data import as_dict, implied
     from metarho.predict.elicitation import SHARE, elicit

@@ -211,11 +211,15 @@ def _meaningful(problem: Problem) -> Problem:
 
 
 def extremes(numbers: Array) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The places of the least and the largest number of an array; None without any number."""
-    if not np.isfinite(numbers).any():
+    """The places of the least and the largest number of an array; None without any number.
+
+    A Bayes factor beyond a computer's numbers is infinite, and the largest.
+    """
+    known = ~np.isnan(numbers)
+    if not known.any():
         return None
-    low = np.where(np.isfinite(numbers), numbers, math.inf)
-    high = np.where(np.isfinite(numbers), numbers, -math.inf)
+    low = np.where(known, numbers, math.inf)
+    high = np.where(known, numbers, -math.inf)
     return (
         tuple(int(i) for i in np.unravel_index(int(low.argmin()), numbers.shape)),
         tuple(int(i) for i in np.unravel_index(int(high.argmax()), numbers.shape)),

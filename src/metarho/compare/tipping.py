@@ -226,7 +226,7 @@ def said(value: float) -> str:
     if math.isinf(value):
         return "more than a computer's numbers"
     return (
-        f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}" if value < 1e6 else f"{value:.3g}"
+        f"{value:z.4f}" if abs(value) < 1000 else f"{value:,.0f}" if value < 1e6 else f"{value:.3g}"
     )
 
 

@@ -30,8 +30,8 @@ def say(message: str) -> None:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number as tables print it; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    """A number as tables print it; a dash where there is none. What rounds to 0 has no sign."""
+    return "–" if value is None else f"{value:z.{digits}f}"
 
 
 def interval(summary: Summary, digits: int = 3) -> str:
