@@ -236,6 +236,9 @@ def test_the_command_prints_json_csv_or_a_table_and_leaves_table_and_figure(
     folder = tmp_path / "out" / "which"
     assert printed == (folder / "compare.csv").read_text(encoding="utf-8")
     assert len(list(csv.DictReader(io.StringIO(printed)))) == 2
+    for name, count in (("compare-studies.csv", 2 * 7), ("average.csv", 3)):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert len(list(csv.DictReader(io.StringIO(text)))) == count
     assert {path.name for path in (folder / "figures").iterdir()} == {
         "which-prior.svg", "which-prior.png", "which-prior.csv",
     }  # fmt: skip
