@@ -128,6 +128,13 @@ def test_planning_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_that_is_a_file_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        plan(_config(tmp_path), tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_a_plan_says_which_priors_of_a_model_have_no_use(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     text = Path(shipped_folder("models") / "three-level-moderators.yaml").read_text()

@@ -22,6 +22,8 @@ from metarho.compare.which_prior import COLUMNS, Candidate, remarks, which_prior
 from metarho.engines.problem import problem_without
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
+from metarho.report.figures.which_prior import which_prior as figure
+from metarho.report.terminal import _factor
 from metarho.spec.analysis import Sampler
 
 SETS: dict[str, dict[str, str]] = {
@@ -261,3 +263,18 @@ def test_two_forms_of_output_at_once_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert _run(monkeypatch, tmp_path, "wide", "--json", "--csv") == 2
+
+
+def test_a_single_prior_set_has_a_figure_without_scores_to_compare(rows: list[Row]) -> None:
+    alone = figure([rows[0]], "default", "z", 0.95)
+    assert len(alone.figure.axes) == 1
+    several = figure(rows, "default", "z", 0.95)
+    assert [axes.get_title(loc="left") for axes in several.figure.axes][1:] == [
+        "elpd less that of default"
+    ]
+
+
+def test_more_than_a_computers_numbers_is_not_printed_as_none(rows: list[Row]) -> None:
+    huge = {**rows[0], "bf_mu": None, "bf_mu_words": "the data are more than 1,000,000 times as …"}
+    none = {**rows[0], "bf_mu": None, "bf_mu_words": "mu = 0 needs a proper prior on mu"}
+    assert [_factor(row, "bf_mu") for row in (huge, none)] == [">1e304", "–"]

@@ -72,6 +72,8 @@ def plan(config: Path, output: Path | None = None) -> Plan:
 
     Raises InputError with file, line, value and what is allowed.
     """
+    if output is not None and output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file; name a folder, which may be a new one")
     analysis, document = read_analysis(config)
     here = config.resolve().parent
     studies = _studies(analysis, document, here)

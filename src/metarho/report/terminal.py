@@ -162,8 +162,8 @@ def comparison(plan: Plan, rows: Sequence[Row]) -> None:
             number(numbers.get("median")),
             _between(numbers.get("lower"), numbers.get("upper"), 3),
             _between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
-            _factor(numbers.get("bf_mu")),
-            _factor(numbers.get("bf_tau")),
+            _factor(row, "bf_mu"),
+            _factor(row, "bf_tau"),
             number(numbers.get("elpd"), 2),
             _difference(numbers),
             number(numbers.get("crps"), 4),
@@ -249,9 +249,13 @@ def _between(lower: float | None, upper: float | None, digits: int) -> str:
     return f"[{number(lower, digits)}, {number(upper, digits)}]"
 
 
-def _factor(times: float | None) -> str:
+def _factor(row: Row, name: str) -> str:
     """A Bayes factor to three digits, without a false precision of large ones."""
-    return "–" if times is None else f"{times:.3g}" if times < 1e4 else f"{times:.1e}"
+    times = row[name]
+    if isinstance(times, float):
+        return f"{times:.3g}" if times < 1e4 else f"{times:.1e}"
+    # More than a computer's numbers is not none.
+    return ">1e304" if str(row[f"{name}_words"]).startswith("the data are more than") else "–"
 
 
 def _difference(row: Mapping[str, float]) -> str:

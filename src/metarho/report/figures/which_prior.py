@@ -33,17 +33,22 @@ def which_prior(rows: Sequence[Row], reference: str, scale: str, prob: float) ->
                 places[y] = str(row["prior"])
                 y -= 1
         y -= 0.4
+    # Without a reference, or beside none, there is nothing to draw of scores.
+    is_compared = any(isinstance(row["elpd_diff"], float) for row in rows)
+    widths = [1.6, 1] if is_compared else [1]
     with canvas(7.2, 0.19 * -y + 1.0) as figure:
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.6, 1])
+        panels = figure.subplots(1, len(widths), sharey=True, width_ratios=widths, squeeze=False)[0]
+        left = panels[0]
         for place, row in zip(at, rows, strict=True):
             _line(left, place, row["new_lower"], row["new_upper"], GREEN, 1.2)
             _line(left, place, row["lower"], row["upper"], BLUE, 3.0)
             if isinstance(row["median"], float):
                 left.plot(row["median"], place, "o", color=BLUE, markersize=4.5,
                           markeredgecolor="white", markeredgewidth=0.7)  # fmt: skip
-            _line(right, place, row["elpd_diff_lower"], row["elpd_diff_upper"], GREY, 1.2)
+            if is_compared:
+                _line(panels[1], place, row["elpd_diff_lower"], row["elpd_diff_upper"], GREY, 1.2)
             if isinstance(row["elpd_diff"], float):
-                right.plot(row["elpd_diff"], place, "o", color=GREY, markersize=3.5)
+                panels[1].plot(row["elpd_diff"], place, "o", color=GREY, markersize=3.5)
         for place, heading in headings.items():
             left.text(0.0, place, heading, transform=left.get_yaxis_transform(), va="center",
                       weight="bold", fontsize=7.5, parse_math=False,
@@ -53,9 +58,10 @@ def which_prior(rows: Sequence[Row], reference: str, scale: str, prob: float) ->
         percent = f"{prob * 100:g}%"
         left.set_xlabel("yi" if scale == "yi" else "correlation r")
         left.set_title(f"Mean (thick) and a new study's true effect (thin), {percent}", loc="left")
-        right.set_xlabel("better  →")
-        right.set_title(f"elpd less that of {reference}", loc="left", parse_math=False)
-        for axes in (left, right):
+        if is_compared:
+            panels[1].set_xlabel("better  →")
+            panels[1].set_title(f"elpd less that of {reference}", loc="left", parse_math=False)
+        for axes in panels:
             axes.axvline(0, color=GREY, linewidth=0.6, zorder=0)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
