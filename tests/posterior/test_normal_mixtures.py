@@ -74,7 +74,8 @@ def test_the_cdf_at_a_quantile_is_its_share(
     mass, mean, sd = (np.array(column) for column in zip(*parts, strict=True))
     mixtures = NormalMixtures.of([(mass, mean, sd)])
     found = mixtures.quantile(share)
-    # Where the cdf rises by 1e-10 between numbers that rounding tells apart, it is known to that.
+    # Where the cdf rises by 1e-10 between numbers that rounding tells apart, it is known to that,
+    # and a root, centre + scale·sinh(u), is rounded several times.
     apart = np.spacing(np.abs(mean).max() + np.abs(found[0]))
     rise = float(apart * (mass / mass.sum() / sd).sum())
-    assert float(mixtures.cdf(found)[0]) == pytest.approx(share, abs=1e-12 + 4 * rise)
+    assert float(mixtures.cdf(found)[0]) == pytest.approx(share, abs=1e-12 + 10 * rise)
