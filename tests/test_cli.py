@@ -116,7 +116,8 @@ def test_an_output_that_cannot_be_written_exits_with_one(
     (tmp_path / "small.yaml").write_text(
         "studies: {source: internet-alliance}\nmodels: [common-effect]\n"
     )
-    (tmp_path / "out").write_text("a file stands where the folder should be")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "small").write_text("a file stands where the folder should be")
     assert main("run", "small.yaml", "--output", "out") == 1
     said = capsys.readouterr().err
     assert "out" in said and "Traceback" not in said
