@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,26 @@ def test_p_under_a_prior_far_wider_than_the_rows_is_the_integral_over_it() -> No
     # With tau = tan(angle) the prior is uniform in the angle; F falls within a few sds of a row.
     wanted = quad(below, 0, math.pi / 2, points=[0.1, 0.3, 1], epsabs=1e-9, limit=60)[0]
     assert tails_of_spread(encoded, q)[0, 0] == pytest.approx(2 / math.pi * wanted, abs=1e-8)
+
+
+@pytest.mark.parametrize("k", [16, 100])
+@pytest.mark.parametrize("times", [1.0, 3.0])
+def test_p_of_heterogeneity_of_many_rows_is_an_integral_over_its_prior(
+    k: int, times: float, tmp_path: Path
+) -> None:
+    # Of many rows the law of Q is sharp, and more panels hold it.
+    rows = [{"yi": 0.01 * i, "vi": 0.01} for i in range(k)]
+    encoded = problem(written(tmp_path, rows), tau="HalfNormal(sigma=0.3)")
+    q, turn = times * k, 0.1 * math.sqrt(max(times * k / (k - 1) - 1, 0.01))
+
+    def below(tau: float) -> float:
+        law = stats.chi2.cdf(q / (1 + tau**2 / 0.01), k - 1)
+        return float(2 * stats.norm.pdf(tau, 0, 0.3) * law)
+
+    ends = [0, 0.7 * turn, turn, 1.3 * turn, 2 * turn + 0.3, 4]
+    wanted = math.fsum(quad(below, a, b, epsabs=1e-12)[0] for a, b in pairwise(ends))
+    # What a law is settled to.
+    assert tails_of_spread(encoded, np.array([q]))[0, 0] == pytest.approx(wanted, abs=1e-9)
 
 
 def test_a_tail_that_rounds_to_nothing_is_not_below_0() -> None:

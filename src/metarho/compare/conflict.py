@@ -39,8 +39,9 @@ _SDS, _STEPS, _POINTS = 9.0, 55, 1500
 # More nodes of heterogeneity than this are moved to few, on panels in which the law of the headline
 # is a polynomial to 1e-10.
 _MANY_NODES, _WIDTH = 1000, 1.0
-# A share's panels, on which the law of Q is a polynomial to 1e-10.
-_SHARE_PANELS = 2
+# The law of Q changes within a share √(2/m) of heterogeneity, m its degrees of freedom: panels of
+# this many times 1/√m hold it to 1e-9, and a share needs so many per √m.
+_PER_ROOT, _SHARES_PER_ROOT = 3.0, 0.5
 # Numbers held at once.
 _BLOCK = 2_000_000
 
@@ -153,7 +154,8 @@ def tails_of_spread(problem: Problem, q: Array) -> Array:
     axes = _axes(problem, problem.spreads)
     parts = _residual_parts(problem)
     unit = 1 / math.sqrt(max(np.linalg.eigvalsh(part)[-1] for part in parts))
-    smooth = [_smooth(axis, unit) for axis in axes]
+    root = math.sqrt(len(parts[0]))
+    smooth = [_smooth(axis, unit, root) for axis in axes]
     counts = ~lightest(_moved_prior(problem, axes, smooth), _DROPPED)
     values = flat_values(dict(zip(problem.spreads, smooth, strict=True)))
     weights = _eigenvalues(
@@ -169,16 +171,19 @@ def tails_of_spread(problem: Problem, q: Array) -> Array:
     return _settled(look, axes)
 
 
-def _smooth(axis: Axis, unit: float) -> Axis:
+def _smooth(axis: Axis, unit: float, root: float) -> Axis:
     """Panels on which the law of Q is a polynomial of a parameter of heterogeneity.
 
-    Of an sd in units of the sd in which it moves Q; of a share over all of its range.
+    Of an sd in units of the sd in which it moves Q; of a share over all of its range. ``root`` is
+    that of the degrees of freedom.
     """
     if axis.is_atoms:
         return axis
     if axis.kind == "arc":
-        return Axis("arc", 0.0, 1.0, np.linspace(0.0, 0.5 * math.pi, _SHARE_PANELS + 1), 16)
-    return smooth_panels(float(axis.to_x(axis.breaks[-1:])[0]), unit, _WIDTH)
+        count = max(2, math.ceil(_SHARES_PER_ROOT * root))
+        return Axis("arc", 0.0, 1.0, np.linspace(0.0, 0.5 * math.pi, count + 1), 16)
+    width = min(_WIDTH, _PER_ROOT / root)
+    return smooth_panels(float(axis.to_x(axis.breaks[-1:])[0]), unit, width)
 
 
 def _moved_prior(problem: Problem, axes: Sequence[Axis], smooth: Sequence[Axis]) -> Array:
