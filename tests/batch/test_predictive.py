@@ -10,8 +10,8 @@ import pytest
 
 import metarho
 from metarho import cli
-from metarho.batch.plan import plan
-from metarho.batch.predictive import choose_cell, model_text, predictive_prior_of
+from metarho.batch.plan import cell_of, plan
+from metarho.batch.predictive import model_text, predictive_prior_of
 from metarho.errors import InputError
 from metarho.report.priors import WIDTH
 from metarho.spec.model import read_model
@@ -106,7 +106,7 @@ def test_what_was_made_is_there_for_programs(main: Main) -> None:
 
 def test_a_robust_prior_is_worth_less(folder: Path) -> None:
     made = plan(folder / "configs" / "mine.yaml", folder / "out")
-    cell = choose_cell(made, None, None, None)
+    cell = cell_of(made, None, None, None)
     assert (cell.prior_set, cell.intervals) == ("default", "use")
     plain = predictive_prior_of(made, cell, 0.0, None)
     robust = predictive_prior_of(made, cell, 0.3, 0.1)
@@ -120,8 +120,8 @@ REFUSED = {
     "a fit of another kind of file": (["--write", "models/next.nc"], "ends in .yaml"),
     "a model that is there": (["--write", "configs/mine.yaml"], "is there already"),
     "no such prior set": (["--prior-set", "sceptic"], "did you mean 'sceptical'?"),
-    "no such model": (["--model", "x"], "--model: there is no 'x'"),
-    "rows that were not dropped": (["--intervals", "drop"], "--intervals: there is no 'drop'"),
+    "no such model": (["--model", "x"], "has no model 'x'"),
+    "rows that were not dropped": (["--intervals", "drop"], "has no intervals 'drop'"),
     "nothing but vague": (["--robust", "1"], "a weight from 0 to below 1, not 1"),
     "no correlation": (["--robust-mean", "1"], "--robust-mean is a correlation"),
     "a mean of nothing": (["--robust", "0", "--robust-mean", "0"], "--robust above 0"),
@@ -139,16 +139,16 @@ def test_what_cannot_be_made_is_refused_before_anything_is_computed(
     assert not (folder / "outputs").exists()
 
 
-def test_one_of_several_models_has_to_be_named(main: Main, folder: Path) -> None:
+def test_of_several_models_the_first_is_taken_and_named(main: Main, folder: Path) -> None:
     write(folder, models="random-effects, common-effect")
-    code, _, err = main("priors", "from", "mine")
-    assert code == 2
-    assert "--model: say which; allowed: common-effect, random-effects" in err
+    code, out, _ = main("priors", "from", "mine", "--json")
+    assert code == 0
+    assert json.loads(out)["from"].startswith("random-effects (")
 
 
 def test_off_z_nobody_knows_what_one_participant_is_worth(folder: Path) -> None:
     made = plan(write(folder, measure="COR"), folder / "out")
-    cell = choose_cell(made, None, None, None)
+    cell = cell_of(made, None, None, None)
     with pytest.raises(InputError, match=r"with r give --robust 0"):
         predictive_prior_of(made, cell, 0.1, None)
     found = predictive_prior_of(made, cell, 0.0, None)
@@ -157,7 +157,7 @@ def test_off_z_nobody_knows_what_one_participant_is_worth(folder: Path) -> None:
 
 def test_a_fit_that_would_be_sampled_is_refused_before_it_is(folder: Path) -> None:
     made = plan(write(folder, models="mixture"), folder / "out")
-    cell = choose_cell(made, None, None, None)
+    cell = cell_of(made, None, None, None)
     with pytest.raises(InputError, match="mixture would be known by draws only"):
         predictive_prior_of(made, cell, 0.1, None)
     assert not (folder / "out").exists()

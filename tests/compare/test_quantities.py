@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -78,10 +79,10 @@ def test_quantities_are_those_of_adaptive_integration() -> None:
         log_joint -= norm.logpdf(mean, mean, precision**-0.5)
         return float(np.exp(log_joint - 5) * halfnorm.pdf(t, scale=0.3)), mean, 1 / precision
 
-    def average(function: object, end: float = 3.0) -> float:
+    def average(function: Callable[[float, float, float], float], end: float = 3.0) -> float:
         def integrand(t: float) -> float:
             density, mean, variance = given(t)
-            return density * float(function(t, mean, variance))  # type: ignore[operator]
+            return density * float(function(t, mean, variance))
 
         return float(quad(integrand, 0, end, points=[0.05, 0.15, 0.4], limit=400, epsabs=1e-14)[0])
 
@@ -100,7 +101,9 @@ def test_quantities_are_those_of_adaptive_integration() -> None:
     assert below_tau / whole == pytest.approx(0.5, abs=1e-9)
     x, weights = np.polynomial.hermite_e.hermegauss(60)
     mean_r = (
-        average(lambda t, m, s: np.tanh(m + math.sqrt(s + t**2) * x) @ weights / weights.sum())
+        average(
+            lambda t, m, s: float(np.tanh(m + math.sqrt(s + t**2) * x) @ weights / weights.sum())
+        )
         / whole
     )
     assert rho_mean == pytest.approx(mean_r, abs=1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -95,7 +96,7 @@ def test_the_probability_given_one_spread_is_that_of_a_normal_law() -> None:
     assert between(0.2, 0.0, 0.1, 0.1, 0.3) == pytest.approx(wanted, abs=1e-9)
 
 
-IMPOSSIBLE = {
+IMPOSSIBLE: dict[str, tuple[tuple[float, float, float], dict[str, Any], str]] = {
     "no interval": ((0.5, 0.1, 0.9), {}, "between 0.5 and 0.1 lies nothing"),
     "no correlation": ((0.5, 1.0, 0.9), {}, "and 1 does not"),
     "nan": ((math.nan, 0.5, 0.9), {}, "and nan does not"),
@@ -125,7 +126,7 @@ IMPOSSIBLE = {
 def test_an_impossible_statement_is_refused_with_the_reason(case: str) -> None:
     (low, high, prob), more, said = IMPOSSIBLE[case]
     with pytest.raises(InputError) as caught:
-        elicit(low, high, prob, **more)  # type: ignore[arg-type]
+        elicit(low, high, prob, **more)
     assert said in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
-from metarho.errors import InputError, did_you_mean
+from metarho.errors import InputError, did_you_mean, shown
 from metarho.fitting import choose
 from metarho.fitting.citations import notes_on_citations
 from metarho.spec.analysis import Analysis, read_analysis
@@ -106,6 +106,28 @@ def plan(config: Path, output: Path | None = None) -> Plan:
     _check_profiles(analysis, document, cells, studies)
     root = output or _default_output(here)
     return Plan(config, analysis, studies, models, tuple(cells), _remarks(analysis, cells), root)
+
+
+def cell_of(plan: Plan, model: str | None, prior_set: str | None, intervals: str | None) -> Cell:
+    """One cell of a plan: by default its first model, the reference set, intervals as first named.
+
+    Raises InputError for a name that the plan does not have.
+    """
+    analysis = plan.analysis
+    wanted = {
+        "model": (model, analysis.models[0], analysis.models),
+        "prior set": (prior_set, analysis.reference_set, tuple(analysis.priors)),
+        "intervals": (intervals, analysis.studies.intervals[0], analysis.studies.intervals),
+    }
+    names = []
+    for what, (given, default, allowed) in wanted.items():
+        name = default if given is None else given
+        if name not in allowed:
+            raise InputError(
+                f"{plan.config} has no {what} {shown(name)}; {did_you_mean(name, allowed)}"
+            )
+        names.append(name)
+    return next(c for c in plan.cells if [c.model, c.prior_set, c.intervals] == names)
 
 
 def plan_all(configs: list[Path], output: Path | None = None) -> list[Plan]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
 from metarho.compare.information import prior_sample_size
 from metarho.engines.problem import Problem
-from metarho.errors import InputError, did_you_mean
+from metarho.errors import InputError
 from metarho.fitting import fit_many
 from metarho.posterior.exact import Exact
 from metarho.predict.predictive_prior import PredictivePrior, predictive_prior
 from metarho.spec.catalogue import robust as made_robust
 from metarho.spec.priors import Prior
+from metarho.store.files import yaml_text
 from metarho.store.saved import read_saved
 
 REFERENCES = ("10.1111/biom.12242",)
@@ -49,27 +47,6 @@ class Made:
         }
 
 
-def choose_cell(
-    plan: Plan, model: str | None, prior_set: str | None, intervals: str | None
-) -> Cell:
-    """The one fit of a plan that is meant; of prior sets the reference unless named.
-
-    Raises InputError that lists what there is.
-    """
-    wanted = prior_set or plan.analysis.reference_set
-    chosen = {
-        "model": _one_of([*plan.models], model, "--model"),
-        "prior_set": _one_of([*plan.analysis.priors], wanted, "--prior-set"),
-        "intervals": _one_of([*plan.analysis.studies.intervals], intervals, "--intervals"),
-    }
-    (cell,) = [
-        cell
-        for cell in plan.cells
-        if all(getattr(cell, name) == value for name, value in chosen.items())
-    ]
-    return cell
-
-
 def predictive_prior_of(plan: Plan, cell: Cell, weight: float, mean: float | None) -> Made:
     """Fit a cell, through the store, and write its new study as a mixture of normals.
 
@@ -82,9 +59,7 @@ def predictive_prior_of(plan: Plan, cell: Cell, weight: float, mean: float | Non
             f"the new study of {cell.model} would be known by draws only ({cell.reason}); a "
             "predictive prior is made from a fit of the exact engine"
         )
-    settings = replace(
-        settings_of(plan, lambda event, problem: None, lambda message: None), agreement=False
-    )
+    settings = replace(settings_of(plan), agreement=False)
     (fit,) = fit_many([cell.problem], settings)
     assert isinstance(fit.posterior, Exact)
     fitted = f"{cell.model} ({cell.prior_set} priors, {_evidence(cell.problem)})"
@@ -150,18 +125,4 @@ def model_text(made: Made) -> str:
         "random": "none",
         "priors": {"mu": str(made.prior)},
     }
-    stream = io.StringIO()
-    writer = YAML()
-    writer.default_flow_style = False
-    writer.width = 100
-    writer.dump(content, stream)
-    return stream.getvalue()
-
-
-def _one_of(names: list[str], name: str | None, option: str) -> str:
-    if name is None and len(names) == 1:
-        return names[0]
-    if name not in names:
-        said = "say which" if name is None else f"there is no {name!r}"
-        raise InputError(f"{option}: {said}; {did_you_mean(name or '', names)}")
-    return name
+    return yaml_text(content)

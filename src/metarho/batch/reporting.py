@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from metarho.batch.plan import Plan
 from metarho.batch.run import settings_of
 from metarho.batch.tables import threshold_probabilities
 from metarho.compare.rows import Row
+from metarho.compare.tipping import crossings
 from metarho.data.reporting import as_tests, at_alpha, is_word, zero_order
 from metarho.data.studies import Studies
 from metarho.engines.problem import Problem, Reporting, encode
 from metarho.errors import InputError, did_you_mean
 from metarho.fitting import Settings, choose, fit_many
 from metarho.posterior.fit import Fit
+from metarho.spec.claims import Claim, Quantity
 
 TABLE, TIPPING = "reporting.csv", "reporting-tipping.csv"
 
@@ -29,14 +33,10 @@ OMEGA, DELTA = "no row at all", "no number"
 # The levels that papers use, and numbers of tests up to where a paper prints a table instead.
 ALPHAS = (0.01, 0.05, 0.10)
 TESTS = (1, 2, 3, 5)
-
-
 # How many times as often a not significant result appears: to one in a hundred, beyond what any
 # study of publication found. Log-odds of a number: to e⁴, 55, between 0 and the end of the band.
 OMEGAS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 DELTAS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)
-# So near to the threshold is the bound at a tipping point.
-CLOSE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -197,36 +197,37 @@ def _tips(
 def _tip(
     path: str, stops: Sequence[tuple[float, Fit]], threshold: float, settings: Settings
 ) -> Row:
-    """The first crossing along a way, refined by Brent's method; and how many there are."""
-    from scipy.optimize import brentq
-
-    above = [_lower(fit) - threshold for _, fit in stops]
-    crossings = [i for i in range(len(stops) - 1) if (above[i] > 0) != (above[i + 1] > 0)]
+    """The first crossing along a way that begins at 0; and how many there are."""
     name = "omega" if path == OMEGA else "delta"
     last = _shown(path, stops[-1][0])
     percent = f"{settings.interval.prob * 100:g}%"
-    head = f"the lower end of the {percent} interval"
-    start = f"{head} is {_lower(stops[0][1]):.3f} as printed"
-    found: Row = {"parameter": name, "towards": last, "threshold": threshold}
-    if not crossings:
-        side = "above" if above[0] > 0 else "at or below"
-        there = f"{name} = {last:g}, where it is {_lower(stops[-1][1]):.3f}"
-        said = f"{start} and stays {side} {threshold:g} all the way to {there}"
-        return {**found, "at": None, "lower": None, "sentence": said}
-    first = crossings[0]
+    start = f"the lower end of the {percent} interval is {_lower(stops[0][1]):.3f} as printed"
     problem = stops[1][1].problem
 
-    def gap(value: float) -> float:
+    def lower(value: float) -> float:
         law = Reporting(omega=math.exp(value)) if path == OMEGA else Reporting(delta=value)
         (fit,) = fit_many([replace(problem, reporting=law)], settings)
-        return _lower(fit) - threshold
+        return _lower(fit)
 
-    root = float(brentq(gap, stops[first][0], stops[first + 1][0], xtol=CLOSE))
-    at = _shown(path, root)
+    ordered = sorted(stops, key=lambda stop: stop[0])
+    found = crossings(
+        Claim(Quantity("lower"), ">", threshold),
+        np.array([value for value, _ in ordered]),
+        np.array([_lower(fit) for _, fit in ordered]),
+        lower,
+    )
+    row: Row = {"parameter": name, "towards": last, "threshold": threshold}
+    if not found:
+        side = "above" if _lower(stops[0][1]) > threshold else "at or below"
+        there = f"{name} = {last:g}, where it is {_lower(stops[-1][1]):.3f}"
+        said = f"{start} and stays {side} {threshold:g} all the way to {there}"
+        return {**row, "at": None, "lower": None, "sentence": said}
+    value, reached, _ = min(found, key=lambda crossing: abs(crossing[0]))
+    at = _shown(path, value)
     said = f"{start} and reaches {threshold:g} at {name} = {at:.3g}"
-    if len(crossings) > 1:
-        said += f"; it crosses {len(crossings)} times up to {name} = {last:g}"
-    return {**found, "at": at, "lower": gap(root) + threshold, "sentence": said}
+    if len(found) > 1:
+        said += f"; it crosses {len(found)} times up to {name} = {last:g}"
+    return {**row, "at": at, "lower": reached, "sentence": said}
 
 
 def _shown(path: str, value: float) -> float:

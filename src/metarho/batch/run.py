@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import platform
 from collections.abc import Callable, Sequence
@@ -10,15 +9,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from metarho.batch.plan import Plan, file_names
 from metarho.batch.tables import audit_rows, prediction_rows, summary_rows, to_csv
 from metarho.engines.problem import Problem
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
 from metarho.predict.new_studies import Prediction, predict
-from metarho.store.files import write_text
+from metarho.store.files import write_text, yaml_text
 from metarho.store.save import save_fit
 from metarho.store.store import Store
 
@@ -46,8 +43,8 @@ class Outcome:
 
 def settings_of(
     plan: Plan,
-    announce: Callable[[str, Problem | None], None],
-    warn: Callable[[str], None],
+    announce: Callable[[str, Problem | None], None] = _ignore,
+    warn: Callable[[str], None] = _silent,
 ) -> Settings:
     """How the fits of a plan are made: through the store of its output."""
     analysis = plan.analysis
@@ -163,12 +160,7 @@ def resolved_config(plan: Plan) -> str:
         ],
         "remarks": list(plan.remarks),
     }
-    stream = io.StringIO()
-    writer = YAML()
-    writer.default_flow_style = False
-    writer.width = 100
-    writer.dump(content, stream)
-    return stream.getvalue()
+    return yaml_text(content)
 
 
 def _forget(folder: Path, written: set[str]) -> None:

@@ -68,28 +68,6 @@ class Asked:
     points: int | None = None
 
 
-def cell_of(plan: Plan, model: str | None, prior_set: str | None, intervals: str | None) -> Cell:
-    """One cell of a plan: by default its first model, the reference set, intervals as first named.
-
-    Raises InputError for a name that the plan does not have.
-    """
-    analysis = plan.analysis
-    wanted = {
-        "model": (model, analysis.models[0], analysis.models),
-        "prior set": (prior_set, analysis.reference_set, tuple(analysis.priors)),
-        "intervals": (intervals, analysis.studies.intervals[0], analysis.studies.intervals),
-    }
-    names = []
-    for what, (given, default, allowed) in wanted.items():
-        name = default if given is None else given
-        if name not in allowed:
-            raise InputError(
-                f"{plan.config} has no {what} {shown(name)}; {did_you_mean(name, allowed)}"
-            )
-        names.append(name)
-    return next(c for c in plan.cells if [c.model, c.prior_set, c.intervals] == names)
-
-
 @dataclass(frozen=True)
 class Question:
     """What will be computed of a cell, all of it checked, and in how many ``steps``.
@@ -110,7 +88,7 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
     Raises InputError for anything asked that the cell does not have.
     """
     problem = cell.problem
-    settings = settings_of(plan, lambda event, problem: None, lambda message: None)
+    settings = settings_of(plan)
     quantities = quantities_asked(plan, cell, asked.quantities)
     check_quantities(problem, quantities)
     if asked.match is not None:

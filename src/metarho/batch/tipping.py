@@ -58,7 +58,7 @@ def doubt(
 
     Raises InputError for anything asked that the cell does not have.
     """
-    settings = settings_of(plan, lambda event, problem: None, lambda message: None)
+    settings = settings_of(plan)
     problem = cell.problem
     check_exact(problem, claim, settings)
     checked(problem, argument)

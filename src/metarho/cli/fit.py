@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarho.cli.options import EXIT_NOT_REPORTABLE, Engine, Intervals, Measure
+from metarho.cli.options import EXIT_NOT_REPORTABLE, Engine, Intervals, Measure, print_json
 from metarho.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,11 +113,9 @@ def _priors(texts: list[str]) -> dict[str, str]:
 
 def _print_fit(result: Fit, as_json: bool) -> None:
     if as_json:
-        import json
-
         from metarho.posterior.fit import as_dict
 
-        print(json.dumps(as_dict(result), indent=1, allow_nan=False))
+        print_json(as_dict(result))
         return
     from metarho.report.terminal import block
 

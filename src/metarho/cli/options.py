@@ -1,11 +1,17 @@
-"""Exit codes and what commands share: words of options, names of configs."""
+"""Exit codes and what commands share: words of options, names of configs, rows for programs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from metarho.errors import InputError
+
+if TYPE_CHECKING:
+    from metarho.compare.rows import Row
 
 # The same words as in spec/analysis.py, which is not loaded for help.
 Measure = Literal["ZCOR", "COR", "GEN"]
@@ -17,6 +23,9 @@ EXIT_INPUT = 2
 EXIT_NOT_REPORTABLE = 3
 EXIT_INTERRUPTED = 130
 
+Config = Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
 Configs = Annotated[list[str], typer.Argument(help="Configs: names or paths of YAML files.")]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for results (default: the workspace's outputs).")
@@ -28,3 +37,23 @@ def config_path(name: str) -> Path:
     from metarho.spec.lookup import find
 
     return find(name, "configs", Path.cwd())
+
+
+def check_one_form(json: bool, csv: bool) -> None:
+    """Raises InputError where output is asked for in two forms."""
+    if json and csv:
+        raise InputError("--json and --csv are two forms of one output; give one of them")
+
+
+def print_json(content: object) -> None:
+    """Print plain values; raises ValueError for a number that JSON does not have."""
+    import json
+
+    print(json.dumps(content, indent=1, allow_nan=False))
+
+
+def print_csv(rows: Sequence[Row]) -> None:
+    """Print rows of a table."""
+    from metarho.batch.tables import to_csv
+
+    print(to_csv(rows), end="")

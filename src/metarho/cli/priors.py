@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarho.cli.options import Intervals, Output, config_path
+from metarho.cli.options import AsJson, Intervals, Output, config_path, print_json
 from metarho.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ app = typer.Typer(
 
 # A typical correlation (Gignac and Szodorai 2016, 10.1016/j.paid.2016.06.069: .10, .20, .30).
 TYPICAL_R = 0.2
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -48,7 +46,7 @@ def list_priors(
             )
         entries = [one for one in entries if one.parameter == parameter]
     if json:
-        _print_json([one.as_dict() for one in entries])
+        print_json([one.as_dict() for one in entries])
         return
     from metarho.report.priors import list_lines
 
@@ -97,7 +95,7 @@ def show_prior(
         content = entry.as_dict()
         content["implied"] = None if found is None else as_dict(found)
         content["around"] = None if spread is None else as_dict(spread)
-        _print_json(content)
+        print_json(content)
         return
     lines = entry_lines(entry)
     if found is not None:
@@ -135,12 +133,6 @@ def _around(mean: float, tau: Prior) -> Implied:
     from metarho.spec.priors import Prior
 
     return implied(Prior("DiracDelta", (("c", math.atanh(mean)),)), tau)
-
-
-def _print_json(content: object) -> None:
-    import json
-
-    print(json.dumps(content, indent=1, allow_nan=False))
 
 
 @app.command("elicit")
@@ -198,7 +190,7 @@ def elicit_priors(
     if json:
         priors = {parameter: str(prior) for parameter, prior in found.priors.items()}
         content = {"priors": priors, "probability": found.probability}
-        _print_json({**content, "implied": as_dict(consequences)})
+        print_json({**content, "implied": as_dict(consequences)})
         return
     said = statement_lines(between, prob, None if mean is not None else share)
     achieved = f"probability of the statement, by the exact engine: {found.probability:.7f}"
@@ -219,14 +211,18 @@ def _check_new(save: Path | None) -> None:
 @app.command("from")
 def priors_from(
     source: Annotated[str, typer.Argument(help="A config (name or path), or a saved fit (.nc).")],
-    model: Annotated[str | None, typer.Option(help="Which of its models.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Which of its models (default: its first).")
+    ] = None,
     prior_set: Annotated[
         str | None, typer.Option(help="Which of its prior sets (default: its reference).")
     ] = None,
     intervals: Annotated[
         Intervals | None, typer.Option(help="Whether rows that printed no r were used.")
     ] = None,
-    robust: Annotated[float, typer.Option(help="Weight of a vague component; 0 for none.")] = 0.1,
+    robust: Annotated[
+        float | None, typer.Option(help="Weight of a vague component (default: 0.1); 0 for none.")
+    ] = None,
     robust_mean: Annotated[
         float | None, typer.Option(help="Mean of the vague component, as a correlation.")
     ] = None,
@@ -241,26 +237,29 @@ def priors_from(
         raise InputError(f"--write writes a model: the name ends in .yaml, not {write.name!r}")
     _check_new(write)
     from metarho.batch import predictive
+    from metarho.predict.predictive_prior import ROBUST
 
+    weight = ROBUST if robust is None else robust
     if source.endswith(".nc"):
         if any(option is not None for option in (model, prior_set, intervals, output)):
             raise InputError(
                 "a saved fit is one fit: --model, --prior-set, --intervals and --output are for "
                 "configs"
             )
-        made = predictive.predictive_prior_of_saved(Path(source), robust, robust_mean)
+        made = predictive.predictive_prior_of_saved(Path(source), weight, robust_mean)
     else:
+        from metarho.batch.plan import cell_of
         from metarho.batch.plan import plan as make_plan
 
         plan = make_plan(config_path(source), output)
-        cell = predictive.choose_cell(plan, model, prior_set, intervals)
-        made = predictive.predictive_prior_of(plan, cell, robust, robust_mean)
+        cell = cell_of(plan, model, prior_set, intervals)
+        made = predictive.predictive_prior_of(plan, cell, weight, robust_mean)
     if write is not None:
         from metarho.store.files import write_text
 
         write_text(write, predictive.model_text(made))
     if json:
-        _print_json(made.as_dict())
+        print_json(made.as_dict())
         return
     from metarho.report.priors import predictive_lines
 

@@ -6,11 +6,21 @@ from typing import Annotated
 
 import typer
 
-from metarho.cli.options import EXIT_NOT_REPORTABLE, Output, config_path
+from metarho.cli.options import (
+    EXIT_NOT_REPORTABLE,
+    AsCsv,
+    AsJson,
+    Config,
+    Output,
+    check_one_form,
+    config_path,
+    print_csv,
+    print_json,
+)
 
 
 def reporting(
-    config: Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")],
+    config: Config,
     model: Annotated[
         list[str] | None, typer.Option(help="A model of the config (default: all); repeatable.")
     ] = None,
@@ -24,15 +34,13 @@ def reporting(
         ),
     ] = 0.0,
     output: Output = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
+    json: AsJson = False,
+    csv: AsCsv = False,
 ) -> None:
     """Vary what is assumed of results that printed no number, or nothing at all."""
     from metarho.batch.plan import plan as make_plan
-    from metarho.errors import InputError
 
-    if json and csv:
-        raise InputError("--json and --csv are two forms of one output; give one of them")
+    check_one_form(json, csv)
     plan = make_plan(config_path(config), output)
     # Only now, so that a bad config is refused at once.
     from metarho.batch.reporting import TABLE, check, readings
@@ -46,13 +54,9 @@ def reporting(
     with Progress(plan, fits=count) as progress:
         found = publish_reporting(plan, models, priors, threshold, progress.announce, progress.warn)
     if json:
-        import json as as_json
-
-        print(as_json.dumps(list(found.rows), indent=1, allow_nan=False))
+        print_json(list(found.rows))
     elif csv:
-        from metarho.batch.tables import to_csv
-
-        print(to_csv(found.rows), end="")
+        print_csv(found.rows)
     else:
         reported(plan, found.rows)
         for tip in found.tipping:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from metarho.cli.options import EXIT_NOT_REPORTABLE, Intervals, Output, config_path
+from metarho.cli.options import (
+    EXIT_NOT_REPORTABLE,
+    AsCsv,
+    AsJson,
+    Config,
+    Intervals,
+    Output,
+    check_one_form,
+    config_path,
+    print_csv,
+    print_json,
+)
 
-if TYPE_CHECKING:
-    from metarho.compare.rows import Row
-
-Config = Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Default: the config's first.")]
 PriorSetName = Annotated[
     str | None, typer.Option("--prior-set", help="Where to begin (default: the reference).")
@@ -30,8 +36,6 @@ To = Annotated[str | None, typer.Option("--to", help="End of the range, in the s
 Points = Annotated[
     int | None, typer.Option("--points", min=2, max=1000, help="Values of each argument.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
 
 
 def sensitivity(
@@ -65,11 +69,12 @@ def sensitivity(
     csv: AsCsv = False,
 ) -> None:
     """Show how estimates move with the scales of priors: a surface, a curve, families compared."""
+    from metarho.batch.plan import cell_of
     from metarho.batch.plan import plan as make_plan
-    from metarho.batch.sensitivity import Asked, cell_of, question
+    from metarho.batch.sensitivity import Asked, question
     from metarho.batch.sensitivity import sensitivity as find
 
-    _one_form(json, csv)
+    check_one_form(json, csv)
     plan = make_plan(config_path(config), output)
     cell = cell_of(plan, model, prior_set, intervals)
     asked = question(plan, cell, Asked(over, tuple(quantity or ()), match, start, end, points))
@@ -81,9 +86,9 @@ def sensitivity(
         found = find(plan, asked, progress.announce, progress.warn)
         publish_sensitivity(plan, found)
     if json:
-        _print_json(list(found.rows))
+        print_json(list(found.rows))
     elif csv:
-        _print_csv(found.rows)
+        print_csv(found.rows)
     else:
         print_sensitivity(plan, found)
     if any(row["status"] == "not reportable" for row in found.rows):
@@ -116,13 +121,13 @@ def tipping(
     csv: AsCsv = False,
 ) -> None:
     """Find how far a prior must move before a claim fails, and which study would flip it."""
+    from metarho.batch.plan import cell_of
     from metarho.batch.plan import plan as make_plan
-    from metarho.batch.sensitivity import cell_of
     from metarho.batch.tipping import doubt, further_sizes, tip
     from metarho.spec.claims import parse_claim
     from metarho.spec.prior_arguments import parse_argument
 
-    _one_form(json, csv)
+    check_one_form(json, csv)
     stated, argument = parse_claim(claim), parse_argument(vary)
     people = further_sizes(sizes) if adversary or sizes is not None else ()
     plan = make_plan(config_path(config), output)
@@ -135,27 +140,8 @@ def tipping(
         found = tip(plan, asked, progress.announce, progress.warn)
         publish_tipping(plan, found)
     if json:
-        _print_json({"sentence": found.sentence, "rows": list(found.rows)})
+        print_json({"sentence": found.sentence, "rows": list(found.rows)})
     elif csv:
-        _print_csv(found.rows)
+        print_csv(found.rows)
     else:
         print_tipping(plan, found)
-
-
-def _one_form(json: bool, csv: bool) -> None:
-    from metarho.errors import InputError
-
-    if json and csv:
-        raise InputError("--json and --csv are two forms of one output; give one of them")
-
-
-def _print_json(content: object) -> None:
-    import json as as_json
-
-    print(as_json.dumps(content, indent=1, allow_nan=False))
-
-
-def _print_csv(rows: Sequence[Row]) -> None:
-    from metarho.batch.tables import to_csv
-
-    print(to_csv(rows), end="")

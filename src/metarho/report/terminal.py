@@ -212,7 +212,7 @@ def averaged(plan: Plan, rows: Sequence[Row]) -> None:
     _wide().print(table)
 
 
-def reported(plan: Plan, rows: Sequence[Mapping[str, str | float | int | None]]) -> None:
+def reported(plan: Plan, rows: Sequence[Row]) -> None:
     """The answer under each reading of what was printed."""
     table = Table(box=None, pad_edge=False)
     prob = f"{plan.analysis.interval.prob * 100:g}%"

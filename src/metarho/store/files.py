@@ -1,11 +1,14 @@
-"""Files that are whole or not there: written aside, then renamed."""
+"""Files that are whole or not there: written aside, then renamed; and the YAML that we write."""
 
 from __future__ import annotations
 
+import io
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from metarho.errors import FitError
 
@@ -34,3 +37,13 @@ def write_text(path: Path, text: str) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def yaml_text(content: Mapping[str, object]) -> str:
+    """Plain values as YAML, one key a line."""
+    stream = io.StringIO()
+    writer = YAML()
+    writer.default_flow_style = False
+    writer.width = 100
+    writer.dump(content, stream)
+    return stream.getvalue()
