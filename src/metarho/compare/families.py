@@ -32,12 +32,10 @@ _SPARSE = 7
 
 @dataclass(frozen=True)
 class FamilyRange:
-    """The lowest and highest log BF10 over scales of a prior, and the factors where they are."""
+    """The lowest and highest log BF10 over scales of a prior."""
 
     lowest: float
-    lowest_at: float
     highest: float
-    highest_at: float
 
 
 def over_family(fit: Fit, null: Null, found: BayesFactor, settings: Settings) -> FamilyRange | None:
@@ -68,11 +66,8 @@ def over_family(fit: Fit, null: Null, found: BayesFactor, settings: Settings) ->
         more = np.unique(
             np.concatenate([_around(factors, int(at(values))) for at in (np.argmin, np.argmax)])
         )
-        factors, values = np.append(factors, more), np.append(values, log_bf(more))
-    low, high = int(np.argmin(values)), int(np.argmax(values))
-    return FamilyRange(
-        float(values[low]), float(factors[low]), float(values[high]), float(factors[high])
-    )
+        values = np.append(values, log_bf(more))
+    return FamilyRange(float(values.min()), float(values.max()))
 
 
 def _is_quick(problem: Problem) -> bool:
