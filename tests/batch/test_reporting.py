@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import metarho
 from cases import alliance, model
 from metarho.batch.plan import Plan, plan
-from metarho.batch.reporting import DELTA, OMEGA, Reported, check, readings
+from metarho.batch.reporting import DELTA, OMEGA, Reported, check, readings, reporting
 from metarho.cli import app
 from metarho.data.reporting import as_tests, at_alpha
 from metarho.engines.problem import Reporting, encode
@@ -89,6 +89,22 @@ def test_tipping_points_refitted_sit_on_the_threshold(found: tuple[Plan, Reporte
     for tip in deltas:
         assert (tip["at"] is None) == ("stays above" in str(tip["sentence"]))
     assert deltas[0]["at"] is None
+
+
+def test_of_several_crossings_the_first_on_the_way_is_given(
+    found: tuple[Plan, Reported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two(*asked: object) -> list[tuple[float, float, bool]]:
+        return [(math.log(0.05), 0.1, True), (math.log(0.4), 0.1, False)]
+
+    monkeypatch.setattr("metarho.batch.reporting.crossings", two)
+    made, _ = found
+    again = reporting(
+        made, ["common-effect"], ["default"], 0.1, lambda event, problem: None, lambda message: None
+    )
+    tip = next(row for row in again.tipping if row["parameter"] == "omega")
+    assert tip["at"] == pytest.approx(0.4)
+    assert "it crosses 2 times" in str(tip["sentence"])
 
 
 def test_informative_reporting_is_a_fit_of_its_law(found: tuple[Plan, Reported]) -> None:

@@ -18,6 +18,7 @@ from metarho.engines.exact import shared_table
 from metarho.engines.exact.quadrature import solve
 from metarho.engines.problem import Problem
 from metarho.posterior.exact import Exact
+from metarho.posterior.marginals import Curve
 
 TAUS = [
     "HalfNormal(sigma=0.25)",
@@ -86,6 +87,31 @@ def test_what_the_table_does_not_resolve_has_panels_of_its_own(mu: str, tau: str
     if shared_table.is_shareable(encoded):
         assert next(shared_table.solve([encoded])) is None
     assert exact.integrate(encoded).log_integral == solve(encoded).log_integral
+
+
+def test_a_density_that_panels_integrate_and_do_not_draw_has_panels_of_its_own() -> None:
+    # Both rules agree on it to 4e-12, and quantiles on these panels would be off by 5e-7 sds.
+    encoded = problem(alliance("use"), mu="Normal(mu=0.285, sigma=0.015)")
+    ours, theirs = (
+        Exact(encoded, found).parameters["mu"]
+        for found in (exact.integrate(encoded), solve(encoded))
+    )
+    assert isinstance(ours, Curve) and isinstance(theirs, Curve)
+    p = np.array([0.001, 0.025, 0.3, 0.5, 0.975, 0.999])
+    assert ours.quantile(p) == pytest.approx(theirs.quantile(p), abs=1e-8 * 0.015)
+
+
+def test_a_tail_beyond_the_table_is_not_cut(tmp_path: Path) -> None:
+    # Two numbers hardly bound heterogeneity, whose prior has no variance either.
+    rows: list[dict[str, object]] = [
+        {"ri": 0.3, "ni": 30, "reported": "exact"},
+        {"ri": 0.1, "ni": 40, "reported": "exact"},
+        {"ni": 50, "reported": "not significant"},
+    ]
+    encoded = problem(written(tmp_path, rows, "ZCOR"), tau="HalfCauchy(beta=1)")
+    assert shared_table.is_shareable(encoded)
+    seen, truth = exact.integrate(encoded), solve(encoded)
+    assert seen.log_integral == pytest.approx(truth.log_integral, abs=1e-9)
 
 
 # Spikes between the nodes of both rules, beside a part that they see: nothing shows in the error.
