@@ -21,15 +21,17 @@ type Array = NDArray[np.float64]
 # last one exp(−s q) is below exp(−700) however little the path bends.
 _STEP, _LAST, _LEAST_BEND = 0.04, 5.6, 0.05
 _ROUNDS = 200
-# Numbers held at once.
-_BLOCK = 2_000_000
+# Factors multiplied before their logarithm is taken: at 1e15 each, within what numbers hold.
+_FACTORS = 16
+# Points held at once: what fits a processor's cache.
+_BLOCK = 10_000
 
 
 def tails(q: float, weights: Array) -> tuple[Array, Array]:
     """P(Q <= q) and P(Q > q) for each of N sets of weights (N, m), all positive, m >= 1."""
     below, above = np.empty(len(weights)), np.empty(len(weights))
     t = np.arange(0.5 * _STEP, _LAST, _STEP)
-    step = max(1, _BLOCK // (len(t) * weights.shape[1]))
+    step = max(1, _BLOCK // len(t))
     for start in range(0, len(weights), step):
         block = slice(start, start + step)
         # In units of the largest weight.
@@ -53,12 +55,29 @@ def _smaller_tail(q: Array, weights: Array, lower: NDArray[np.bool_], t: Array) 
     x = scale[:, None] * np.sinh(t)
     with np.errstate(over="ignore", invalid="ignore"):
         s = c[:, None] + 1j * x + bend[:, None] * x**2
-        log_m = -0.5 * np.log(1 - 2 * weights[:, None, :] * s[:, :, None]).sum(axis=2)
+        log_m = _log_generating(weights, s)
         value = np.exp(log_m - s * q[:, None]) / s * (1 - 2j * bend[:, None] * x)
         value = value * scale[:, None] * np.cosh(t)
     # Both halves of the path are conjugate.
     total = np.nan_to_num(value).real.sum(axis=1) * _STEP / np.pi
     return np.asarray(np.clip(np.where(lower, -total, total), 0.0, 1.0))
+
+
+def _log_generating(weights: Array, s: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Log M at points above the real axis (N, t), but for multiples of 2πi.
+
+    One logarithm for a few factors: that of each has its phase in (−π, 0), so their product passes
+    the logarithm's cut exactly where it was below the real axis and no longer is.
+    """
+    log_m = np.zeros_like(s)
+    for start in range(0, weights.shape[1], _FACTORS):
+        product, passed = np.ones_like(s), np.zeros(s.shape, int)
+        for weight in weights[:, start : start + _FACTORS].T:
+            below = product.imag < 0
+            product *= 1 - 2 * weight[:, None] * s
+            passed += below & (product.imag >= 0)
+        log_m -= 0.5 * np.log(product) - 1j * np.pi * passed
+    return log_m
 
 
 def _saddle(q: Array, weights: Array, lower: NDArray[np.bool_]) -> Array:
