@@ -68,10 +68,11 @@ def predictive_prior_of(plan: Plan, cell: Cell, weight: float, mean: float | Non
 
 def predictive_prior_of_saved(path: Path, weight: float, mean: float | None) -> Made:
     """The same of a saved fit."""
-    saved = read_saved(path)
-    problem = saved.posterior.problem
-    _check_robust(problem, weight, mean)
-    return _made(saved.posterior, f"{saved.model} ({_evidence(problem)})", weight, mean)
+    fit = read_saved(path).fit
+    _check_robust(fit.problem, weight, mean)
+    assert isinstance(fit.posterior, Exact)
+    fitted = f"{fit.problem.model.name} ({_evidence(fit.problem)})"
+    return _made(fit.posterior, fitted, weight, mean)
 
 
 def _made(posterior: Exact, fitted: str, weight: float, mean: float | None) -> Made:

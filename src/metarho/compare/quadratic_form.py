@@ -54,7 +54,7 @@ def _smaller_tail(q: Array, weights: Array, lower: NDArray[np.bool_], t: Array) 
     scale = 1 / np.sqrt(second)
     x = scale[:, None] * np.sinh(t)
     with np.errstate(over="ignore", invalid="ignore"):
-        s = c[:, None] + 1j * x + bend[:, None] * x**2
+        s = np.asarray(c[:, None] + 1j * x + bend[:, None] * x**2, dtype=np.complex128)
         log_m = _log_generating(weights, s)
         value = np.exp(log_m - s * q[:, None]) / s * (1 - 2j * bend[:, None] * x)
         value = value * scale[:, None] * np.cosh(t)

@@ -160,24 +160,48 @@ def encode_studies(
     Raises InputError for a missing column, a blank moderator (naming the rows), a reference
     that is no level, and values that are not finite after a transformation.
     """
+    levels = levels_of(formula, reference, all_rows, blanks=blanks)
+    return encode_at_levels(formula, levels, studies)
+
+
+def levels_of(
+    formula: str, reference: Mapping[str, str], studies: Studies, *, blanks: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """The levels of a formula's factors in the evidence, reference first.
+
+    Raises InputError for a missing column, a blank moderator unless ``blanks`` are allowed, and a
+    reference that is no level.
+    """
     if is_intercept_only(formula):
-        return Design(formula, ("Intercept",), ("1",), {}, {}, np.ones((studies.k_effects, 1)))
-    cells: dict[str, tuple[Cell, ...]] = {}
+        return {}
+    names = sorted(columns_of(formula))
     levels: dict[str, tuple[str, ...]] = {}
-    for name in sorted(columns_of(formula)):
-        whole = all_rows.moderator(name)
+    for name in names:
+        cells = studies.moderator(name)
         if not blanks:
-            _check_blank(name, whole, all_rows)
-        cells[name] = studies.moderator(name)
-        if not is_numeric(whole) or _inside_c(name, formula):
-            levels[name] = _ordered_levels(name, whole, reference.get(name))
+            _check_blank(name, cells, studies)
+        if not is_numeric(cells) or _inside_c(name, formula):
+            levels[name] = _ordered_levels(name, cells, reference.get(name))
     for name in reference:
-        if name not in cells:
+        if name not in names:
             raise InputError(
-                f"reference: {name!r} is no moderator of {formula}; {did_you_mean(name, cells)}"
+                f"reference: {name!r} is no moderator of {formula}; {did_you_mean(name, names)}"
             )
         if name not in levels:
             raise InputError(f"reference: {name} is a number here, it has no levels")
+    return levels
+
+
+def encode_at_levels(
+    formula: str, levels: Mapping[str, tuple[str, ...]], studies: Studies
+) -> Design:
+    """Encode the moderators of studies, the levels of factors known.
+
+    Raises InputError for a missing column, and values that are not finite after a transformation.
+    """
+    if is_intercept_only(formula):
+        return Design(formula, ("Intercept",), ("1",), {}, {}, np.ones((studies.k_effects, 1)))
+    cells = {name: studies.moderator(name) for name in sorted(columns_of(formula))}
     known = _complete(cells, studies.k_effects)
     if not known.any():
         raise InputError(f"no row has all the moderators of {formula}: nothing to impute from")

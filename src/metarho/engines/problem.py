@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.data.design import Design, encode_studies
+from metarho.data.design import Design, encode_at_levels, encode_studies
 from metarho.data.effect_sizes import critical_r
 from metarho.data.missing import Imputation, imputation_of
 from metarho.data.studies import Row, Studies
 from metarho.data.tables import is_blank, text
 from metarho.engines.slope_scales import horseshoe_scale, r2d2_scale, shares
 from metarho.errors import InputError
+from metarho.spec.analysis import Intervals, Measure
 from metarho.spec.formulas import columns_of
 from metarho.spec.model import (
     RELIABILITIES,
@@ -210,9 +211,9 @@ class Problem:
     evidence: Evidence
     design: Design
     scale_design: Design
-    measure: str
+    measure: Measure
     scale: str
-    intervals: str
+    intervals: Intervals
     imputation: Imputation | None = None
     dropped: tuple[str, ...] = ()
     reliabilities: Mapping[str, AppliedPrior] = field(default_factory=dict)
@@ -357,8 +358,48 @@ def encode(
     if model.missing == "drop":
         moderators = sorted(columns_of(model.mods) | columns_of(model.scale))
         studies, all_rows = (one.dropping_blanks(moderators) for one in (studies, all_rows))
+    designs = _designs(model, studies, all_rows)
+    design, scale_design = designs
+    priors = resolve_priors(
+        model,
+        design.coefficients,
+        prior_set or {},
+        scale_design.coefficients,
+        design.column_sds,
+    )
+    kept = {row.index for row in studies.used}
+    dropped = tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept)
+    reliabilities = reliability_priors(model, prior_set or {})
+    problem = _problem(model, studies, priors, designs)
+    return _checked(replace(problem, dropped=dropped, reliabilities=reliabilities))
+
+
+def encode_known(
+    model: Model,
+    studies: Studies,
+    priors: Mapping[str, AppliedPrior],
+    levels: tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]],
+) -> Problem:
+    """The problem of rows under priors, and levels of the mean's and log tau's factors, as known.
+
+    Knots and centres are learned from the rows. Raises InputError as ``encode`` does.
+    """
+    if model.missing == "drop":
+        studies = studies.dropping_blanks(sorted(columns_of(model.mods) | columns_of(model.scale)))
+    mean, scale = (
+        encode_at_levels(formula, known, studies)
+        for formula, known in zip((model.mods, model.scale), levels, strict=True)
+    )
+    return _checked(_problem(model, studies, priors, (mean, scale)))
+
+
+def _problem(
+    model: Model,
+    studies: Studies,
+    priors: Mapping[str, AppliedPrior],
+    designs: tuple[Design, Design],
+) -> Problem:
     rows = studies.used
-    kept = {row.index for row in rows}
     names = tuple(dict.fromkeys(row.study for row in rows))
     number = {name: index for index, name in enumerate(names)}
     evidence = Evidence(
@@ -372,29 +413,22 @@ def encode(
         _correlated(studies),
         _labels(model, studies),
     )
-    design, scale_design = _designs(model, studies, all_rows)
-    priors = resolve_priors(
-        model,
-        design.coefficients,
-        prior_set or {},
-        scale_design.coefficients,
-        design.column_sds,
-    )
-    problem = Problem(
+    return Problem(
         model,
         priors,
         evidence,
-        design,
-        scale_design,
+        *designs,
         studies.measure,
         studies.scale,
         studies.intervals,
-        imputation_of(design, evidence.study),
-        tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept),
-        reliability_priors(model, prior_set or {}),
-        replace(studies, rows=rows) if model.custom is not None else None,
-        studies.overlaps,
+        imputation_of(designs[0], evidence.study),
+        studies=replace(studies, rows=rows) if model.custom is not None else None,
+        overlaps=studies.overlaps,
     )
+
+
+def _checked(problem: Problem) -> Problem:
+    """The problem; raises InputError where a part has no meaning or the posterior is improper."""
     reason = misplaced(problem) or improper(problem)
     if reason:
         raise InputError(reason)

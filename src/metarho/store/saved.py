@@ -1,117 +1,74 @@
-"""A saved fit read back: its quadrature, as the posterior that it was."""
+"""A saved fit read back: the fit that it was, to be asked of new studies or added to."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from metarho.data.studies import Row, Studies
-from metarho.data.tables import Table
-from metarho.engines.problem import encode
+from metarho.data.studies import Studies
 from metarho.errors import InputError
-from metarho.posterior.exact import Exact
+from metarho.posterior.fit import Fit
 from metarho.posterior.tree import quadrature_from
-from metarho.spec.model import Model
-from metarho.spec.priors import parse_prior
-
-# The parameters of heterogeneity -> the structure that has them.
-_RANDOM: Mapping[frozenset[str], str] = {
-    frozenset(): "none",
-    frozenset({"tau"}): "effect",
-    frozenset({"tau_study"}): "study",
-    frozenset({"tau_study", "tau_effect"}): "study/effect",
-    frozenset({"tau", "share"}): "study/effect",
-}
+from metarho.spec.analysis import Interval, Sampler
+from metarho.store.problems import problem_from
+from metarho.store.save import FORMAT
 
 
 @dataclass(frozen=True)
 class Saved:
-    """An exact fit from its file: the posterior of mean and heterogeneity, and what it was of."""
+    """An exact fit from its file, and the rows that it was fitted to."""
 
-    posterior: Exact
-    model: str
-    evidence: tuple[str, ...]
+    fit: Fit
+    studies: Studies
 
 
 def read_saved(path: Path) -> Saved:
     """Read a fit that ``metarho fit --save`` or a run wrote.
 
-    What a file does not say, the law of rows, is not needed for the mean and true effects. Raises
-    InputError for a file that is no saved fit of the exact engine, and for models with moderators
-    or Student-t effects.
+    Raises InputError for a file that is no saved fit of the exact engine, of another version, or
+    whose rows are not those that it was fitted to.
     """
     try:
         with xr.open_datatree(path, engine="netcdf4") as tree:
             return _read(tree.load(), path)
+    except InputError as error:
+        raise error.at(str(path)) from None
     except (OSError, KeyError, ValueError, TypeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"is not a saved fit: {said}", place=str(path)) from None
 
 
 def _read(tree: xr.DataTree, path: Path) -> Saved:
+    if tree.attrs.get("creation_library") != "metarho":
+        raise InputError("is not a saved fit of metarho")
     if tree.attrs["engine"] != "exact":
         raise InputError(
-            "was sampled: the law of a new study is known by draws only", place=str(path)
+            "was sampled, and holds draws for ArviZ; name its config instead, whose fits are in "
+            "the store"
         )
-    priors = {name: parse_prior(text) for name, text in json.loads(tree.attrs["priors"]).items()}
-    names = [name for name in priors if name != "mu" and not name.startswith("omega")]
-    random = _RANDOM.get(frozenset(names))
-    if random is None:
+    written = int(tree.attrs.get("format", 0))
+    if written != FORMAT:
+        age = "a newer" if written > FORMAT else "an older"
         raise InputError(
-            f"has parameters that only its model explains ({', '.join(names)}); name its config "
-            "instead",
-            place=str(path),
+            f"was written by {age} metarho (format {written}; this one reads {FORMAT}); "
+            "save the fit again"
         )
-    model = Model(name=str(tree.attrs["model"]), random=random)
-    studies = _studies(tree, str(path))
-    given = {name: prior for name, prior in priors.items() if not name.startswith("omega")}
-    problem = encode(model, studies, given)
-    quadrature = quadrature_from(tree["quadrature"].to_dataset())
-    return Saved(Exact(problem, quadrature), model.name, studies.overlaps)
-
-
-def _studies(tree: xr.DataTree, source: str) -> Studies:
-    """The rows of the fit."""
-    known, seen = tree["constant_data"], tree["observed_data"]
-    columns = {
-        "yi": seen["y"],
-        "lower": seen["y_lower"],
-        "upper": seen["y_upper"],
-        "vi": known["v"],
-        "ni": known["ni"],
-    }
-    numbers = {name: values.to_numpy().astype(float) for name, values in columns.items()}
-
-    def number(column: str, index: int) -> float | None:
-        value = float(numbers[column][index])
-        return None if np.isnan(value) else value
-
-    study = [str(name) for name in known["study_of_effect"].to_numpy()]
-    rows = tuple(
-        Row(
-            source,
-            index,
-            name,
-            name,
-            # In the order of the file, which is that of the quadrature.
-            f"{index:09d}",
-            "",
-            True,
-            "",
-            ni=number("ni", index),
-            yi=number("yi", index),
-            vi=number("vi", index),
-            lower=number("lower", index),
-            upper=number("upper", index),
-        )
-        for index, name in enumerate(study)
+    problem, studies = problem_from(tree.attrs["problem"])
+    if not np.array_equal(tree["observed_data"]["y"], problem.evidence.y, equal_nan=True):
+        raise InputError("holds other data than it was fitted to")
+    fit = Fit(
+        problem,
+        "exact",
+        str(tree.attrs["reason"]),
+        quadrature_from(tree["quadrature"].to_dataset()),
+        int(tree.attrs["seed"]),
+        Sampler(),
+        str(tree.attrs["status"]),
+        notes=tuple(json.loads(tree.attrs["notes"])),
+        interval=Interval(**json.loads(tree.attrs["interval"])),
     )
-    evidence = tuple(json.loads(tree.attrs.get("evidence", "[]")))
-    table = Table(source, {}, (source,) * len(rows))
-    measure, intervals = tree.attrs["measure"], tree.attrs["intervals"]
-    return Studies(table, measure, intervals, rows, overlaps=evidence)
+    return Saved(fit, studies)
