@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from metarho.cli import compare, fit, priors, reporting, run, sensitivity
+from metarho.cli import compare, fit, predict, priors, reporting, run, sensitivity
 from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
 from metarho.errors import FitError, InputError
 
@@ -33,6 +33,7 @@ for command in (
     sensitivity.sensitivity,
     sensitivity.tipping,
     reporting.reporting,
+    predict.predict,
     fit.fit,
 ):
     app.command()(command)

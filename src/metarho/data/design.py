@@ -92,6 +92,28 @@ class Design:
             raise InputError(f"{self.formula} has no finite value at {at}")
         return row
 
+    def described(self, profile: Mapping[str, str | float]) -> str:
+        """Where a profile stands, moderator by moderator; empty without moderators."""
+        return "; ".join(
+            f"{name} {text(profile[name])}" if name in profile else f"{name} at its average"
+            for name in self.cells
+        )
+
+    def beyond(self, profile: Mapping[str, str | float]) -> tuple[str, ...]:
+        """Numeric moderators that a profile sets outside of the evidence's range, in words."""
+        found = []
+        for name, value in profile.items():
+            if name not in self.cells or name in self.levels:
+                continue
+            values = [x for cell in self.cells[name] if (x := number(cell)) is not None]
+            asked = number(value)
+            if asked is not None and not min(values) <= asked <= max(values):
+                found.append(
+                    f"{name} {asked:g} lies beyond the evidence ({min(values):g} to "
+                    f"{max(values):g}): an extrapolation along the model's line"
+                )
+        return tuple(found)
+
     def rows_of(self, cells: Mapping[str, tuple[Cell, ...]]) -> NDArray[np.float64]:
         """Rows of the design at any moderators, encoded as the evidence is: (rows, p)."""
         known = self.known.tolist()

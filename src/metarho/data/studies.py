@@ -184,7 +184,7 @@ def load_studies(
     kept = keeps(parse_filter(where), table) if where is not None else [True] * len(table)
     numbers = _numbers_in_study(table, roles)
     rows = tuple(
-        _row(table, index, roles, numbers[index], measure, intervals, (alpha, rho_tests))
+        read_row(table, index, roles, numbers[index], measure, intervals, (alpha, rho_tests))
         if keep
         else _filtered(table, index, roles, numbers[index])
         for index, keep in enumerate(kept)
@@ -299,7 +299,7 @@ _NUMBERS = (
 )
 
 
-def _row(
+def read_row(
     table: Table,
     index: int,
     roles: Mapping[str, str],
@@ -308,6 +308,10 @@ def _row(
     intervals: Intervals,
     defaults: tuple[float, float],
 ) -> Row:
+    """A row of a table, audited: from what it printed to an effect size or an interval.
+
+    ``defaults`` are alpha and rho_tests. Raises InputError with place, value and what is allowed.
+    """
     place = table.places[index]
     study, sample, effect = _labels(table, index, roles, number_in_study)
     values = {role: _number(table, index, roles[role]) for role in _NUMBERS if role in roles}

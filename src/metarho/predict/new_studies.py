@@ -7,13 +7,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.data.effect_sizes import WORDS, to_z, word_interval
 from metarho.engines.measurement import observed_z
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
@@ -26,7 +28,11 @@ QUANTITIES = ("mean", "true", "observed")
 
 @dataclass(frozen=True)
 class Prediction:
-    """One quantity of one profile: a marginal on r (GEN: on yi), its numbers, P(> threshold)."""
+    """One quantity of one profile: a marginal on r (GEN: on yi), its numbers, P(> threshold).
+
+    What is observed follows the ``law``; ``words`` has the probability of each word that a study of
+    ``ni`` people could print of its two-sided test at .05.
+    """
 
     profile: str
     quantity: str
@@ -34,6 +40,8 @@ class Prediction:
     marginal: Marginal
     summary: Summary
     probabilities: tuple[float, ...]
+    law: Law = "model"
+    words: Mapping[str, float] = field(default_factory=dict)
 
 
 def predict(
@@ -52,17 +60,20 @@ def predict(
     found = {
         "mean": fit.posterior.mean_of(row),
         "true": _true(fit, profile, 0.0),
-        "observed": _observed(fit, profile, law),
+        "observed": observed(fit, profile, law),
     }
     return [
-        _prediction(fit, profile, quantity, marginal, thresholds)
+        _prediction(fit, profile, quantity, marginal, thresholds, law)
         for quantity, marginal in found.items()
         if marginal is not None and marginal is not ABSENT
     ]
 
 
-def _observed(fit: Fit, profile: Profile, law: Law) -> Marginal | None:
-    """What a new study of the profile's size reports, on the model's scale."""
+def observed(fit: Fit, profile: Profile, law: Law = "model") -> Marginal | None:
+    """What a new study of the profile's size reports, on the model's scale.
+
+    None where the profile has no size, or the law of what is observed is not known.
+    """
     row = fit.problem.design.encode(profile.moderators)
     if fit.problem.model.measurement == "true-score":
         return _observed_scores(fit, profile)
@@ -131,10 +142,37 @@ def _on_r(fit: Fit, base: Marginal) -> tuple[Marginal, Summary]:
     return marginal, marginal.summary(fit.interval.prob, fit.interval.kind)
 
 
+def word_probabilities(law: Marginal, ni: float) -> dict[str, float]:
+    """P(word) for the words that a study of ``ni`` people prints of its two-sided test at .05.
+
+    ``law`` is that of the observed r, on Fisher's z.
+    """
+    found = {}
+    for word in WORDS:
+        ends = [to_z(r) for r in word_interval(word, ni)]
+        below = [_below(law, z) for z in ends]
+        found[word] = max(0.0, below[1] - below[0])
+    return found
+
+
+def _below(law: Marginal, z: float) -> float:
+    if math.isinf(z):
+        return float(z > 0)
+    return float(law.cdf(np.array([z]))[0])
+
+
 def _prediction(
-    fit: Fit, profile: Profile, quantity: str, base: Marginal, thresholds: Sequence[float]
+    fit: Fit,
+    profile: Profile,
+    quantity: str,
+    base: Marginal,
+    thresholds: Sequence[float],
+    law: Law,
 ) -> Prediction:
     marginal, summary = _on_r(fit, base)
     at: NDArray[np.float64] = np.asarray(thresholds, dtype=float)
     above = tuple(float(p) for p in np.atleast_1d(1 - marginal.cdf(at))) if len(at) else ()
-    return Prediction(profile.label, quantity, profile.ni, marginal, summary, above)
+    words: dict[str, float] = {}
+    if quantity == "observed" and profile.ni is not None and fit.problem.scale == "z":
+        words = word_probabilities(base, profile.ni)
+    return Prediction(profile.label, quantity, profile.ni, marginal, summary, above, law, words)

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +19,7 @@ from metarho.compare.matched import Matched
 from metarho.compare.surface import Surface, extremes
 from metarho.compare.tipping import said
 from metarho.engines.problem import Problem
-from metarho.report.terminal import say
+from metarho.report.terminal import say, wide
 from metarho.store.files import write_text
 
 # A sentence, and what is compared in it.
@@ -159,7 +158,7 @@ def _print_surface(found: Sensitivity, surface: Surface) -> None:
             at = [one.values[i] for one, i in zip(surface.over, place, strict=True)]
             cells += [_number(float(values[place])), ", ".join(f"{value:.3g}" for value in at)]
         table.add_row(str(quantity), *cells)
-    Console(width=200).print(table)
+    wide().print(table)
     if found.places:
         say(f"prior sets on it: {', '.join(found.places)}")
     if found.off:
@@ -185,7 +184,7 @@ def _print_matched(found: Matched) -> None:
             *(_number(float(found.of(quantity)[index, nearest])) for quantity in found.quantities),
         )
     say(f"at {found.values[nearest]:.4g}:")
-    Console(width=200).print(table)
+    wide().print(table)
 
 
 def _print_flips(found: Tipped, flips: Sequence[Flip]) -> None:
@@ -201,7 +200,7 @@ def _print_flips(found: Tipped, flips: Sequence[Flip]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for flip in flips:
         table.add_row(f"{flip.ni:,}", *(_correlation(r) for r in flip.sides))
-    Console(width=200).print(table)
+    wide().print(table)
     if any(flip.below == flip.above == flip.expected for flip in flips):
         say("twice what is expected: even a study that finds it does, for it adds precision")
     if any(None in flip.sides for flip in flips):

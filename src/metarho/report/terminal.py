@@ -81,7 +81,7 @@ def block(fit: Fit) -> None:
             interval(summary, digits),
             scale,
         )
-    _wide().print(table)
+    wide().print(table)
     say("")
     if fit.log_evidence is not None:
         error = fit.log_evidence_mcse
@@ -130,7 +130,7 @@ def headline(plan: Plan, fits: Sequence[Fit]) -> None:
     kind = {"eti": "equal-tailed", "hdi": "shortest"}[plan.analysis.interval.kind]
     say("")
     say(f"Posterior medians and {prob} {kind} intervals on {on}; new study: its true effect.")
-    _wide().print(table)
+    wide().print(table)
     for fit in fits:
         for reason in fit.reasons:
             say(f"{fit.status}: {fit.problem.model.name}: {reason}")
@@ -181,7 +181,7 @@ def comparison(plan: Plan, rows: Sequence[Row]) -> None:
         "what the prior of mu is worth, in studies. H: Hellinger distance to the reference, "
         f"{plan.analysis.reference_set}."
     )
-    _wide().print(table)
+    wide().print(table)
 
 
 def averaged(plan: Plan, rows: Sequence[Row]) -> None:
@@ -209,7 +209,7 @@ def averaged(plan: Plan, rows: Sequence[Row]) -> None:
             number(numbers.get("spike"), 4),
         )
     say("")
-    _wide().print(table)
+    wide().print(table)
 
 
 def reported(plan: Plan, rows: Sequence[Row]) -> None:
@@ -240,7 +240,7 @@ def reported(plan: Plan, rows: Sequence[Row]) -> None:
         f"Posterior medians and {prob} intervals under other readings of what was printed; "
         "new: the true effect of a new study."
     )
-    _wide().print(table)
+    wide().print(table)
 
 
 def _between(lower: float | None, upper: float | None, digits: int) -> str:
@@ -266,7 +266,7 @@ def _difference(row: Mapping[str, float]) -> str:
     return f"{row['elpd_diff']:+.2f} {span} {row['better_studies']}/{row['studies']}"
 
 
-def _wide() -> Console:
+def wide() -> Console:
     """Standard output; numbers are never cut, a narrow window wraps the line."""
     return Console(width=200)
 

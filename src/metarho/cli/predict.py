@@ -1,0 +1,143 @@
+"""``metarho predict`` and ``metarho update``: new studies, before and after they come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from metarho.cli.options import (
+    EXIT_NOT_REPORTABLE,
+    AsCsv,
+    AsJson,
+    Intervals,
+    Output,
+    check_one_form,
+    config_path,
+    print_csv,
+    print_json,
+)
+from metarho.errors import InputError
+
+if TYPE_CHECKING:
+    from metarho.batch.prediction import Answers
+    from metarho.spec.analysis import Profile
+
+Source = Annotated[str, typer.Argument(help="A config (name or path), or a saved fit (.nc).")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A moderator of the new study: guidance=guided; again for more."),
+]
+ModelName = Annotated[str | None, typer.Option("--model", help="Only this model of the config.")]
+PriorSetName = Annotated[str | None, typer.Option("--prior-set", help="Only this prior set.")]
+OfIntervals = Annotated[
+    Intervals | None, typer.Option("--intervals", help="Only with, or without, interval rows.")
+]
+
+
+def predict(
+    source: Source,
+    ni: Annotated[float | None, typer.Option("--ni", help="People in the new study.")] = None,
+    sei: Annotated[
+        float | None, typer.Option("--sei", help="Measure GEN: its standard error.")
+    ] = None,
+    settings: Settings = None,
+    label: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    law: Annotated[
+        Literal["model", "exact"],
+        typer.Option(help="Sampling law of the observed r: the model's own, or the exact one."),
+    ] = "model",
+    prior_only: Annotated[
+        bool, typer.Option("--prior-only", help="Before any data: what the priors alone say.")
+    ] = False,
+    draws: Annotated[
+        Path | None, typer.Option(help="Also write joint draws of the new studies to this CSV.")
+    ] = None,
+    model: ModelName = None,
+    prior_set: PriorSetName = None,
+    intervals: OfIntervals = None,
+    output: Output = None,
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Say what a new study would see: the mean, its true correlation, the r it will observe."""
+    from metarho.batch.prediction import (
+        SAVED,
+        ask_plan,
+        ask_saved,
+        cells_asked,
+        check_profiles,
+        draw_rows,
+        profile_of,
+    )
+
+    check_one_form(json, csv)
+    _check_draws(draws)
+    asked = profile_of(ni, sei, settings or [], label)
+    if source.endswith(".nc"):
+        if prior_only or any(one is not None for one in (model, prior_set, intervals, output)):
+            raise InputError(
+                "a saved fit is one fit: --prior-only, --model, --prior-set, --intervals and "
+                "--output are for configs"
+            )
+        if asked is None:
+            raise InputError("say which new study: --ni 80, with --set for its moderators")
+        profiles: tuple[Profile, ...] = (asked,)
+        answers = ask_saved(Path(source), asked, law)
+        title = SAVED
+    else:
+        from metarho.batch.plan import plan as make_plan
+
+        plan = make_plan(config_path(source), output)
+        profiles = (asked,) if asked is not None else plan.analysis.new_studies
+        if not profiles:
+            raise InputError(
+                f"{plan.config} names no new_studies; say which: --ni 80, with --set for its "
+                "moderators"
+            )
+        cells = cells_asked(plan, model, prior_set, intervals)
+        if draws is not None and len(cells) > 1:
+            raise InputError(
+                f"--draws are those of one fit, and {len(cells)} are asked; choose by --model, "
+                "--prior-set and --intervals"
+            )
+        check_profiles(profiles, plan.evidence.table.columns, [cell.problem for cell in cells])
+        from metarho.report.prediction import publish_prediction
+        from metarho.report.terminal import Progress
+
+        with Progress(plan, fits=len(cells)) as progress:
+            answers = ask_plan(
+                plan, cells, profiles, law, prior_only, progress.announce, progress.warn
+            )
+            publish_prediction(plan, answers)
+        title = plan.analysis.title or plan.analysis.name
+    if draws is not None:
+        from metarho.batch.tables import to_csv
+        from metarho.store.files import write_text
+
+        write_text(draws, to_csv(draw_rows(answers.answers[0].candidate, profiles, law)))
+    if json:
+        print_json(answers.as_dicts())
+    elif csv:
+        print_csv(answers.rows)
+    else:
+        from metarho.report.prediction import print_prediction
+
+        print_prediction(title, answers)
+    _exit_by_status(answers)
+
+
+def _check_draws(draws: Path | None) -> None:
+    """Raises InputError where draws cannot be written."""
+    if draws is None:
+        return
+    if draws.suffix != ".csv":
+        raise InputError(f"--draws writes CSV: the name ends in .csv, not {draws.name!r}")
+    if not draws.parent.is_dir():
+        raise InputError(f"--draws: there is no folder {draws.parent}")
+
+
+def _exit_by_status(answers: Answers) -> None:
+    if any(answer.candidate.fit.status == "not reportable" for answer in answers.answers):
+        raise typer.Exit(EXIT_NOT_REPORTABLE)
