@@ -34,6 +34,7 @@ for command in (
     sensitivity.tipping,
     reporting.reporting,
     predict.predict,
+    predict.update,
     fit.fit,
 ):
     app.command()(command)

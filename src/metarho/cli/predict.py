@@ -141,3 +141,80 @@ def _check_draws(draws: Path | None) -> None:
 def _exit_by_status(answers: Answers) -> None:
     if any(answer.candidate.fit.status == "not reportable" for answer in answers.answers):
         raise typer.Exit(EXIT_NOT_REPORTABLE)
+
+
+def update(
+    source: Source,
+    ri: Annotated[float | None, typer.Option("--ri", help="The correlation it printed.")] = None,
+    ni: Annotated[float | None, typer.Option("--ni", help="Its people.")] = None,
+    reported: Annotated[
+        Literal["not significant", "significant positive", "significant negative"] | None,
+        typer.Option(help="The word it printed in place of a number."),
+    ] = None,
+    ri_low: Annotated[float | None, typer.Option("--ri-low", help="Lower end of a range.")] = None,
+    ri_high: Annotated[
+        float | None, typer.Option("--ri-high", help="Upper end of a range.")
+    ] = None,
+    yi: Annotated[float | None, typer.Option("--yi", help="Measure GEN: its effect.")] = None,
+    sei: Annotated[
+        float | None, typer.Option("--sei", help="Measure GEN: its standard error.")
+    ] = None,
+    settings: Settings = None,
+    study: Annotated[str, typer.Option(help="Its name.")] = "new study",
+    model: Annotated[
+        str | None, typer.Option("--model", help="Default: the config's first.")
+    ] = None,
+    prior_set: Annotated[
+        str | None, typer.Option("--prior-set", help="Default: the reference.")
+    ] = None,
+    intervals: Annotated[
+        Intervals | None, typer.Option("--intervals", help="Default: as the config names first.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the fit with the new study to this NetCDF file.")
+    ] = None,
+    output: Output = None,
+    json: AsJson = False,
+    csv: AsCsv = False,
+) -> None:
+    """Add a study that has just come: was it expected, does it belong, and what did it move?"""
+    from metarho.batch.update import arrival_of, as_dict, rows_of, update_plan, update_saved
+
+    check_one_form(json, csv)
+    if save is not None and save.suffix != ".nc":
+        raise InputError(f"--save writes NetCDF: the name ends in .nc, not {save.name!r}")
+    if save is not None and not save.parent.is_dir():
+        raise InputError(f"--save: there is no folder {save.parent}")
+    numbers = {"ri": ri, "ni": ni, "ri_low": ri_low, "ri_high": ri_high, "yi": yi, "sei": sei}
+    new = arrival_of(numbers, reported, settings or [], study)
+    if source.endswith(".nc"):
+        if any(one is not None for one in (model, prior_set, intervals, output)):
+            raise InputError(
+                "a saved fit is one fit: --model, --prior-set, --intervals and --output are for "
+                "configs"
+            )
+        found = update_saved(Path(source), new)
+    else:
+        from metarho.batch.plan import cell_of
+        from metarho.batch.plan import plan as make_plan
+        from metarho.report.terminal import Progress
+
+        plan = make_plan(config_path(source), output)
+        cell = cell_of(plan, model, prior_set, intervals)
+        # Before, after, the study alone, under a flat mean, and what Bayes factors compare with.
+        with Progress(plan, fits=6) as progress:
+            found = update_plan(plan, cell, new, progress.announce, progress.warn)
+    if save is not None:
+        from metarho.store.save import save_fit
+
+        save_fit(found.after, save)
+    if json:
+        print_json(as_dict(found))
+    elif csv:
+        print_csv(rows_of(found))
+    else:
+        from metarho.report.update import print_update
+
+        print_update(found, new)
+    if "not reportable" in (found.before.status, found.after.status):
+        raise typer.Exit(EXIT_NOT_REPORTABLE)

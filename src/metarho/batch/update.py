@@ -1,0 +1,125 @@
+"""A study that has come, added to a cell of a plan or to a saved fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from metarho.batch.plan import Cell, Plan
+from metarho.batch.run import settings_of
+from metarho.batch.tables import five
+from metarho.compare.rows import Row
+from metarho.data.new_rows import NAME, Arrival
+from metarho.engines.problem import Problem
+from metarho.errors import InputError, shown
+from metarho.fitting import Settings
+from metarho.predict.replication import Replication, replication
+from metarho.spec.analysis import Thresholds
+from metarho.store.saved import read_saved
+
+
+def arrival_of(
+    numbers: dict[str, float | None], reported: str | None, settings: Sequence[str], study: str
+) -> Arrival:
+    """The new study that options describe. Raises InputError for what is no ``column=value``."""
+    moderators: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals or not name or not value:
+            raise InputError(f"--set {shown(setting)}: write column=value, as guidance=guided")
+        if name in moderators:
+            raise InputError(f"--set: {name} is given twice")
+        moderators[name] = value
+    is_range = numbers["ri_low"] is not None or numbers["ri_high"] is not None
+    kind = reported or ("range" if is_range else "exact")
+    return Arrival(**numbers, reported=kind, study=study.strip() or NAME, moderators=moderators)
+
+
+def update_plan(
+    plan: Plan,
+    cell: Cell,
+    new: Arrival,
+    announce: Callable[[str, Problem | None], None],
+    warn: Callable[[str], None],
+) -> Replication:
+    """Add a study to a cell's evidence; fits go through the store. Writes nothing else."""
+    settings = replace(settings_of(plan, announce, warn), agreement=False)
+    return replication(
+        cell.problem,
+        plan.studies[cell.intervals],
+        new,
+        plan.analysis.thresholds.rho,
+        settings,
+    )
+
+
+def update_saved(path: Path, new: Arrival) -> Replication:
+    """Add a study to the evidence of a saved fit. Writes nothing."""
+    saved = read_saved(path)
+    return replication(
+        saved.fit.problem,
+        saved.studies,
+        new,
+        Thresholds().rho,
+        Settings(interval=saved.fit.interval),
+    )
+
+
+def rows_of(found: Replication) -> list[Row]:
+    """One row a headline: before, after, and by how much its median moved."""
+    rows: list[Row] = []
+    for one in found.moved:
+        rows.append(
+            {
+                "quantity": one.quantity,
+                "scale": one.scale,
+                **{f"before_{name}": value for name, value in five(one.before).items()},
+                **{f"after_{name}": value for name, value in five(one.after).items()},
+                "change": one.change,
+            }
+        )
+    rows += [
+        {
+            "quantity": one.quantity,
+            "scale": None,
+            "before_mean": one.before,
+            "after_mean": one.after,
+            "change": one.after - one.before,
+        }
+        for one in found.shifts
+    ]
+    return rows
+
+
+def as_dict(found: Replication) -> dict[str, object]:
+    """The same as plain values."""
+    expected = found.expected
+    return {
+        "study": found.row.study,
+        "reported": found.row.reported,
+        "ri": found.row.ri,
+        "ni": found.row.ni,
+        "model": found.before.problem.model.name,
+        "status": [found.before.status, found.after.status],
+        "expected": None
+        if expected is None
+        else {
+            "observed": five(expected.summary),
+            "held": expected.held,
+            "pit": expected.pit,
+            "tail": expected.tail,
+            "words": dict(expected.words),
+            "probability": expected.probability,
+            "surprise_bits": expected.surprise,
+        },
+        "log_density": found.log_density,
+        "bf_same": None
+        if found.log_bf_same is None or found.log_bf_same > 700
+        else math.exp(found.log_bf_same),
+        "log_bf_same": found.log_bf_same,
+        "sceptical_p": found.sceptical_p,
+        "reasons": dict(found.reasons),
+        "moved": [dict(row) for row in rows_of(found)],
+    }

@@ -1,0 +1,334 @@
+"""A study that has come: was it expected, is it of the same population, and what did it move.
+
+- Expected: what was observed, looked up in its predictive law (Box 1980, 10.2307/2982063): that is
+  the conflict between today's posterior, taken as a prior, and the new study.
+- Same population: log p(new | evidence) − log p(new | priors), theta_new from the posterior
+  predictive against the prior predictive.
+- Sceptical p (Held 2020, 10.1111/rssa.12493): the original is mu under a flat prior.
+- Moved: every headline before and after. The posterior after is that of all rows, fitted anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from metarho.compare.bayes_factors import bayes_factors, nulls
+from metarho.data.new_rows import Arrival, with_arrival
+from metarho.data.studies import Row, Studies
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.problem import Problem, encode_known, improper, problem_without
+from metarho.errors import InputError
+from metarho.fitting import Settings, choose, fit_many
+from metarho.posterior.fit import Fit
+from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
+from metarho.posterior.marginals import Marginal, Summary
+from metarho.posterior.study_likelihood import log_jacobian_of_rows
+from metarho.predict.new_studies import observed, word_probabilities
+from metarho.spec.analysis import Profile
+from metarho.spec.model import AppliedPrior
+from metarho.spec.priors import Prior
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the evidence expected of what a new study printed.
+
+    ``summary`` is the predictive law of the observed r (GEN: yi) with its interval, ``held``
+    whether a number lies in it. ``pit`` is P(r_new <= r) and ``tail`` twice the smaller side, of
+    numbers; ``words`` has P(word) where n is known. ``probability`` is that of what was printed,
+    for words and ranges. ``surprise`` in bits is −log2 of the tail, or of the probability.
+    """
+
+    summary: Summary
+    held: bool | None
+    pit: float | None
+    tail: float | None
+    words: Mapping[str, float]
+    probability: float | None
+    surprise: float
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A headline before and after the new study, on its ``scale``."""
+
+    quantity: str
+    scale: str
+    before: Summary
+    after: Summary
+
+    @property
+    def change(self) -> float | None:
+        """By how much the median moved."""
+        if self.before.median is None or self.after.median is None:
+            return None
+        return self.after.median - self.before.median
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A probability, or a log Bayes factor, before and after the new study."""
+
+    quantity: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Replication:
+    """A new study against the evidence before it, and both together.
+
+    ``log_density`` is log p(new | evidence), a density of z for correlations (GEN: of yi), the log
+    of a probability for words; ``log_bf_same`` is against p(new | priors). ``sceptical_p`` is
+    one-sided. Where one of them does not exist, ``reasons`` has why, by its name.
+    """
+
+    row: Row
+    before: Fit
+    after: Fit
+    expected: Expectation | None
+    log_density: float | None
+    log_bf_same: float | None
+    sceptical_p: float | None
+    moved: tuple[Moved, ...]
+    shifts: tuple[Shift, ...]
+    reasons: Mapping[str, str]
+
+
+def replication(
+    problem: Problem,
+    studies: Studies,
+    new: Arrival,
+    thresholds: Sequence[float],
+    settings: Settings,
+) -> Replication:
+    """Add a study to the evidence of a problem, and say what it changed.
+
+    ``studies`` are the rows of the problem. Raises InputError for a study that no table could
+    hold, or that leaves a moderator of the model open.
+    """
+    grown = with_study(problem, studies, new)
+    before, after = fit_many([problem, grown], settings)
+    place = grown.evidence.study_names.index(new.study)
+    row = next(row for row in grown.evidence.rows if row.study == new.study)
+    reasons: dict[str, str] = {}
+    expected = _expectation(before, row, new)
+    if expected is None:
+        reasons["expected"] = "the law of what a new study observes is not known here"
+    is_new = grown.evidence.study == place
+    log_density, log_bf = _densities(before, after, is_new, settings, reasons)
+    moved, shifts = _moved(before, after, thresholds, settings)
+    sceptical, why = _sceptical(problem, new, row, settings)
+    if sceptical is None:
+        reasons["sceptical_p"] = why
+    return Replication(
+        row,
+        before,
+        after,
+        expected,
+        log_density,
+        log_bf,
+        sceptical,
+        moved,
+        shifts,
+        reasons,
+    )
+
+
+def with_study(problem: Problem, studies: Studies, new: Arrival) -> Problem:
+    """The problem on its rows and a new study: what encoding all of them at once would give.
+
+    Raises InputError for a study that the evidence cannot hold.
+    """
+    wanted = problem.moderators
+    missing = sorted(wanted - new.moderators.keys())
+    if missing and problem.model.missing == "refuse":
+        levels = {**problem.design.levels, **problem.scale_design.levels}
+        named = [f"{n} ({', '.join(levels[n])})" if n in levels else n for n in missing]
+        raise InputError(
+            f"model {problem.model.name} needs {'; '.join(named)} of the new study: name them by "
+            "--set"
+        )
+    known = {
+        name: str(value)
+        for name, value in new.moderators.items()
+        if name in wanted and value is not None
+    }
+    problem.design.encode(known)
+    problem.scale_design.encode(known)
+    known_levels = (problem.design.levels, problem.scale_design.levels)
+    grown = encode_known(problem.model, with_arrival(studies, new), problem.priors, known_levels)
+    return replace(grown, dropped=problem.dropped, reliabilities=problem.reliabilities)
+
+
+def _expectation(before: Fit, row: Row, new: Arrival) -> Expectation | None:
+    profile = Profile.model_validate(
+        {"label": "new", "ni": new.ni, "sei": new.sei, **_plain(before.problem, new)}
+    )
+    law = observed(before, profile)
+    if law is None:
+        return None
+    summary = before.posterior.rho(law).summary(before.interval.prob, before.interval.kind)
+    words: dict[str, float] = {}
+    if before.problem.scale == "z" and new.ni is not None:
+        words = word_probabilities(law, new.ni)
+    if row.lower is not None and row.upper is not None:
+        chance = _cdf(law, row.upper) - _cdf(law, row.lower)
+        bits = -math.log2(max(chance, 5e-324))
+        return Expectation(summary, None, None, None, words, chance, bits)
+    assert row.yi is not None
+    below = _cdf(law, row.yi)
+    tail = 2 * min(below, 1 - below)
+    shown = math.tanh(row.yi) if before.problem.scale == "z" else row.yi
+    held = None
+    if summary.lower is not None and summary.upper is not None:
+        held = summary.lower <= shown <= summary.upper
+    return Expectation(summary, held, below, tail, words, None, -math.log2(max(tail, 5e-324)))
+
+
+def _plain(problem: Problem, new: Arrival) -> dict[str, str]:
+    """The moderators of a new study that the model has, as a profile names them."""
+    return {
+        name: str(value)
+        for name, value in new.moderators.items()
+        if name in problem.moderators and value is not None
+    }
+
+
+def _cdf(law: Marginal, z: float) -> float:
+    if math.isinf(z):
+        return float(z > 0)
+    return float(np.atleast_1d(law.cdf(np.array([z])))[0])
+
+
+def _densities(
+    before: Fit,
+    after: Fit,
+    is_new: NDArray[np.bool_],
+    settings: Settings,
+    reasons: dict[str, str],
+) -> tuple[float | None, float | None]:
+    """Log p(new | evidence), and its difference to log p(new | priors).
+
+    As evidences of the same priors: with and without the new rows, and of the new rows alone.
+    """
+    problem = after.problem
+    if any(applied.prior.is_reference for applied in problem.priors.values()):
+        why = "a prior made of standard errors changes when a study is added"
+        reasons["log_density"] = reasons["log_bf_same"] = why
+        return None, None
+    with_it, without = _log_integral(after), _log_integral(before)
+    if with_it is None or without is None:
+        reasons["log_density"] = reasons["log_bf_same"] = "sampled with an improper prior"
+        return None, None
+    density = with_it - without + float(log_jacobian_of_rows(problem)[is_new].sum())
+    improper_ones = [name for name, one in problem.priors.items() if not one.prior.proper]
+    if improper_ones:
+        reasons["log_bf_same"] = (
+            f"before data an improper prior of {' and '.join(improper_ones)} expects nothing"
+        )
+        return density, None
+    (alone,) = fit_many([problem_without(problem, ~is_new)], replace(settings, agreement=False))
+    expected = alone.log_evidence
+    return density, None if expected is None else density - expected
+
+
+def _log_integral(fit: Fit) -> float | None:
+    """The log of the integral of prior times likelihood, whatever the constant of the prior."""
+    if isinstance(fit.result, Quadrature):
+        return fit.result.log_integral
+    return fit.result.log_evidence
+
+
+def _moved(
+    before: Fit, after: Fit, thresholds: Sequence[float], settings: Settings
+) -> tuple[tuple[Moved, ...], tuple[Shift, ...]]:
+    """Estimates and numbers before and after."""
+    problem = before.problem
+    pairs = {
+        name: (scale_of_derived(name, problem.r_label), before.derived[name], after.derived[name])
+        for name in before.derived
+        if before.derived[name].median is not None and after.derived[name].median is not None
+    }
+    new = "theta" if problem.scale == "yi" else "rho"
+    pairs[f"{new}_new"] = (problem.r_label, before.new_study[new], after.new_study[new])
+    pairs |= {
+        name: (
+            scale_of_parameter(name, problem.scale_label),
+            before.parameters[name],
+            after.parameters[name],
+        )
+        for name in before.parameters
+    }
+    moved = tuple(Moved(name, *pair) for name, pair in pairs.items())
+    shifts = [] if problem.scale == "yi" else _above(before, after, thresholds)
+    of_mean = [null for null in nulls(problem) if null.name == "mu = 0"]
+    factors = [bayes_factors(fit, settings, of_mean) for fit in (before, after)]
+    shifts += [
+        Shift(f"log BF of {one.null}", one.log_bf, other.log_bf)
+        for one, other in zip(*factors, strict=True)
+        if one.log_bf is not None and other.log_bf is not None
+    ]
+    return moved, tuple(shifts)
+
+
+def _above(before: Fit, after: Fit, thresholds: Sequence[float]) -> list[Shift]:
+    at = np.array(thresholds, dtype=float)
+    above = [
+        1 - np.atleast_1d(fit.posterior.rho(fit.posterior.mean_of(fit.posterior.head)).cdf(at))
+        for fit in (before, after)
+    ]
+    return [
+        Shift(f"P(rho_median > {threshold:g})", float(one), float(other))
+        for threshold, one, other in zip(thresholds, *above, strict=True)
+    ]
+
+
+def sceptical_p(z_original: float, z_replication: float, ratio: float) -> float:
+    """The one-sided sceptical p-value; ``ratio`` is the variance of the original over the other's.
+
+    z_S solves (z_o²/z_S² − 1)(z_r²/z_S² − 1) = ratio, and p = 1 − Φ(z_S) where both z have one
+    sign, else Φ(z_S).
+    """
+    if z_original == 0 or z_replication == 0:
+        return 0.5
+    a, b = z_original**2, z_replication**2
+    # (c − 1) x² + (a + b) x − ab = 0 in x = z_S², its positive root without cancellation.
+    linear = a + b
+    square = 2 * a * b / (linear + math.sqrt(linear**2 + 4 * (ratio - 1) * a * b))
+    sign = math.copysign(1.0, z_original) * math.copysign(1.0, z_replication)
+    return float(ndtr(-sign * math.sqrt(square)))
+
+
+def _sceptical(
+    problem: Problem, new: Arrival, row: Row, settings: Settings
+) -> tuple[float | None, str]:
+    """Against the mean at the new study's moderators under a flat prior of mu; or why not."""
+    if row.yi is None or row.vi is None:
+        return None, "the new study printed no number"
+    if problem.scale_label not in ("z", "yi"):
+        return None, f"the error of what is observed is not known on {problem.scale_label}"
+    flat = replace(
+        problem,
+        priors={**problem.priors, "mu": AppliedPrior(Prior("Flat", ()), "sceptical p")},
+    )
+    if reason := improper(flat):
+        return None, reason
+    try:
+        choose(flat, "exact")
+    except InputError as error:
+        return None, f"under a flat prior of mu: {error}"
+    (fit,) = fit_many([flat], replace(settings, engine="exact", agreement=False))
+    at = problem.design.encode(_plain(problem, new))
+    original = fit.posterior.mean_of(at).summary(0.95, "eti")
+    if original.mean is None or original.sd is None or original.sd == 0:
+        return None, "the mean has no sd under a flat prior of mu"
+    return sceptical_p(
+        original.mean / original.sd, row.yi / math.sqrt(row.vi), original.sd**2 / row.vi
+    ), ""
