@@ -177,7 +177,7 @@ def update(
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
-    """Add a study that has just come: was it expected, does it belong, and what did it move?"""
+    """Add a study that has come; say if it was expected, if it belongs, and what it moved."""
     from metarho.batch.update import arrival_of, as_dict, rows_of, update_plan, update_saved
 
     check_one_form(json, csv)

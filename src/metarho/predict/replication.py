@@ -15,20 +15,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from metarho.compare.bayes_factors import bayes_factors, nulls
 from metarho.data.new_rows import Arrival, with_arrival
 from metarho.data.studies import Row, Studies
+from metarho.engines import exact
 from metarho.engines.exact.quadrature import Quadrature
-from metarho.engines.problem import Problem, encode_known, improper, problem_without
+from metarho.engines.problem import (
+    Problem,
+    before_data,
+    encode_known,
+    improper,
+    problem_without,
+)
 from metarho.errors import InputError
 from metarho.fitting import Settings, choose, fit_many
 from metarho.posterior.fit import Fit
 from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Marginal, Summary
-from metarho.posterior.study_likelihood import log_jacobian_of_rows
 from metarho.predict.new_studies import observed, word_probabilities
 from metarho.spec.analysis import Profile
 from metarho.spec.model import AppliedPrior
@@ -85,8 +90,9 @@ class Replication:
     """A new study against the evidence before it, and both together.
 
     ``log_density`` is log p(new | evidence), a density of z for correlations (GEN: of yi), the log
-    of a probability for words; ``log_bf_same`` is against p(new | priors). ``sceptical_p`` is
-    one-sided. Where one of them does not exist, ``reasons`` has why, by its name.
+    of a probability for words; centres and knots stay those of the evidence. ``log_bf_same`` is
+    against p(new | priors). ``sceptical_p`` is one-sided. Where one of them does not exist,
+    ``reasons`` has why, by its name.
     """
 
     row: Row
@@ -115,14 +121,15 @@ def replication(
     """
     grown = with_study(problem, studies, new)
     before, after = fit_many([problem, grown], settings)
-    place = grown.evidence.study_names.index(new.study)
     row = next(row for row in grown.evidence.rows if row.study == new.study)
     reasons: dict[str, str] = {}
-    expected = _expectation(before, row, new)
+    profile = Profile.model_validate(
+        {"label": "new", "ni": new.ni, "sei": new.sei, **_plain(problem, new)}
+    )
+    expected = _expectation(before, row, profile)
     if expected is None:
         reasons["expected"] = "the law of what a new study observes is not known here"
-    is_new = grown.evidence.study == place
-    log_density, log_bf = _densities(before, after, is_new, settings, reasons)
+    log_density, log_bf = _densities(before, after, row, profile, settings, reasons)
     moved, shifts = _moved(before, after, thresholds, settings)
     sceptical, why = _sceptical(problem, new, row, settings)
     if sceptical is None:
@@ -167,17 +174,14 @@ def with_study(problem: Problem, studies: Studies, new: Arrival) -> Problem:
     return replace(grown, dropped=problem.dropped, reliabilities=problem.reliabilities)
 
 
-def _expectation(before: Fit, row: Row, new: Arrival) -> Expectation | None:
-    profile = Profile.model_validate(
-        {"label": "new", "ni": new.ni, "sei": new.sei, **_plain(before.problem, new)}
-    )
+def _expectation(before: Fit, row: Row, profile: Profile) -> Expectation | None:
     law = observed(before, profile)
     if law is None:
         return None
     summary = before.posterior.rho(law).summary(before.interval.prob, before.interval.kind)
     words: dict[str, float] = {}
-    if before.problem.scale == "z" and new.ni is not None:
-        words = word_probabilities(law, new.ni)
+    if before.problem.scale == "z" and profile.ni is not None:
+        words = word_probabilities(law, profile.ni)
     if row.lower is not None and row.upper is not None:
         chance = _cdf(law, row.upper) - _cdf(law, row.lower)
         bits = -math.log2(max(chance, 5e-324))
@@ -210,40 +214,62 @@ def _cdf(law: Marginal, z: float) -> float:
 def _densities(
     before: Fit,
     after: Fit,
-    is_new: NDArray[np.bool_],
+    row: Row,
+    profile: Profile,
     settings: Settings,
     reasons: dict[str, str],
 ) -> tuple[float | None, float | None]:
     """Log p(new | evidence), and its difference to log p(new | priors).
 
-    As evidences of the same priors: with and without the new rows, and of the new rows alone.
+    Of the predictive laws where they are integrated, of evidences where they are sampled.
     """
-    problem = after.problem
-    if any(applied.prior.is_reference for applied in problem.priors.values()):
-        why = "a prior made of standard errors changes when a study is added"
-        reasons["log_density"] = reasons["log_bf_same"] = why
-        return None, None
-    with_it, without = _log_integral(after), _log_integral(before)
-    if with_it is None or without is None:
-        reasons["log_density"] = reasons["log_bf_same"] = "sampled with an improper prior"
-        return None, None
-    density = with_it - without + float(log_jacobian_of_rows(problem)[is_new].sum())
+    problem = before.problem
     improper_ones = [name for name, one in problem.priors.items() if not one.prior.proper]
     if improper_ones:
         reasons["log_bf_same"] = (
             f"before data an improper prior of {' and '.join(improper_ones)} expects nothing"
         )
+    if not isinstance(before.result, Quadrature):
+        return _sampled_densities(before, after, row, settings, reasons)
+    law = observed(before, profile)
+    if law is None:
+        reasons["log_density"] = reasons["log_bf_same"] = reasons["expected"]
+        return None, None
+    density = _log_density(law, row)
+    if improper_ones:
         return density, None
-    (alone,) = fit_many([problem_without(problem, ~is_new)], replace(settings, agreement=False))
+    silent = before_data(problem)
+    expected = observed(replace(before, problem=silent, result=exact.integrate(silent)), profile)
+    assert expected is not None
+    return density, density - _log_density(expected, row)
+
+
+def _log_density(law: Marginal, row: Row) -> float:
+    """Of what a row printed: a density on the model's scale, or a probability."""
+    if row.lower is not None and row.upper is not None:
+        chance = _cdf(law, row.upper) - _cdf(law, row.lower)
+        return math.log(chance) if chance > 0 else -math.inf
+    density = float(np.atleast_1d(law.density(np.array([row.yi])))[0])
+    return math.log(density) if density > 0 else -math.inf
+
+
+def _sampled_densities(
+    before: Fit, after: Fit, row: Row, settings: Settings, reasons: dict[str, str]
+) -> tuple[float | None, float | None]:
+    """The same by bridge sampling: with and without the new row, and of the new row alone."""
+    is_new = np.array([one.study == row.study for one in after.problem.evidence.rows])
+    if not np.array_equal(after.problem.design.matrix[~is_new], before.problem.design.matrix):
+        reasons["log_density"] = reasons["log_bf_same"] = (
+            "sampled, and the new study moves what moderators are centred at"
+        )
+        return None, None
+    with_it, without = after.log_evidence, before.log_evidence
+    if with_it is None or without is None:
+        reasons["log_density"] = "sampled with an improper prior"
+        return None, None
+    (alone,) = fit_many([problem_without(after.problem, ~is_new)], settings)
     expected = alone.log_evidence
-    return density, None if expected is None else density - expected
-
-
-def _log_integral(fit: Fit) -> float | None:
-    """The log of the integral of prior times likelihood, whatever the constant of the prior."""
-    if isinstance(fit.result, Quadrature):
-        return fit.result.log_integral
-    return fit.result.log_evidence
+    return with_it - without, None if expected is None else with_it - without - expected
 
 
 def _moved(
