@@ -11,19 +11,15 @@ from numpy.typing import NDArray
 
 from metarho.engines.exact.leave_out import LeftOut, Predictive, effects_out, studies_out
 from metarho.engines.exact.moments import moments_of, moments_of_heterogeneity
-from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem, problem_without
+from metarho.posterior.crps import crps
 
 type Array = NDArray[np.float64]
 
 # Nodes that hold this together move no score that is printed to 1e-8; at an end, where the square
 # of the cdf counts, its root does not, nor what a normal law has beyond 5 sds.
 _DROPPED, _HIDDEN, _SDS = 1e-10, 1e-7, 5.0
-# Where tanh is 1.
-_FARTHEST_Z = 19.0
-# Panels of 16 nodes resolved to this are integrated to its square and better.
-_ORDER, _WIDTH, _TOLERANCE, _ROUNDS = 16, 1.2, 1e-5, 40
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def _score(problem: Problem, name: str, out: LeftOut, jacobian: Array) -> Score:
     if log_density is not None:
         log_density += float(jacobian[out.rows].sum())
     pit: tuple[float, ...] = ()
-    crps = None
+    mean_crps = None
     if out.predictive is not None:
         y = problem.evidence.y[out.rows]
         y = y[~np.isnan(y)]
@@ -108,8 +104,8 @@ def _score(problem: Problem, name: str, out: LeftOut, jacobian: Array) -> Score:
         pit = tuple(float(out.predictive.cdf(row, y[row : row + 1])[0]) for row in rows)
         if problem.scale == "z" or _has_mean(problem, out.rows):
             found = [_crps(out.predictive, row, float(y[row]), problem.scale) for row in rows]
-            crps = math.fsum(found) / len(found)
-    return Score(name, log_density, pit, crps, out.error, out.refitted, out.reason)
+            mean_crps = math.fsum(found) / len(found)
+    return Score(name, log_density, pit, mean_crps, out.error, out.refitted, out.reason)
 
 
 def _has_mean(problem: Problem, rows: NDArray[np.intp]) -> bool:
@@ -120,42 +116,14 @@ def _has_mean(problem: Problem, rows: NDArray[np.intp]) -> bool:
 
 
 def _crps(law: Predictive, row: int, observed: float, scale: str) -> float:
-    """∫ (F − 1{y >= observed})² dr, r = tanh(y) on Fisher's z, else y.
-
-    On panels that begin at what was observed, where the integrand jumps, and are halved while it
-    is not resolved on them.
-    """
+    """∫ (F − 1{y >= observed})² dr, r = tanh(y) on Fisher's z, else y."""
     kept = np.abs(law.mass) > _DROPPED / len(law.mass)
     law = Predictive(law.mass[kept], law.mean[row : row + 1, kept], law.sd[row : row + 1, kept])
     mean, sd = law.mean[0], law.sd[0]
     heavy = np.abs(law.mass) > _HIDDEN / len(law.mass)
-    low = float((mean - _SDS * sd)[heavy].min())
-    high = float((mean + _SDS * sd)[heavy].max())
-    if scale == "z":
-        low, high = max(low, -_FARTHEST_Z), min(high, _FARTHEST_Z)
+    ends = float((mean - _SDS * sd)[heavy].min()), float((mean + _SDS * sd)[heavy].max())
     unit = math.exp(float(law.mass @ np.log(sd)))
-    below = _cuts(math.asinh(max(observed - low, 0.0) / unit))
-    breaks = np.concatenate([-below[:0:-1], _cuts(math.asinh(max(high - observed, 0.0) / unit))])
-    total = 0.0
-    for _ in range(_ROUNDS):
-        axis = Axis("sinh", observed, unit, breaks, _ORDER)
-        share = law.cdf(0, axis.nodes)
-        in_u = np.where(axis.u > 0, 1 - share, share) ** 2 * axis.slope(axis.u)
-        if scale == "z":
-            in_u = in_u / np.cosh(axis.nodes) ** 2
-        terms = axis.coefficients(in_u) * axis.widths[:, None]
-        total = float(terms[:, 0].sum())
-        split = np.abs(terms[:, -3:]).sum(axis=1) > _TOLERANCE * total
-        if not split.any():
-            break
-        breaks = np.union1d(breaks, 0.5 * (breaks[:-1] + breaks[1:])[split])
-    return total
-
-
-def _cuts(end: float) -> Array:
-    """Breaks from 0 to an end."""
-    count = math.ceil(end / _WIDTH)
-    return np.asarray(np.arange(count + 1) * (end / max(count, 1)))
+    return crps(lambda y: law.cdf(0, y), observed, ends, unit, on_r=scale == "z")
 
 
 def _total(scores: Sequence[Score]) -> float | None:
