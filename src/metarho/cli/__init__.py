@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from metarho.cli import compare, fit, predict, priors, reporting, run, sensitivity
+from metarho.cli import compare, cumulative, fit, predict, priors, reporting, run, sensitivity
 from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
 from metarho.errors import FitError, InputError
 
@@ -35,6 +35,7 @@ for command in (
     reporting.reporting,
     predict.predict,
     predict.update,
+    cumulative.cumulative,
     fit.fit,
 ):
     app.command()(command)
