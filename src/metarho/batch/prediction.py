@@ -21,7 +21,7 @@ from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
 from metarho.predict.new_studies import Law, Prediction, predict
-from metarho.predict.together import Together, draw_together
+from metarho.predict.together import Together, draw_together, not_together
 from metarho.spec.analysis import Interval, Profile, Sampler, Thresholds
 from metarho.store.saved import read_saved
 
@@ -216,7 +216,11 @@ def _ask(
     ]
     together = []
     if len(profiles) > 1:
-        together = [(one, draw_together(one.fit, profiles, law)) for one in candidates]
+        together = [
+            (one, draw_together(one.fit, profiles, law))
+            for one in candidates
+            if not_together(one.fit.problem) is None
+        ]
     return Answers(tuple(answers), tuple(together), of_r, prior_only)
 
 

@@ -71,6 +71,7 @@ def predict(
         draw_rows,
         profile_of,
     )
+    from metarho.predict.together import not_together
 
     check_one_form(json, csv)
     _check_draws(draws)
@@ -102,6 +103,8 @@ def predict(
                 f"--draws are those of one fit, and {len(cells)} are asked; choose by --model, "
                 "--prior-set and --intervals"
             )
+        if draws is not None and (refusal := not_together(cells[0].problem)):
+            raise InputError(f"--draws: {refusal}")
         check_profiles(profiles, plan.evidence.table.columns, [cell.problem for cell in cells])
         from metarho.report.prediction import publish_prediction
         from metarho.report.terminal import Progress

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from metarho.data.effect_sizes import critical_r
 from metarho.engines import law_of_r
 from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.problem import Problem
 from metarho.errors import InputError
 from metarho.posterior import new_effects
 from metarho.posterior.fit import Fit
@@ -58,6 +59,16 @@ class Together:
         return np.atleast_2d(np.corrcoef(self.true, rowvar=False))
 
 
+def not_together(problem: Problem) -> str | None:
+    """Why new studies cannot be drawn together; None where they can."""
+    if problem.model.custom is None and problem.model.measurement == "observed":
+        return None
+    return (
+        f"model {problem.model.name}: new studies are drawn together for models of the grammar, of "
+        "observed scores; ask them one by one"
+    )
+
+
 def draw_together(
     fit: Fit, profiles: Sequence[Profile], law: Law = "model", count: int = DRAWS
 ) -> Together:
@@ -67,11 +78,8 @@ def draw_together(
     fit's. Raises InputError for custom models and for models of true scores.
     """
     problem = fit.problem
-    if problem.model.custom is not None or problem.model.measurement == "true-score":
-        raise InputError(
-            f"model {problem.model.name}: new studies are drawn together for models of the "
-            "grammar, of observed scores; ask them one by one"
-        )
+    if refusal := not_together(problem):
+        raise InputError(refusal)
     # A stream of its own, apart from those of the saved fit.
     rng = np.random.default_rng((fit.seed, 7))
     if isinstance(fit.result, Quadrature):
