@@ -12,9 +12,10 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from cases import alliance, eight_schools, molloy, problem, written
-from metarho.compare.adversary import SIZES, adversary, with_study
+from metarho.compare.adversary import SIZES, adversary
 from metarho.compare.tipping import refitted
 from metarho.engines import exact
+from metarho.engines.problem import problem_with
 from metarho.errors import InputError
 from metarho.fitting import Settings, fit_many
 from metarho.spec.claims import parse_claim
@@ -53,10 +54,10 @@ def test_with_heterogeneity_a_study_flips_a_claim_from_above_too() -> None:
     assert flip.below is not None and flip.above is not None
     assert -1 < flip.below < flip.expected < flip.above < 1
     for r in (flip.below, flip.above):
-        assert refitted(with_study(one, r, 500), claim, SETTINGS) == pytest.approx(0, abs=1e-6)
+        assert refitted(problem_with(one, r, 500), claim, SETTINGS) == pytest.approx(0, abs=1e-6)
     # Between the two the claim stands.
     for r in np.linspace(flip.below + 1e-4, flip.above - 1e-4, 7).tolist():
-        assert refitted(with_study(one, r, 500), claim, SETTINGS) > 0
+        assert refitted(problem_with(one, r, 500), claim, SETTINGS) > 0
 
 
 @pytest.mark.parametrize("model", ["random-effects", "three-level"])
@@ -70,7 +71,7 @@ def test_a_further_study_is_what_reading_it_from_the_file_makes_of_it(
         )
     ]  # fmt: skip
     one = problem(written(tmp_path, rows, "ZCOR"), model)
-    grown = with_study(one, -0.15, 80)
+    grown = problem_with(one, -0.15, 80)
     rows.append({"study": "z", "effect": "1", "ri": -0.15, "ni": 80})
     read = problem(written(tmp_path, rows, "ZCOR"), model)
     for name in ("y", "v", "study"):
@@ -105,6 +106,19 @@ def test_what_is_no_study_of_r_and_n_is_refused() -> None:
 
 def test_the_evidence_stays_as_it_is() -> None:
     one = problem(molloy())
-    with_study(one, 0.2, 50)
+    problem_with(one, 0.2, 50)
     with (Path(__file__).parent.parent / "references" / "molloy2014.csv").open() as stream:
         assert one.evidence.k == len(list(csv.DictReader(stream)))
+
+
+def test_a_further_study_at_moderators_is_one_more_row_of_the_design() -> None:
+    one = problem(alliance("drop"), mods="~ guidance")
+    grown = problem_with(one, 0.1, 80, {"guidance": "unguided"})
+    np.testing.assert_array_equal(
+        grown.design.matrix[-1], one.design.encode({"guidance": "unguided"})
+    )
+    np.testing.assert_array_equal(grown.design.average, one.design.average)
+    # At the average where nothing is named.
+    np.testing.assert_allclose(problem_with(one, 0.1, 80).design.matrix[-1], one.design.average)
+    with pytest.raises(InputError, match=r"guidance has no level 'guidd'.*did you mean 'guided'"):
+        problem_with(one, 0.1, 80, {"guidance": "guidd"})

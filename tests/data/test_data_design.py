@@ -123,6 +123,16 @@ def test_what_a_profile_does_not_name_stands_at_its_average(studies: Studies) ->
     assert design.encode({"guidance": "blended"}) == pytest.approx([1, 1, 0, 2013])
 
 
+def test_a_row_at_the_end_leaves_averages_and_centres_as_they_were(studies: Studies) -> None:
+    design = encode(studies, "~ guidance + center(year)", guidance="guided")
+    profile: dict[str, str | float] = {"guidance": "unguided", "year": 2030}
+    grown = design.with_row(design.encode(profile))
+    assert grown.matrix[-1] == pytest.approx([1, 0, 1, 17])
+    assert grown.known.tolist() == [True] * 5 + [False]
+    assert grown.average == pytest.approx(design.average)
+    assert grown.encode(profile) == pytest.approx(design.encode(profile))
+
+
 def test_an_interaction_is_averaged_over_the_rows_and_not_over_its_factors(
     studies: Studies,
 ) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarho.compare.quantities import Way, way
 from metarho.compare.tipping import check_exact, crossings, refitted
-from metarho.data import effect_sizes
-from metarho.data.studies import Row
-from metarho.engines.problem import Problem
+from metarho.engines.problem import FURTHER, Problem, problem_with
 from metarho.errors import InputError
 from metarho.fitting import Settings, fit_many
 from metarho.spec.claims import Claim
@@ -26,7 +24,6 @@ SIZES = (50, 100, 200, 500, 1000, 2000)
 _REACH = 5.0
 POINTS: Mapping[Way, int] = {"at once": 41, "one by one": 21, "slow": 11, "sampled": 0}
 
-NAME = "a further study"
 MOST_PEOPLE = 10_000_000
 
 
@@ -78,38 +75,13 @@ def check_adversary(problem: Problem, sizes: Sequence[int]) -> None:
             raise InputError(f"a further study has 4 to {MOST_PEOPLE:,} people, not {size:,}")
 
 
-def with_study(problem: Problem, ri: float, ni: int) -> Problem:
-    """The problem with one further study of ni people that found r, without moderators."""
-    measure = effect_sizes.zcor if problem.measure == "ZCOR" else effect_sizes.cor
-    yi, vi = measure(ri, ni)
-    evidence = problem.evidence
-    row = Row(NAME, -1, NAME, NAME, "1", "exact", True, "hypothetical", ri, ni, yi=yi, vi=vi)
-    names = evidence.study_names
-    grown = replace(
-        evidence,
-        rows=(*evidence.rows, row),
-        y=np.append(evidence.y, yi),
-        v=np.append(evidence.v, vi),
-        lower=np.append(evidence.lower, np.nan),
-        upper=np.append(evidence.upper, np.nan),
-        study=np.append(evidence.study, len(names)),
-        study_names=(*names, NAME),
-        labels={level: (*labels, NAME) for level, labels in evidence.labels.items()},
-    )
-    designs = [
-        replace(design, matrix=np.vstack([design.matrix, np.ones((1, design.matrix.shape[1]))]))
-        for design in (problem.design, problem.scale_design)
-    ]
-    return replace(problem, evidence=grown, design=designs[0], scale_design=designs[1])
-
-
 def _no_adversary(problem: Problem) -> str | None:
     if problem.measure not in ("ZCOR", "COR"):
         return f"measure {problem.measure} has neither"
     if problem.moderators:
         return f"model {problem.model.name} asks for {', '.join(sorted(problem.moderators))} too"
-    if NAME in problem.evidence.study_names:
-        return f"the evidence has a study called {NAME!r} already"
+    if FURTHER in problem.evidence.study_names:
+        return f"the evidence has a study called {FURTHER!r} already"
     return None
 
 
@@ -125,7 +97,7 @@ def _flip(
     problem: Problem, claim: Claim, size: int, holds: bool, expected: float, settings: Settings
 ) -> Flip:
     def value(z: float) -> float:
-        return refitted(with_study(problem, math.tanh(z), size), claim, settings)
+        return refitted(problem_with(problem, math.tanh(z), size), claim, settings)
 
     # A mean of COR may lie outside of what correlations are.
     centre = math.atanh(min(max(expected, -math.tanh(_REACH)), math.tanh(_REACH)))

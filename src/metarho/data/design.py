@@ -136,6 +136,16 @@ class Design:
         }
         return replace(self, cells=cells, matrix=self.matrix[rows])
 
+    def with_row(self, row: NDArray[np.float64]) -> Design:
+        """The design with one more row (p) at its end, which ``encode`` made.
+
+        Its cells are blank: averages, centres and knots stay what the evidence made them.
+        """
+        cells: dict[str, tuple[Cell, ...]] = {
+            name: (*column, None) for name, column in self.cells.items()
+        }
+        return replace(self, cells=cells, matrix=np.vstack([self.matrix, row]))
+
     def prior_only(self) -> tuple[str, ...]:
         """Slopes that no row informs: a factor level without rows."""
         silent = ~np.any(self.matrix[self.known] != 0, axis=0)

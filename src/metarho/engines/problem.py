@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.data import effect_sizes
 from metarho.data.design import Design, encode_at_levels, encode_studies
 from metarho.data.effect_sizes import critical_r
 from metarho.data.missing import Imputation, imputation_of
@@ -33,6 +34,9 @@ from metarho.spec.model import (
 from metarho.spec.priors import PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
 
 type Array = NDArray[np.float64]
+
+# What a study that nobody has run is called.
+FURTHER = "a further study"
 
 
 @dataclass(frozen=True)
@@ -444,6 +448,43 @@ def problem_without(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
         design=problem.design.only(kept),
         scale_design=problem.scale_design.only(kept),
         imputation=problem.imputation.only(kept) if problem.imputation else None,
+    )
+
+
+def problem_with(
+    problem: Problem,
+    ri: float,
+    ni: float,
+    moderators: Mapping[str, str | float] | None = None,
+    name: str = FURTHER,
+) -> Problem:
+    """The problem with one further study of ni people that found r (measures ZCOR and COR).
+
+    Moderators that are not named stand at their average. What encoding learned stays, and so does
+    the average row, where the headline is. Raises InputError for an unknown level.
+    """
+    measure = effect_sizes.zcor if problem.measure == "ZCOR" else effect_sizes.cor
+    yi, vi = measure(ri, ni)
+    evidence = problem.evidence
+    row = Row(name, -1, name, name, "1", "exact", True, "hypothetical", ri, ni, yi=yi, vi=vi)
+    names = evidence.study_names
+    grown = replace(
+        evidence,
+        rows=(*evidence.rows, row),
+        y=np.append(evidence.y, yi),
+        v=np.append(evidence.v, vi),
+        lower=np.append(evidence.lower, np.nan),
+        upper=np.append(evidence.upper, np.nan),
+        study=np.append(evidence.study, len(names)),
+        study_names=(*names, name),
+        labels={level: (*labels, name) for level, labels in evidence.labels.items()},
+    )
+    profile = moderators or {}
+    return replace(
+        problem,
+        evidence=grown,
+        design=problem.design.with_row(problem.design.encode(profile)),
+        scale_design=problem.scale_design.with_row(problem.scale_design.encode(profile)),
     )
 
 
