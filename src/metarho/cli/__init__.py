@@ -12,7 +12,17 @@ from typing import NoReturn
 
 import typer
 
-from metarho.cli import compare, cumulative, fit, predict, priors, reporting, run, sensitivity
+from metarho.cli import (
+    assurance,
+    compare,
+    cumulative,
+    fit,
+    predict,
+    priors,
+    reporting,
+    run,
+    sensitivity,
+)
 from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
 from metarho.errors import FitError, InputError
 
@@ -32,6 +42,7 @@ for command in (
     compare.compare,
     sensitivity.sensitivity,
     sensitivity.tipping,
+    assurance.assurance,
     reporting.reporting,
     predict.predict,
     predict.update,

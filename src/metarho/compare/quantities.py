@@ -82,7 +82,7 @@ def refusal(problem: Problem, quantity: Quantity) -> str | None:
     if quantity.name == "log_evidence":
         return _improper(problem, problem.priors)
     if quantity.is_bayes_factor:
-        null = _null(problem, quantity)
+        null = null_of(problem, quantity)
         if null is None:
             held_at = "mu" if quantity.name == "bf_mu" else "heterogeneity"
             return f"{quantity} needs a model that leaves {held_at} free"
@@ -147,7 +147,7 @@ def quantities_of(fit: Fit, wanted: Sequence[Quantity], settings: Settings) -> l
             marginal = mean if quantity.name == "rho" else new
             value: float | None = 1 - float(marginal.cdf(np.array(quantity.threshold)))
         elif quantity.is_bayes_factor:
-            null = _null(fit.problem, quantity)
+            null = null_of(fit.problem, quantity)
             log_bf = None if null is None else bayes_factors(fit, settings, [null])[0].log_bf
             value = None if log_bf is None else _exp(log_bf)
         else:
@@ -175,7 +175,7 @@ def _improper(problem: Problem, names: Mapping[str, object]) -> str | None:
     return None
 
 
-def _null(problem: Problem, quantity: Quantity) -> Null | None:
+def null_of(problem: Problem, quantity: Quantity) -> Null | None:
     """The hypothesis of a Bayes factor: mu = 0, or no heterogeneity at all."""
     for null in nulls(problem):
         on_mu = set(null.values) == {"mu"}
@@ -219,7 +219,7 @@ def _of_many(many: ManyPosteriors, quantity: Quantity, prob: float) -> Array:
     }
     if quantity.name in readings:
         return readings[quantity.name]()
-    null = _null(many.problems[0], quantity)
+    null = null_of(many.problems[0], quantity)
     if null is None:
         return np.full(len(many.problems), math.nan)
     return np.array([_exp(log_bf) for log_bf in many.log_bayes_factor(null).tolist()])

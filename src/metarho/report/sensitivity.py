@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from metarho.batch.plan import Plan
+from metarho.batch.plan import Cell, Plan
 from metarho.batch.sensitivity import TABLE, Sensitivity
 from metarho.batch.tables import to_csv
 from metarho.batch.tipping import TABLE as TIPPING_TABLE
@@ -84,7 +84,7 @@ def publish_tipping(plan: Plan, found: Tipped) -> None:
 def print_sensitivity(plan: Plan, found: Sensitivity) -> None:
     """What each quantity is as things are, and how far it moves."""
     say("")
-    say(_head(plan, found))
+    say(heading(plan, found.cell))
     if isinstance(found.found, Matched):
         _print_matched(found.found)
     else:
@@ -98,7 +98,7 @@ def print_sensitivity(plan: Plan, found: Sensitivity) -> None:
 def print_tipping(plan: Plan, found: Tipped) -> None:
     """The sentence, what it rests on, and the further studies."""
     say("")
-    say(_head(plan, found))
+    say(heading(plan, found.cell))
     say(found.sentence)
     over = found.found.over
     steps = len(over.values)
@@ -121,8 +121,9 @@ def print_tipping(plan: Plan, found: Tipped) -> None:
     say(f"all rows: {plan.folder / TIPPING_TABLE}")
 
 
-def _head(plan: Plan, found: Sensitivity | Tipped) -> str:
-    evidence, cell = found.cell.problem.evidence, found.cell
+def heading(plan: Plan, cell: Cell) -> str:
+    """Which cell of a plan was asked: model, evidence, priors, intervals."""
+    evidence = cell.problem.evidence
     priors = ", ".join(f"{name} ~ {applied}" for name, applied in _priors(cell.problem).items())
     interval = plan.analysis.interval
     kind = {"eti": "equal-tailed", "hdi": "shortest"}[interval.kind]

@@ -196,6 +196,16 @@ class Axis:
         place = 2 * (u - self.breaks[panel]) / self.widths[panel] - 1
         return panel, np.clip(place, -1.0, 1.0)
 
+    def cut(self, width: float, panels: NDArray[np.bool_]) -> Axis:
+        """The same stretch with some panels cut to a width, as far as 64 pieces each go."""
+        pieces = np.ceil(np.diff(self.to_x(self.breaks)) / width)
+        counts = np.where(panels, np.clip(pieces, 1, 64), 1).astype(int).tolist()
+        inner = [
+            np.linspace(low, high, count, endpoint=False)
+            for low, high, count in zip(self.breaks[:-1], self.breaks[1:], counts, strict=True)
+        ]
+        return replace(self, breaks=np.concatenate([*inner, self.breaks[-1:]]))
+
     def meets(self, lower: float, upper: float) -> bool:
         """Whether a node lies between two values of the parameter."""
         return bool(((self.nodes >= lower) & (self.nodes <= upper)).any())

@@ -95,6 +95,12 @@ def solve(problem: Problem) -> Quadrature:
     return found
 
 
+def solve_on(problem: Problem, axes: Sequence[Axis], order: int) -> Quadrature:
+    """A posterior on panels that are given, in the order of the hard parameters."""
+    rule = replace(rule_for(axes), check=order - 2, order=order)
+    return _solved(problem, hard_parameters(problem), axes, rule)
+
+
 def _solved(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis], rule: Rule) -> Quadrature:
     """The posterior on panels that are cut, with its error."""
     results = []
