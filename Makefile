@@ -33,6 +33,7 @@ benchmarks: $(STAMP)  ## What the performance claims rest on
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/exact.py
 	$(BIN)/python benchmarks/sensitivity.py
+	$(BIN)/python benchmarks/assurance.py
 	$(BIN)/python benchmarks/nuts.py
 
 # Every candidate is run, not only found: a name on the PATH may be a shim that fails.
