@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metarho import cli
+from command_line import CommandLine
 from metarho.fitting.verdict import Verdict
 
 CONFIG = """\
@@ -28,30 +28,19 @@ priors: {mu: "Normal(mu=0, sigma=0.5)", beta: "Normal(mu=0, sigma=0.25)", tau: H
 SIZES = ("--ni", "60,180", "--futures", "200")
 
 
-class Run:
-    """The command line in a folder of its own."""
+class Run(CommandLine):
+    """``metarho assurance`` in a folder of its own."""
 
-    def __init__(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        folder: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-        self.out = folder / "out" / "next"
+    @property
+    def out(self) -> Path:
+        return self.folder / "out" / "next"
 
     def __call__(self, *options: str) -> tuple[int, str, str]:
-        argv = ["metarho", "assurance", "next.yaml", "--output", "out", *options]
-        self._monkeypatch.setattr("sys.argv", argv)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        told = self._capsys.readouterr()
-        return int(stop.value.code or 0), told.out, told.err
+        return self.run("assurance", "next.yaml", "--output", "out", *options)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "next.yaml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "guided.yaml").write_text(GUIDED, encoding="utf-8")
     return Run(monkeypatch, tmp_path, capsys)
@@ -184,7 +173,7 @@ WIDTH = ("--width", "0.15")
         ((*WIDTH, "--set", "guidance=guided"), "random-effects has no moderator 'guidance'"),
         ((*WIDTH, "--model", "guided.yaml", "--set", "guidnce=guided"), "did you mean 'guidance'"),
         ((*WIDTH, "--model", "guided.yaml", "--set", "guidance=guidd"), "did you mean 'guided'"),
-        ((*WIDTH, "--model", "guided.yaml", "--set", "guidance"), "write name=value"),
+        ((*WIDTH, "--model", "guided.yaml", "--set", "guidance"), "write column=value"),
         ((*WIDTH, "--model", "guided.yaml", "--set", "guidance=guided", "--set",
           "guidance=unguided"), "names guidance twice"),
         (("--claim", "new_lower > 0", "--intervals", "use"), "no interval rows (--intervals drop)"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cases import alliance, problem
-from metarho import cli
+from command_line import CommandLine, rows_in
 from metarho.engines import exact
 
 CONFIG = """\
@@ -29,37 +28,21 @@ reference: wide
 WHERE = 'role == "main" and (year < 2014 or year == 2022)'
 
 
-class Run:
-    """The command line in a folder of its own."""
+class Run(CommandLine):
+    """``metarho cumulative`` in a folder of its own."""
 
-    def __init__(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        folder: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-        self.out = folder / "out" / "order"
+    @property
+    def out(self) -> Path:
+        return self.folder / "out" / "order"
 
     def __call__(self, *options: str) -> tuple[int, str, str]:
-        argv = ["metarho", "cumulative", "order.yaml", "--output", "out", *options]
-        self._monkeypatch.setattr("sys.argv", argv)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        told = self._capsys.readouterr()
-        return int(stop.value.code or 0), told.out, told.err
+        return self.run("cumulative", "order.yaml", "--output", "out", *options)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "order.yaml").write_text(CONFIG, encoding="utf-8")
     return Run(monkeypatch, tmp_path, capsys)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_a_record_is_printed_and_left_as_tables_and_a_figure(run: Run) -> None:
@@ -69,7 +52,7 @@ def test_a_record_is_printed_and_left_as_tables_and_a_figure(run: Run) -> None:
     assert "k = 11 effects of 7 studies, in order of year; sceptical $x$ & <b>: mu ~" in text
     assert "numbers lay within their 95% prediction intervals" in text
     years, record, summary = (
-        _rows(run.out / name) for name in ("cumulative.csv", "record.csv", "record-summary.csv")
+        rows_in(run.out / name) for name in ("cumulative.csv", "record.csv", "record-summary.csv")
     )
     assert [row["at"] for row in years] == ["", "2006", "2011", "2012", "2013", "2022"]
     assert [row["at"] for row in record] == sorted(row["at"] for row in record)
@@ -126,11 +109,11 @@ def test_what_no_proper_posterior_predicted_is_said(run: Run) -> None:
     code, out, _ = run("--by", "year", "--prior-set", "flat", "--intervals", "drop")
     assert code == 0
     assert "note: not predicted: before the first study there is only the prior" in out
-    rows = _rows(run.out / "record.csv")
+    rows = rows_in(run.out / "record.csv")
     assert rows[0]["median"] == "" and "mu ~ Flat() is improper" in rows[0]["reason"]
     assert rows[-1]["median"] != "" and rows[-1]["crps_prior"] == ""
-    assert _rows(run.out / "cumulative.csv")[0]["status"] == "no proper posterior"
-    assert _rows(run.out / "record-summary.csv")[1]["elpd"] == ""
+    assert rows_in(run.out / "cumulative.csv")[0]["status"] == "no proper posterior"
+    assert rows_in(run.out / "record-summary.csv")[1]["elpd"] == ""
 
 
 def test_the_order_may_be_any_column_of_numbers(run: Run) -> None:
@@ -144,7 +127,7 @@ report: none
     Path("order.yaml").write_text(config, encoding="utf-8")
     code, out, _ = run("--by", "wave")
     assert code == 0 and "in order of wave" in out
-    assert [(row["at"], row["study"]) for row in _rows(run.out / "record.csv")] == [
+    assert [(row["at"], row["study"]) for row in rows_in(run.out / "record.csv")] == [
         ("1.5", "b"), ("2", "a"), ("2", "c"),
     ]  # fmt: skip
     assert not (run.out / "figures").exists()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from pathlib import Path
 
 import pytest
 
-from metarho import cli
+from command_line import CommandLine, rows_in
 
 CONFIG = """\
 studies: {source: internet-alliance, where: role == "main", intervals: [drop, use]}
@@ -33,39 +32,27 @@ priors:
 """
 
 
-class Run:
-    """The command line in a folder of its own."""
+class Run(CommandLine):
+    """Commands in a folder of its own, on a config and on saved fits."""
 
-    def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-        self.folder, self.out = folder, folder / "out" / "which"
+    @property
+    def out(self) -> Path:
+        return self.folder / "out" / "which"
 
     def __call__(self, *words: str) -> tuple[int, str, str]:
-        self._monkeypatch.setattr("sys.argv", ["metarho", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        told = self._capsys.readouterr()
-        return int(stop.value.code or 0), told.out, told.err
+        return self.run(*words)
 
     def of_config(self, command: str, *options: str) -> tuple[int, str, str]:
-        return self(command, "which.yaml", "--output", "out", *options)
+        return self.run(command, "which.yaml", "--output", "out", *options)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "which.yaml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "models").mkdir()
     (tmp_path / "guided.yaml").write_text(GUIDED, encoding="utf-8")
     (tmp_path / "models" / "guided.yaml").write_text(GUIDED, encoding="utf-8")
     return Run(monkeypatch, tmp_path, capsys)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 ONE = ("--model", "random-effects", "--prior-set", "default", "--intervals", "drop")
@@ -85,9 +72,9 @@ def test_every_cell_answers_for_every_new_study_of_the_config(run: Run) -> None:
         words = answer["observed"]["words"]
         assert sum(words.values()) == pytest.approx(1, abs=1e-9)
         assert answer["observed"]["P(p < .05)"] == pytest.approx(1 - words["not significant"])
-    rows = _rows(run.out / "predict.csv")
+    rows = rows_in(run.out / "predict.csv")
     assert len(rows) == 36 and {row["quantity"] for row in rows} == {"mean", "true", "observed"}
-    together = _rows(run.out / "predict-together.csv")
+    together = rows_in(run.out / "predict-together.csv")
     assert {row["event"] for row in together} >= {"all: true > 0", "at least one: significant"}
     for suffix in ("svg", "png", "csv"):
         assert (run.out / "figures" / f"predict.{suffix}").is_file()
@@ -134,7 +121,7 @@ def test_priors_alone_answer_before_any_data(run: Run) -> None:
 def test_joint_draws_are_written_where_asked(run: Run) -> None:
     code, _, _ = run.of_config("predict", *ONE, "--draws", "draws.csv", "--json")
     assert code == 0
-    rows = _rows(run.folder / "draws.csv")
+    rows = rows_in(run.folder / "draws.csv")
     assert len(rows) == 2 * 10_000
     assert rows[0]["mean"] == rows[1]["mean"] and rows[0]["true"] != rows[1]["true"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cases import alliance, problem
-from metarho import cli
+from command_line import CommandLine, rows_in
 from metarho.compare.quantities import quantities_of
 from metarho.fitting import Settings, fit_many
 from metarho.spec.claims import parse_quantities
@@ -27,37 +26,21 @@ reference: wide
 """
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "which.yaml").write_text(CONFIG, encoding="utf-8")
     return Run(monkeypatch, tmp_path, capsys)
 
 
-class Run:
-    """The command line in a folder of its own."""
+class Run(CommandLine):
+    """A command on a config, in a folder of its own."""
 
-    def __init__(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        folder: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-        self.out = folder / "out" / "which"
+    @property
+    def out(self) -> Path:
+        return self.folder / "out" / "which"
 
     def __call__(self, command: str, *options: str) -> tuple[int, str, str]:
-        argv = ["metarho", command, "which.yaml", "--output", "out", *options]
-        self._monkeypatch.setattr("sys.argv", argv)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        told = self._capsys.readouterr()
-        return int(stop.value.code or 0), told.out, told.err
+        return self.run(command, "which.yaml", "--output", "out", *options)
 
 
 def test_a_surface_is_printed_and_left_as_a_table_and_a_figure(run: Run) -> None:
@@ -66,7 +49,7 @@ def test_a_surface_is_printed_and_left_as_a_table_and_a_figure(run: Run) -> None
     assert "mu.sigma from 0.05 to 5, tau.sigma from 0.025 to 2.5; 4 × 4 = 16 fits" in out
     assert "prior sets on it: wide, sceptical $x$ & <b>" in out
     assert "off it (another family, or other arguments): heavy, flat" in out
-    rows = _rows(run.out / "sensitivity.csv")
+    rows = rows_in(run.out / "sensitivity.csv")
     assert len(rows) == 16
     row = rows[6]
     own = problem(
@@ -152,7 +135,7 @@ def test_families_are_matched_and_printed_with_their_priors(run: Run) -> None:
     assert code == 0
     assert "priors of tau with equal medians; the model's own has 0.1686" in out
     assert "HalfCauchy(beta=0.1686)" in out
-    rows = _rows(run.out / "sensitivity.csv")
+    rows = rows_in(run.out / "sensitivity.csv")
     assert len(rows) == 3 * 8
     assert "prior median of tau" in (run.out / "figures" / "sensitivity.svg").read_text("utf-8")
 
@@ -167,7 +150,7 @@ def test_a_tipping_point_is_a_sentence_rows_and_a_figure(run: Run) -> None:
     )
     assert "Scanned at 50 values, 9.85% apart" in text
     assert "refitted at mu.sigma = 0.07235542" in text
-    rows = _rows(run.out / "tipping.csv")
+    rows = rows_in(run.out / "tipping.csv")
     assert [row["what"] for row in rows] == ["prior, claim holds", "claim holds above"]
     assert float(rows[1]["P(rho > 0.1)"]) == pytest.approx(0.95, abs=1e-6)
     svg = (run.out / "figures" / "tipping.svg").read_text(encoding="utf-8")

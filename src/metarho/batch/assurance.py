@@ -31,6 +31,7 @@ from metarho.predict.assurance import (
 )
 from metarho.predict.futures import Further
 from metarho.spec.claims import parse_claim
+from metarho.spec.moderator_settings import parse_moderators
 
 type Array = NDArray[np.float64]
 
@@ -238,21 +239,15 @@ def _sizes(asked: Asked, studies: Sequence[int], count: int) -> tuple[float, ...
 
 
 def _moderators(problem: Problem, texts: Sequence[str]) -> dict[str, str | float]:
-    """The new studies' moderators, ``name=value`` each."""
-    found: dict[str, str | float] = {}
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not name or not value:
-            raise InputError(f"--set {shown(text)}: write name=value, as guidance=guided")
-        if name in found:
-            raise InputError(f"--set names {name} twice")
+    """The new studies' moderators, ``column=value`` each."""
+    found = parse_moderators(texts)
+    for name in found:
         if name not in problem.moderators:
             raise InputError(
                 f"--set: model {problem.model.name} has no moderator {shown(name)}; "
                 + did_you_mean(name, problem.moderators)
             )
-        found[name] = value
-    return found
+    return dict(found)
 
 
 def _rows(found: Assured) -> list[Row]:

@@ -15,7 +15,7 @@ from metarho.batch.tables import five
 from metarho.compare.rows import Row, Value
 from metarho.engines import exact
 from metarho.engines.problem import Problem, before_data
-from metarho.errors import InputError, did_you_mean, shown
+from metarho.errors import InputError, did_you_mean
 from metarho.fitting import choose, fit_many
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
@@ -23,6 +23,7 @@ from metarho.posterior.marginals import Summary
 from metarho.predict.new_studies import Law, Prediction, predict
 from metarho.predict.together import Together, draw_together, not_together
 from metarho.spec.analysis import Interval, Profile, Sampler, Thresholds
+from metarho.spec.moderator_settings import parse_moderators
 from metarho.store.saved import read_saved
 
 TABLE, TOGETHER = "predict.csv", "predict-together.csv"
@@ -112,16 +113,10 @@ def profile_of(
         if label is not None:
             raise InputError("--label names a new study; describe it by --ni, --sei or --set")
         return None
-    moderators: dict[str, str] = {}
-    for setting in settings:
-        name, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals or not name or not value:
-            raise InputError(f"--set {shown(setting)}: write column=value, as guidance=guided")
+    moderators = parse_moderators(settings)
+    for name in moderators:
         if name in Profile.model_fields:
             raise InputError(f"--set {name}: no moderator has this name; use --{name}")
-        if name in moderators:
-            raise InputError(f"--set: {name} is given twice")
-        moderators[name] = value
     if ni is not None and not ni >= 4:
         raise InputError(
             f"--ni {ni:g}: a new study has at least 4 people (its variance, 1/(n - 3))"

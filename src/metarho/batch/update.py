@@ -13,10 +13,10 @@ from metarho.batch.tables import five
 from metarho.compare.rows import Row
 from metarho.data.new_rows import NAME, Arrival
 from metarho.engines.problem import Problem
-from metarho.errors import InputError, shown
 from metarho.fitting import Settings
 from metarho.predict.replication import Replication, replication
 from metarho.spec.analysis import Thresholds
+from metarho.spec.moderator_settings import parse_moderators
 from metarho.store.saved import read_saved
 
 
@@ -24,17 +24,11 @@ def arrival_of(
     numbers: dict[str, float | None], reported: str | None, settings: Sequence[str], study: str
 ) -> Arrival:
     """The new study that options describe. Raises InputError for what is no ``column=value``."""
-    moderators: dict[str, str] = {}
-    for setting in settings:
-        name, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals or not name or not value:
-            raise InputError(f"--set {shown(setting)}: write column=value, as guidance=guided")
-        if name in moderators:
-            raise InputError(f"--set: {name} is given twice")
-        moderators[name] = value
     is_range = numbers["ri_low"] is not None or numbers["ri_high"] is not None
     kind = reported or ("range" if is_range else "exact")
-    return Arrival(**numbers, reported=kind, study=study.strip() or NAME, moderators=moderators)
+    return Arrival(
+        **numbers, reported=kind, study=study.strip() or NAME, moderators=parse_moderators(settings)
+    )
 
 
 def update_plan(

@@ -77,11 +77,7 @@ def predict(
     _check_draws(draws)
     asked = profile_of(ni, sei, settings or [], label)
     if source.endswith(".nc"):
-        if prior_only or any(one is not None for one in (model, prior_set, intervals, output)):
-            raise InputError(
-                "a saved fit is one fit: --prior-only, --model, --prior-set, --intervals and "
-                "--output are for configs"
-            )
+        _check_one_fit(model, prior_set, intervals, output, prior_only or None)
         if asked is None:
             raise InputError("say which new study: --ni 80, with --set for its moderators")
         profiles: tuple[Profile, ...] = (asked,)
@@ -129,6 +125,15 @@ def predict(
 
         print_prediction(title, answers)
     _exit_by_status(answers)
+
+
+def _check_one_fit(*options: object) -> None:
+    """Raises InputError where options of configs are given for a saved fit."""
+    if any(option is not None for option in options):
+        raise InputError(
+            "a saved fit is one fit: --model, --prior-set, --intervals, --output and --prior-only "
+            "are for configs"
+        )
 
 
 def _check_draws(draws: Path | None) -> None:
@@ -191,11 +196,7 @@ def update(
     numbers = {"ri": ri, "ni": ni, "ri_low": ri_low, "ri_high": ri_high, "yi": yi, "sei": sei}
     new = arrival_of(numbers, reported, settings or [], study)
     if source.endswith(".nc"):
-        if any(one is not None for one in (model, prior_set, intervals, output)):
-            raise InputError(
-                "a saved fit is one fit: --model, --prior-set, --intervals and --output are for "
-                "configs"
-            )
+        _check_one_fit(model, prior_set, intervals, output)
         found = update_saved(Path(source), new)
     else:
         from metarho.batch.plan import cell_of

@@ -241,6 +241,11 @@ class Transformed:
         return float(self.forward(np.array(low))), float(self.forward(np.array(high)))
 
 
+def below(law: Marginal, x: float) -> float:
+    """P(at most x), of an x that may be infinite."""
+    return float(x > 0) if math.isinf(x) else float(np.atleast_1d(law.cdf(np.array([x])))[0])
+
+
 def as_correlation(base: Marginal) -> Marginal:
     """Tanh of a curve or point on Fisher's z."""
     if isinstance(base, Point):

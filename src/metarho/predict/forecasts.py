@@ -19,7 +19,7 @@ from metarho.engines.exact.intervals import log_several
 from metarho.engines.problem import Evidence, Problem
 from metarho.posterior.crps import crps
 from metarho.posterior.exact import Exact
-from metarho.posterior.marginals import Curve, Point, median_and_interval
+from metarho.posterior.marginals import Curve, Point, below, median_and_interval
 from metarho.posterior.mixtures import Mixture
 from metarho.posterior.observed_r import ends_of, observed_z, on_panels
 from metarho.spec.analysis import Interval
@@ -141,7 +141,7 @@ def _forecast(
     if not evidence.is_interval[row]:
         y = float(evidence.y[row])
         found = math.tanh(y) if on_r else y
-        share = _below(law, y)
+        share = below(law, y)
         return Forecast(
             median,
             lower,
@@ -159,20 +159,15 @@ def _forecast(
         return Forecast(
             median, lower, upper, None, None, None, _log(chance), None, word_of(evidence, row), None
         )
-    pit = _below(law, float(evidence.lower[row])), _below(law, float(evidence.upper[row]))
+    pit = below(law, float(evidence.lower[row])), below(law, float(evidence.upper[row]))
     chance = pit[1] - pit[0]
     return Forecast(median, lower, upper, None, pit, None, _log(chance), words, word, rps)
 
 
-def _below(law: Law, end: float) -> float:
-    """P(result <= end), of an end that may be infinite."""
-    return float(end > 0) if math.isinf(end) else float(law.cdf(np.array([end]))[0])
-
-
 def _words(law: Law, critical: float) -> tuple[float, float, float]:
     """The probabilities of ORDERED_WORDS, for a test that is significant beyond ±critical."""
-    below, upto = _below(law, -critical), _below(law, critical)
-    return below, upto - below, 1 - upto
+    negative, upto = below(law, -critical), below(law, critical)
+    return negative, upto - negative, 1 - upto
 
 
 def _ranked(words: tuple[float, float, float], word: str) -> float:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,7 +18,7 @@ from metarho.data.effect_sizes import WORDS, to_z, word_interval
 from metarho.engines.measurement import observed_z
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-from metarho.posterior.marginals import ABSENT, Marginal, Summary
+from metarho.posterior.marginals import ABSENT, Marginal, Summary, below
 from metarho.spec.analysis import Profile
 
 type Law = Literal["model", "exact"]
@@ -150,15 +149,9 @@ def word_probabilities(law: Marginal, ni: float) -> dict[str, float]:
     found = {}
     for word in WORDS:
         ends = [to_z(r) for r in word_interval(word, ni)]
-        below = [_below(law, z) for z in ends]
-        found[word] = max(0.0, below[1] - below[0])
+        shares = [below(law, z) for z in ends]
+        found[word] = max(0.0, shares[1] - shares[0])
     return found
-
-
-def _below(law: Marginal, z: float) -> float:
-    if math.isinf(z):
-        return float(z > 0)
-    return float(law.cdf(np.array([z]))[0])
 
 
 def _prediction(

@@ -33,7 +33,7 @@ from metarho.errors import InputError
 from metarho.fitting import Settings, choose, fit_many
 from metarho.posterior.fit import Fit
 from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
-from metarho.posterior.marginals import Marginal, Summary
+from metarho.posterior.marginals import Marginal, Summary, below
 from metarho.predict.new_studies import observed, word_probabilities
 from metarho.spec.analysis import Profile
 from metarho.spec.model import AppliedPrior
@@ -183,17 +183,17 @@ def _expectation(before: Fit, row: Row, profile: Profile) -> Expectation | None:
     if before.problem.scale == "z" and profile.ni is not None:
         words = word_probabilities(law, profile.ni)
     if row.lower is not None and row.upper is not None:
-        chance = _cdf(law, row.upper) - _cdf(law, row.lower)
+        chance = below(law, row.upper) - below(law, row.lower)
         bits = -math.log2(max(chance, 5e-324))
         return Expectation(summary, None, None, None, words, chance, bits)
     assert row.yi is not None
-    below = _cdf(law, row.yi)
-    tail = 2 * min(below, 1 - below)
+    share = below(law, row.yi)
+    tail = 2 * min(share, 1 - share)
     shown = math.tanh(row.yi) if before.problem.scale == "z" else row.yi
     held = None
     if summary.lower is not None and summary.upper is not None:
         held = summary.lower <= shown <= summary.upper
-    return Expectation(summary, held, below, tail, words, None, -math.log2(max(tail, 5e-324)))
+    return Expectation(summary, held, share, tail, words, None, -math.log2(max(tail, 5e-324)))
 
 
 def _plain(problem: Problem, new: Arrival) -> dict[str, str]:
@@ -203,12 +203,6 @@ def _plain(problem: Problem, new: Arrival) -> dict[str, str]:
         for name, value in new.moderators.items()
         if name in problem.moderators and value is not None
     }
-
-
-def _cdf(law: Marginal, z: float) -> float:
-    if math.isinf(z):
-        return float(z > 0)
-    return float(np.atleast_1d(law.cdf(np.array([z])))[0])
 
 
 def _densities(
@@ -247,7 +241,7 @@ def _densities(
 def _log_density(law: Marginal, row: Row) -> float:
     """Of what a row printed: a density on the model's scale, or a probability."""
     if row.lower is not None and row.upper is not None:
-        chance = _cdf(law, row.upper) - _cdf(law, row.lower)
+        chance = below(law, row.upper) - below(law, row.lower)
         return math.log(chance) if chance > 0 else -math.inf
     density = float(np.atleast_1d(law.density(np.array([row.yi])))[0])
     return math.log(density) if density > 0 else -math.inf
