@@ -1,4 +1,4 @@
-"""A custom model's Python file: found and read as text, never run here.
+"""Python files that users name: found and read as text, never run here.
 
 ``custom: mine.py`` in a model names a file in the folder ``custom`` beside the model's own. What it
 defines, and who runs it, is in ``engines/nuts/custom.py``.
@@ -7,6 +7,7 @@ defines, and who runs it, is in ``engines/nuts/custom.py``.
 from __future__ import annotations
 
 import re
+import traceback
 from pathlib import Path
 
 from pydantic import Field
@@ -46,19 +47,36 @@ def read_custom(name: object, models: Path) -> CustomFile:
         raise InputError(
             f"custom names a file below models/custom, for instance mine.py, not {shown(name)}"
         )
-    folder = models.resolve() / "custom"
+    return read_python("custom", name, models.resolve() / "custom")
+
+
+def read_python(key: str, name: str, folder: Path) -> CustomFile:
+    """The Python file of a name in a folder (absolute), as text. ``key`` names it in a document.
+
+    Raises InputError when there is no such file, when a link leads out of the folder, and when it
+    is no UTF-8 text of at most 1 MB.
+    """
     path = folder / name
     if not path.is_file():
-        raise InputError(f"custom: there is no file {path}")
+        raise InputError(f"{key}: there is no file {path}")
     if not path.resolve().is_relative_to(folder):
-        raise InputError(f"custom: {path} is a link to {path.resolve()}, outside {folder}")
+        raise InputError(f"{key}: {path} is a link to {path.resolve()}, outside {folder}")
     raw = path.read_bytes()
     if len(raw) > LARGEST_BYTES:
-        raise InputError(f"custom: {path} has {len(raw)} bytes; {LARGEST_BYTES} are allowed")
+        raise InputError(f"{key}: {path} has {len(raw)} bytes; {LARGEST_BYTES} are allowed")
     try:
         return CustomFile(name=name, path=path, source=raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InputError(f"custom: {path} is not UTF-8 (byte {error.start})") from None
+        raise InputError(f"{key}: {path} is not UTF-8 (byte {error.start})") from None
+
+
+def where_raised(path: Path, error: BaseException) -> str:
+    """The line of a user's file that an error came from, as ``file:line``; else the file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines.append(error.lineno)
+    return f"{path}:{lines[-1]}" if lines else str(path)
 
 
 def own_parameter_name(name: str) -> str:

@@ -23,7 +23,6 @@ everything that Python can do.
 from __future__ import annotations
 
 import math
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ from metarho.engines.nuts.sampling import first_line, reproducible, sample
 from metarho.engines.problem import Problem
 from metarho.errors import FitError
 from metarho.spec.analysis import Sampler
-from metarho.spec.custom import CustomFile
+from metarho.spec.custom import CustomFile, where_raised
 from metarho.spec.priors import Prior
 
 type Array = NDArray[np.float64]
@@ -108,12 +107,7 @@ def _running(custom: CustomFile) -> Iterator[None]:
         raise
     # A file that asks to leave ends its own fit, not the run.
     except (Exception, SystemExit) as error:
-        path = str(custom.path)
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == path]
-        if isinstance(error, SyntaxError) and error.filename == path:
-            lines.append(error.lineno)
-        place = f"{path}:{lines[-1]}" if lines else path
+        place = where_raised(custom.path, error)
         raise FitError(f"{place}: {type(error).__name__}: {first_line(error)}") from error
 
 
