@@ -1,4 +1,4 @@
-"""What the model expects to be printed before it has seen the rows: joint draws from the priors."""
+"""New studies like the rows, from draws of the parameters: of the priors before any data."""
 
 from __future__ import annotations
 
@@ -35,14 +35,35 @@ def draw_prior_predictive(
         latent = draw_reliabilities(problem, len(coefficients), rng)
     tau2 = problem.level_variances(values)
     given = Hyperparameters(coefficients, tau2, {}, others, imputed, latent)
+    return draw_new_rows(problem, given, rng)
+
+
+def draw_new_rows(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
+    """What new studies that are like the rows would print as numbers, under selection too: (N, k).
+
+    One test of a row that sums up several.
+    """
+    if isinstance(problem.model.selection, StepSelection):
+        return draw_reported(problem, given, _new_centre(problem, given, rng), rng)
+    return replicate(problem, given, draw_new_effects(problem, given, rng), rng)
+
+
+def draw_new_effects(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
+    """True effects of new studies that are like the rows, before selection: (N, k).
+
+    Groups of all levels are new, and so are the effects; moderators, v and n are the rows' own.
+    """
+    return _new_centre(problem, given, rng) + _own(problem, given, rng)
+
+
+def _new_centre(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
+    """The mean of each row with the deviations of new groups: (N, k)."""
     centre = mean_of_rows(problem, given)
     for level in group_levels(problem):
         index, names = problem.evidence.groups(level)
         noise = rng.standard_normal((given.count, len(names)))
         centre = centre + (np.sqrt(given.tau2[level])[:, None] * noise)[:, index]
-    if isinstance(problem.model.selection, StepSelection):
-        return draw_reported(problem, given, centre, rng)
-    return replicate(problem, given, centre + _own(problem, given, rng), rng)
+    return centre
 
 
 def _own(problem: Problem, given: Hyperparameters, rng: np.random.Generator) -> Array:
