@@ -61,6 +61,11 @@ def describe(plan: Plan) -> list[str]:
             lines.append(f"  engine {reason[0]} ({reason[1]})")
     lines.append("  * from the prior set; the others are the model's own")
     lines += [f"note: {remark}" for remark in (*plan.remarks, *plan.citations)]
+    lines += [
+        f"check {check.name}: the Python file {check.file} will be run by metarho ppc"
+        for check in plan.analysis.checks
+        if check.file is not None
+    ]
     second = " (and the second engine where both can answer)" if plan.analysis.agreement else ""
     lines.append(f"{len(plan.cells)} fits{second}; results go to {plan.folder}")
     return lines

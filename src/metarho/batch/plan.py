@@ -13,6 +13,7 @@ from metarho.errors import InputError, did_you_mean, shown
 from metarho.fitting import choose
 from metarho.fitting.citations import notes_on_citations
 from metarho.spec.analysis import Analysis, read_analysis
+from metarho.spec.checks import read_check_file
 from metarho.spec.document import Document
 from metarho.spec.lookup import find, workspace
 from metarho.spec.model import Model, read_model
@@ -104,6 +105,7 @@ def plan(config: Path, output: Path | None = None) -> Plan:
                 reached |= problem.names_reached
     _check_reached(analysis, document, reached)
     _check_profiles(analysis, document, cells, studies)
+    _check_checks(analysis, document, studies, here)
     root = output or _default_output(here)
     return Plan(config, analysis, studies, models, tuple(cells), _remarks(analysis, cells), root)
 
@@ -211,6 +213,26 @@ def _check_profiles(
                     f"new study {profile.label!r}: {error}",
                     place=document.place(("new_studies", index)),
                 ) from None
+
+
+def _check_checks(
+    analysis: Analysis, document: Document, studies: Mapping[str, Studies], here: Path
+) -> None:
+    """Files of checks are there, and are not run; columns that they go by too."""
+    columns = next(iter(studies.values())).table.columns
+    for index, check in enumerate(analysis.checks):
+        place = document.place(("checks", index))
+        if check.by is not None and check.by not in columns:
+            raise InputError(
+                f"check {check.name}: the evidence has no column {check.by!r}; "
+                + did_you_mean(check.by, columns),
+                place=place,
+            )
+        if check.file is not None:
+            try:
+                read_check_file(check.file, here)
+            except InputError as error:
+                raise error.at(place) from None
 
 
 def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:

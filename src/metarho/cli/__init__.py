@@ -17,6 +17,7 @@ from metarho.cli import (
     compare,
     cumulative,
     fit,
+    ppc,
     predict,
     priors,
     reporting,
@@ -47,6 +48,7 @@ for command in (
     predict.predict,
     predict.update,
     cumulative.cumulative,
+    ppc.ppc,
     fit.fit,
 ):
     app.command()(command)

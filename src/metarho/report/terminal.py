@@ -34,6 +34,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:z.{digits}f}"
 
 
+def share(p: float) -> str:
+    """A p-value to three digits; what would print as 0 or 1 is below or above the last."""
+    return "<0.001" if p < 0.0005 else ">0.999" if p >= 0.9995 else f"{p:.3f}"
+
+
 def interval(summary: Summary, digits: int = 3) -> str:
     """An interval in brackets."""
     if summary.lower is None or summary.upper is None:

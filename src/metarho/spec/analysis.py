@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from metarho.errors import InputError, did_you_mean, shown
+from metarho.spec.checks import Check
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.filters import parse_filter
 from metarho.spec.model import PriorSet
@@ -155,6 +156,8 @@ class Analysis(Frozen):
     priors: Annotated[dict[Text, PriorSet], Field(min_length=1)] = Field(default={"default": {}})
     reference: Text | None = None
     new_studies: tuple[Profile, ...] = ()
+    # None: all named statistics.
+    checks: tuple[Check, ...] = ()
     engine: Engine = "auto"
     agreement: bool = False
     sampler: Sampler = Sampler()
@@ -191,6 +194,14 @@ class Analysis(Frozen):
         labels = [profile.label for profile in value]
         if len(set(labels)) != len(labels):
             raise ValueError("two new studies have one label")
+        return value
+
+    @field_validator("checks")
+    @classmethod
+    def _checks_once(cls, value: tuple[Check, ...]) -> tuple[Check, ...]:
+        names = [(check.name, check.by) for check in value]
+        if len(set(names)) != len(names):
+            raise ValueError("a check is named twice")
         return value
 
 

@@ -1,0 +1,1 @@
+"""Does the model fit: replicates of the evidence, and each study predicted by the others."""
