@@ -92,7 +92,7 @@ def _groups(fit: Fit) -> dict[str, xr.Dataset]:
     groups: dict[str, xr.Dataset] = {
         "/posterior": _dataset(problem, parameters, _of_rows(problem, given, theta, shape)),
         "/prior": _prior(problem, shape[0] * shape[1], streams[3]),
-        "/posterior_predictive": _by_row(problem, {"y": replicated.reshape(*shape, k)}),
+        "/posterior_predictive": _of_numbers(problem, replicated.reshape(*shape, k)),
         "/log_prior": _log_prior(problem, named, shape),
         "/observed_data": _observed(problem),
         "/constant_data": _constant(problem),
@@ -100,7 +100,7 @@ def _groups(fit: Fit) -> dict[str, xr.Dataset]:
     if all(applied.prior.proper for applied in problem.priors.values()):
         values = draw_priors(problem, streams[5], shape[0] * shape[1])
         expected = draw_prior_predictive(problem, values, streams[5])
-        groups["/prior_predictive"] = _by_row(problem, {"y": expected[None]})
+        groups["/prior_predictive"] = _of_numbers(problem, expected[None])
     if no_study_likelihood(problem) is None:
         by_study = study_log_likelihood(problem, given) + log_jacobian(problem)
         groups["/log_likelihood"] = xr.Dataset(
@@ -142,7 +142,7 @@ def _custom(fit: Fit) -> dict[str, xr.Dataset]:
     if "y" in draws.latent:
         z = log_jacobian_of_rows(problem) + draws.latent["log_likelihood"]
         groups["/log_likelihood"] = _by_row(problem, {"y": z})
-        groups["/posterior_predictive"] = _by_row(problem, {"y": draws.latent["y"]})
+        groups["/posterior_predictive"] = _of_numbers(problem, draws.latent["y"])
     return groups
 
 
@@ -322,22 +322,25 @@ def _log_prior(
     return xr.Dataset(_stacked(values, shape), {**_chains(shape), **_coefs(values)})
 
 
+def _of_numbers(problem: Problem, y: Array) -> xr.Dataset:
+    """Replicates of the rows that print numbers, as ArviZ compares them with what was observed."""
+    printed = ~problem.evidence.is_interval
+    return _by_row(problem, {"y": y}).isel(effect=printed)
+
+
 def _observed(problem: Problem) -> xr.Dataset:
-    evidence = problem.evidence
-    return xr.Dataset(
-        {
-            "y": ("effect", evidence.y),
-            "y_lower": ("effect", evidence.lower),
-            "y_upper": ("effect", evidence.upper),
-        },
-        _rows(problem),
-    )
+    """The rows that printed numbers: ArviZ would take a blank for a number below all others."""
+    printed = ~problem.evidence.is_interval
+    return xr.Dataset({"y": ("effect", problem.evidence.y)}, _rows(problem)).isel(effect=printed)
 
 
 def _constant(problem: Problem) -> xr.Dataset:
     evidence, design = problem.evidence, problem.design
     ni = [np.nan if row.ni is None else row.ni for row in evidence.rows]
     data: dict[str, object] = {
+        "y": ("effect", evidence.y),
+        "y_lower": ("effect", evidence.lower),
+        "y_upper": ("effect", evidence.upper),
         "v": ("effect", evidence.v),
         "ni": ("effect", np.array(ni)),
         "reported": ("effect", [row.reported for row in evidence.rows]),

@@ -58,7 +58,8 @@ def _read(tree: xr.DataTree, path: Path) -> Saved:
             "save the fit again"
         )
     problem, studies = problem_from(tree.attrs["problem"])
-    if not np.array_equal(tree["observed_data"]["y"], problem.evidence.y, equal_nan=True):
+    evidence = problem.evidence
+    if not np.array_equal(tree["observed_data"]["y"], evidence.y[~evidence.is_interval]):
         raise InputError("holds other data than it was fitted to")
     fit = Fit(
         problem,
