@@ -152,7 +152,7 @@ def _ranks(base: Problem, asked: list[Discrepancy], count: int, seed: int) -> tu
     plain = plain_p_values(base, asked, y, rng)
     known, own = plain[:count], plain[count:]
     calibrated = [
-        [rank(p, column, rng) for p in of.tolist()]
+        [rank(p, column, rng.uniform()) for p in of.tolist()]
         for column, of in zip(known.T, own.T, strict=True)
     ]
     return own, np.array(calibrated).T
@@ -200,7 +200,7 @@ def test_a_rank_among_its_like_is_uniform_with_ties_too() -> None:
     for _ in range(4000):
         # Ten that have one of three values.
         own, *others = rng.integers(0, 3, 11).tolist()
-        ranks.append(rank(own, np.array(others, dtype=float), rng))
+        ranks.append(rank(own, np.array(others, dtype=float), rng.uniform()))
     assert min(ranks) > 0 and max(ranks) < 1
     assert stats.kstest(ranks, "uniform").pvalue > 1e-4
 

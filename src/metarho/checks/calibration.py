@@ -87,26 +87,29 @@ def calibrate(
 ) -> list[Calibrated]:
     """The calibrated p-value of each statistic. ``problem`` is one that ``no_calibration`` passes.
 
-    Ties between data sets are broken at random, by the seed.
+    Where data sets are tied its place among them is random, by the seed.
     """
     rng = np.random.default_rng((seed, _STREAM))
     simulated = draw_prior_predictive(problem, draw_priors(problem, rng, sets), rng)
     everyone = np.vstack([problem.evidence.y, simulated])
     own, *others = plain_p_values(problem, discrepancies, everyone, rng)
+    # One for all, so that no statistic depends on what else is asked.
+    place = rng.uniform()
     found = []
     for p, plain in zip(own.tolist(), np.array(others).T, strict=True):
-        share = rank(p, plain, rng)
+        share = rank(p, plain, place)
         found.append(Calibrated(share, math.sqrt(share * (1 - share) / sets), plain))
     return found
 
 
-def rank(p: float, plain: Array, rng: np.random.Generator) -> float:
-    """Where a p-value stands among those of S simulated data sets, in (0, 1); ties at random.
+def rank(p: float, plain: Array, place: float) -> float:
+    """Where a p-value stands among those of S simulated data sets, in (0, 1).
 
-    Uniform when it has their law: the place among S + 1 that are alike, and a place within it.
+    Uniform when it has their law and ``place``, its place among those that are the same, is
+    uniform: one of S + 1 that are alike, and a place within it.
     """
     below, same = int((plain < p).sum()), int((plain == p).sum())
-    return float((below + rng.uniform() * (same + 1)) / (len(plain) + 1))
+    return float((below + place * (same + 1)) / (len(plain) + 1))
 
 
 def plain_p_values(
