@@ -64,6 +64,13 @@ def test_levels_are_those_of_the_rows_used(tmp_path: Path) -> None:
         assert row["observed"] == pytest.approx(max(own) - min(own))
 
 
+def test_rows_without_a_level_are_in_none(tmp_path: Path) -> None:
+    asked = _question(tmp_path, "checks: [{statistic: words, by: timing}, words]\n")
+    *by_level, everyone = (int(one.kept.sum()) for one in asked.discrepancies)
+    # Two words have no timing.
+    assert (sum(by_level), everyone) == (15, 17)
+
+
 def test_a_column_that_was_measured_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'effect' has 27 levels; up to 20"):
         _question(tmp_path, "checks: [{statistic: q, by: effect}]\n")

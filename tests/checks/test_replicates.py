@@ -93,6 +93,16 @@ def test_several_tests_print_their_word_as_often_as_a_joint_normal_law_says(test
     assert abs(found - chance) < 4 * np.sqrt(chance * (1 - chance) / count) + 1e-3
 
 
+def test_a_word_is_negative_as_often_as_positive_where_effects_are_as_often_so() -> None:
+    base = problem(alliance())
+    words = print_rows(base, _given(base, 0.0, 0.3, 4000), np.random.default_rng(4))
+    words = words[:, rows_of(base).is_word]
+    negative, positive = (words == -1).mean(), (words == 1).mean()
+    assert negative > 0.1
+    # Rows of one set are independent: four errors of a difference of shares.
+    assert abs(negative - positive) < 4 * np.sqrt((negative + positive) / words.size)
+
+
 def test_words_that_mean_any_and_all_are_told_apart() -> None:
     base = encode(problem(alliance()).model, as_tests(alliance(), 3))
     other = {"all": "any", "any": "all"}
