@@ -71,6 +71,20 @@ def test_rows_without_a_level_are_in_none(tmp_path: Path) -> None:
     assert (sum(by_level), everyone) == (15, 17)
 
 
+def test_what_stands_for_nothing_is_no_level(tmp_path: Path) -> None:
+    table = "r,n,kind\n0.1,40,a\n0.2,50,a\n0.3,60,NA\n0.4,70,NA\n"
+    (tmp_path / "data.csv").write_text(table, encoding="utf-8")
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "studies: {source: data.csv, columns: {ri: r, ni: n}}\nmodels: [random-effects]\n"
+        "checks: [{statistic: spread, by: kind}]\n",
+        encoding="utf-8",
+    )
+    made = plan(path, tmp_path / "out")
+    asked = question(made, cell_of(made, None, None, None))
+    assert [one.name for one in asked.discrepancies] == ["spread[kind=a]"]
+
+
 def test_a_column_that_was_measured_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'effect' has 27 levels; up to 20"):
         _question(tmp_path, "checks: [{statistic: q, by: effect}]\n")

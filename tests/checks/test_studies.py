@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from cases import alliance, molloy, problem
-from metarho.checks.studies import surprises
+from metarho.checks.studies import no_surprises, surprises
 from metarho.data.effect_sizes import critical_r
 from metarho.engines.nuts.draws import Draws
 from metarho.engines.problem import Problem, problem_without
@@ -91,4 +91,13 @@ def test_under_the_exact_law_of_r_numbers_have_no_pit_and_no_surprise() -> None:
 def test_rows_of_a_sampled_fit_are_not_predicted_by_the_others() -> None:
     fit = _fit(problem(molloy(), "common-effect"))
     draws = Draws({"mu": np.zeros((2, 50))}, {}, {}, 0.8, False)
-    assert surprises(replace(fit, engine="nuts", result=draws)) == ()
+    sampled = replace(fit, engine="nuts", result=draws)
+    assert surprises(sampled) == ()
+    assert "the model is sampled" in str(no_surprises(sampled))
+
+
+def test_numbers_alone_under_a_law_without_pit_are_not_left_out_for_nothing() -> None:
+    fit = _fit(problem(alliance("drop"), "selection"))
+    assert surprises(fit) == ()
+    assert "numbers have no PIT under this model" in str(no_surprises(fit))
+    assert "leave_out" not in vars(fit)

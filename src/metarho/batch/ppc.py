@@ -16,7 +16,7 @@ from metarho.checks.custom import function_of
 from metarho.checks.discrepancies import Discrepancy, named, no_statistic
 from metarho.checks.p_values import PValue, p_values
 from metarho.checks.replicates import in_checks, no_replicates, printed_of, rows_of
-from metarho.checks.studies import Surprise, surprises
+from metarho.checks.studies import Surprise, no_surprises, surprises
 from metarho.compare.rows import Row
 from metarho.data.tables import is_blank, text
 from metarho.engines.problem import Problem
@@ -125,8 +125,8 @@ def check(
         calibrated = calibrate(problem, asked.discrepancies, seed, asked.sets)
     studies = surprises(fit)
     remarks = list(asked.remarks)
-    if not studies:
-        remarks.append("studies are not predicted by the others: the model is sampled")
+    if reason := no_surprises(fit):
+        remarks.append(reason)
     return Checked(
         cell,
         fit,

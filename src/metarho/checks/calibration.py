@@ -74,7 +74,7 @@ def no_calibration(problem: Problem) -> str | None:
     if not problem.is_gaussian or problem.reporting is not None:
         return "only normal rows and effects without selection have posteriors in closed form"
     if refusal := exact.covers(problem):
-        return refusal
+        return refusal.removesuffix("; engine: nuts")
     if not exact.is_conjugate(problem):
         return f"the prior {problem.prior('mu')} of mu leaves no closed form; a Normal one does"
     if problem.evidence.k > MOST_ROWS:

@@ -14,6 +14,8 @@ import numpy as np
 
 from metarho.data.effect_sizes import WORDS
 from metarho.data.studies import Row
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.posterior.leave_out import Score
 
@@ -48,13 +50,24 @@ class Surprise:
         return f"yi = {self.row.yi:z.3f}" if scale == "yi" else f"r = {self.row.ri:z.3f}"
 
 
-def surprises(fit: Fit) -> tuple[Surprise, ...]:
-    """The rows of an exact fit, the most surprising first; () for a sampled one.
+def no_surprises(fit: Fit) -> str | None:
+    """Why no row has a surprise; None when some have."""
+    problem = fit.problem
+    if not isinstance(fit.result, Quadrature):
+        return "studies are not predicted by the others: the model is sampled"
+    if not _has_pit(problem) and not any(row.reported in WORDS for row in problem.evidence.rows):
+        return "studies are not predicted by the others: numbers have no PIT under this model"
+    return None
 
-    Rows that have no surprise come last. A tail is that under the model with one row of the study,
-    whatever the study's others are.
+
+def surprises(fit: Fit) -> tuple[Surprise, ...]:
+    """The rows of an exact fit, the most surprising first; () where ``no_surprises`` says why.
+
+    Rows that have no surprise come last. A tail is that of one row, whatever the study's other rows
+    are.
     """
-    scores, evidence = fit.leave_out, fit.problem.evidence
+    # Leaving out takes its time where rows are not normal.
+    scores, evidence = None if no_surprises(fit) else fit.leave_out, fit.problem.evidence
     if scores is None:
         return ()
     found = []
@@ -70,6 +83,12 @@ def surprises(fit: Fit) -> tuple[Surprise, ...]:
         tail = None if pit is None else min(1.0, 2 * min(pit, 1 - pit))
         found.append(Surprise(row, pit, tail, probability, score))
     return tuple(sorted(found, key=_most_surprising_first))
+
+
+def _has_pit(problem: Problem) -> bool:
+    """Whether ``fit.leave_out`` has the PIT of numbers: where rows are normal given the nodes."""
+    model = problem.model
+    return (model.likelihood, model.effects, model.selection) == ("normal", "normal", "none")
 
 
 def _most_surprising_first(one: Surprise) -> float:

@@ -97,7 +97,8 @@ def _print_studies(found: Checked) -> None:
     for name in ("n", "PIT", "tail", "P(word)", "bits"):
         table.add_column(name, justify="right", no_wrap=True)
     scale = found.cell.problem.scale
-    for one in found.surprises[:_SHOWN]:
+    shown = [one for one in found.surprises if one.bits is not None][:_SHOWN]
+    for one in shown:
         table.add_row(
             Text(one.row.study),
             Text(one.row.effect),
@@ -109,5 +110,5 @@ def _print_studies(found: Checked) -> None:
             number(one.bits, 2),
         )
     Console(width=200).print(table)
-    if len(found.surprises) > _SHOWN:
-        say(f"… and {len(found.surprises) - _SHOWN} rows that are less surprising")
+    if left := len(found.surprises) - len(shown):
+        say(f"… and {left} rows that are less surprising, or have no surprise")
