@@ -68,7 +68,7 @@ def test_statistics_and_studies_are_printed_and_left_as_tables_and_figures(run: 
 def test_calibrated_p_stand_beside_the_plain_ones(run: Run) -> None:
     code, out, _ = run(*QUICK)
     assert code == 0
-    assert "by 100 simulated data sets with 500 replicates each" in out
+    assert "by 100 simulated data sets with 2,000 replicates each" in out
     (q, *_) = _rows("ppc.csv")
     assert 0 < float(q["p"]) < 1 and 0 < float(q["p_calibrated"]) < 1
     two_sided = 2 * min(float(q["p"]), 1 - float(q["p"]))

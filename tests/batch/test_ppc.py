@@ -37,7 +37,7 @@ def test_by_default_all_named_statistics_that_exist_are_checked(tmp_path: Path) 
     assert [one.name for one in used.discrepancies] == list(STATISTICS)
     assert [one.name for one in dropped.discrepancies] == list(STATISTICS)[:-1]
     assert "words: no row printed a word" in dropped.remarks
-    assert "1 rows printed a range, which is left out of replicates" in used.remarks
+    assert "left out of replicates: rows that printed a range (1)" in used.remarks
     assert any("p is not calibrated: rows that are intervals" in one for one in used.remarks)
     assert (used.sets, dropped.sets) == (0, 1000)
 
@@ -47,7 +47,7 @@ def test_a_statistic_by_a_column_is_one_a_level(tmp_path: Path) -> None:
     assert [one.name for one in asked.discrepancies] == [
         "spread[guidance=guided]", "spread[guidance=unguided]", "q",
     ]  # fmt: skip
-    assert "spread[guidance=blended]: needs 2 rows that print a number, and there are 0" in (
+    assert "spread[guidance=blended]: too few rows print a number (0, 2 are needed)" in (
         asked.remarks
     )
     assert [int(one.kept.sum()) for one in asked.discrepancies] == [6, 4, 10]

@@ -110,9 +110,9 @@ def test_nothing_that_varies_has_no_skew() -> None:
 @pytest.mark.parametrize(
     "name, k, said",
     [
-        ("q", 1, "needs 2 rows that print a number, and there are 1"),
-        ("skew", 2, "needs 3 rows that print a number, and there are 2"),
-        ("negative", 0, "needs 1 rows that print a number, and there are 0"),
+        ("q", 1, "too few rows print a number (1, 2 are needed)"),
+        ("skew", 2, "too few rows print a number (2, 3 are needed)"),
+        ("negative", 0, "too few rows print a number (0, 1 are needed)"),
         ("words", 0, "no row printed a word"),
         ("asymmetry", 3, None),
     ],

@@ -98,7 +98,7 @@ def question(plan: Plan, cell: Cell, sets: int | None = None) -> Question:
         raise InputError(f"there is nothing to check: {'; '.join(remarks)}")
     ranges = int((~in_checks(problem)).sum())
     if ranges:
-        remarks.append(f"{ranges} rows printed a range, which is left out of replicates")
+        remarks.append(f"left out of replicates: rows that printed a range ({ranges})")
     reason = no_calibration(problem)
     if sets != 0 and reason:
         remarks.append(f"p is not calibrated: {reason}")

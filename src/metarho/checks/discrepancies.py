@@ -145,7 +145,7 @@ def no_statistic(name: str, rows: Rows) -> str | None:
     if name == "words":
         return None if len(rows.v) else "no row printed a word"
     if len(rows.v) < _NUMBERS[name]:
-        return f"needs {_NUMBERS[name]} rows that print a number, and there are {len(rows.v)}"
+        return f"too few rows print a number ({len(rows.v)}, {_NUMBERS[name]} are needed)"
     if name == "asymmetry" and np.ptp(rows.v) <= 1e-9 * rows.v.max():
         return "all standard errors are equal: there is no funnel"
     if name == "significant" and np.isnan(rows.critical).any():

@@ -50,7 +50,7 @@ def print_ppc(plan: Plan, found: Checked) -> None:
     if first := found.calibrated[0]:
         say(
             "Calibrated: uniform under the model and its priors, by "
-            f"{len(first.plain):,} simulated data sets with {REPLICATES} replicates each; ± its "
+            f"{len(first.plain):,} simulated data sets with {REPLICATES:,} replicates each; ± its "
             "Monte Carlo error."
         )
     _print_statistics(plan, found)
@@ -85,7 +85,14 @@ def _print_statistics(plan: Plan, found: Checked) -> None:
     Console(width=200).print(table)
 
 
+def _share(p: float | None) -> str:
+    return "–" if p is None else share(p)
+
+
 def _print_studies(found: Checked) -> None:
+    shown = [one for one in found.surprises if one.bits is not None][:_SHOWN]
+    if not shown:
+        return
     say("")
     say(
         "Each row predicted by the others. Tail: two-sided, of a number, its study left out. Bits: "
@@ -97,16 +104,15 @@ def _print_studies(found: Checked) -> None:
     for name in ("n", "PIT", "tail", "P(word)", "bits"):
         table.add_column(name, justify="right", no_wrap=True)
     scale = found.cell.problem.scale
-    shown = [one for one in found.surprises if one.bits is not None][:_SHOWN]
     for one in shown:
         table.add_row(
             Text(one.row.study),
             Text(one.row.effect),
             one.printed(scale),
             "–" if one.row.ni is None else f"{one.row.ni:g}",
-            number(one.pit),
-            number(one.tail),
-            number(one.probability),
+            _share(one.pit),
+            _share(one.tail),
+            _share(one.probability),
             number(one.bits, 2),
         )
     Console(width=200).print(table)
