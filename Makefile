@@ -34,6 +34,7 @@ benchmarks: $(STAMP)  ## What the performance claims rest on
 	$(BIN)/python benchmarks/exact.py
 	$(BIN)/python benchmarks/sensitivity.py
 	$(BIN)/python benchmarks/assurance.py
+	$(BIN)/python benchmarks/checks.py
 	$(BIN)/python benchmarks/nuts.py
 
 # Every candidate is run, not only found: a name on the PATH may be a shim that fails.

@@ -129,7 +129,7 @@ def test_a_mean_is_calibrated_as_its_closed_form_says() -> None:
     (found,) = calibrate(base, [Discrepancy("mean", mean, np.ones(16, dtype=bool))], 1, 4000)
     estimate, se2 = float(base.evidence.y @ w / w.sum()), 1 / w.sum()
     expected = stats.norm.sf(estimate, 0, math.hypot(0.05, math.sqrt(se2)))
-    assert abs(found.p - expected) < 4 * max(found.mcse, 1 / 4000)
+    assert abs(found.p - expected) < 4 * found.mcse
 
 
 def test_q_without_heterogeneity_is_calibrated_already() -> None:
@@ -227,6 +227,18 @@ def test_the_error_of_a_calibrated_p_is_that_of_other_seeds() -> None:
         logging.info("%s: sd over seeds %.4f, error told %.4f", one.name, spread, told)
         # A spread of 20 is known to a third of itself, twice over.
         assert 0.5 < told / spread < 2
+
+
+def test_what_no_data_set_exceeds_has_an_error_too() -> None:
+    base = MODELS["random effects"]
+
+    def far(printed: Array, rows: Rows) -> Array:
+        """Large for the evidence only."""
+        return np.where((printed == base.evidence.y).all(axis=1), 9.0, printed[:, 0] / 99)
+
+    (found,) = calibrate(base, [Discrepancy("far", far, np.ones(10, dtype=bool))], 1, 500)
+    assert found.p < 0.01
+    assert found.mcse > 0.001
 
 
 REFUSED: dict[str, tuple[Problem, str]] = {

@@ -111,7 +111,11 @@ def _calibrated(batches: Array, place: float) -> Calibrated:
     again = [rank(one[0], one[1:], place) for one in left.T]
     of_replicates = (len(again) - 1) * float(np.var(again))
     plain = total[1:] / REPLICATES
-    return Calibrated(p, math.sqrt(p * (1 - p) / len(plain) + of_replicates), plain)
+    sets = len(plain)
+    # One more on either side: a share of none has an error too.
+    within = (sets * p + 1) / (sets + 2)
+    error = math.sqrt(within * (1 - within) / sets + of_replicates)
+    return Calibrated(p, error, plain)
 
 
 def rank(p: float, plain: Array, place: float) -> float:

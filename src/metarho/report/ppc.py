@@ -117,4 +117,4 @@ def _print_studies(found: Checked) -> None:
         )
     Console(width=200).print(table)
     if left := len(found.surprises) - len(shown):
-        say(f"… and {left} rows that are less surprising, or have no surprise")
+        say(f"… and {left} more, less surprising or without a surprise")
