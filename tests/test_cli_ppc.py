@@ -124,6 +124,9 @@ REFUSED: dict[str, tuple[str | None, tuple[str, ...], str]] = {
     "a function that fails": (
         "def mine(printed, rows):\n    return printed.sun()\n", (), "mine.py:2: AttributeError",
     ),
+    "a function for one set": (
+        "def mine(printed, rows):\n    return [printed[0].mean()]\n", (), "array of shape (1,) for",
+    ),
     "no function": ("", (), "defines no function mine(printed, rows)"),
 }  # fmt: skip
 

@@ -68,6 +68,16 @@ def test_an_exact_fit_loads_nothing_heavy() -> None:
     assert modules & (HEAVY | {"formulaic", "pandas", "numba"}) == set()
 
 
+def test_checks_of_an_exact_fit_load_nothing_heavy(tmp_path: Path) -> None:
+    config = tmp_path / "small.yaml"
+    studies = 'studies: {source: internet-alliance, where: role == "main", intervals: drop}'
+    config.write_text(f"{studies}\nmodels: [random-effects]\nreport: none\n", encoding="utf-8")
+    options = ("--simulations", "100", "--csv", "--output", str(tmp_path))
+    printed, modules = loaded("ppc", str(config), *options)
+    assert printed.startswith("model,prior,intervals,check")
+    assert modules & (HEAVY | {"formulaic", "numba"}) == set()
+
+
 def test_a_list_of_priors_needs_no_engine() -> None:
     printed, modules = loaded("priors", "list")
     assert "robma4-mu-z" in printed

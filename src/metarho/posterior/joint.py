@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,10 @@ from metarho.engines.problem import Problem
 from metarho.posterior.effects import draw_deviations
 from metarho.posterior.hyperparameters import Hyperparameters
 from metarho.posterior.inversion import invert_rows
-from metarho.posterior.sampled import Sampled
+
+if TYPE_CHECKING:
+    # ArviZ's statistics, which exact fits do without.
+    from metarho.posterior.sampled import Sampled
 
 type Array = NDArray[np.float64]
 

@@ -21,6 +21,8 @@ type Array = NDArray[np.float64]
 
 _ACROSS = 3
 _BINS = 32
+# Characters over a panel.
+_LONGEST = 38
 # Replicates beyond are few and far; the observed value is always shown.
 _OUTSIDE = 0.002
 # A row a line; more than a page holds are left to the table.
@@ -33,7 +35,8 @@ def ppc_figure(found: Sequence[PValue], calibrated: Sequence[Calibrated | None])
     """A panel a statistic: its histogram over replicates, what was observed, p."""
     down = math.ceil(len(found) / _ACROSS)
     data: list[Row] = []
-    with canvas(7.2, 1.55 * down + 0.2) as figure:
+    taller = 0.15 if any("[" in one.name for one in found) else 0.0
+    with canvas(7.2, (1.55 + taller) * down + 0.2) as figure:
         grid = figure.subplots(down, _ACROSS, squeeze=False).ravel()
         for axes in grid[len(found) :]:
             axes.set_visible(False)
@@ -61,10 +64,7 @@ def _panel(
     axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=BLUE, alpha=0.45, linewidth=0)
     axes.axvline(one.observed, color=ORANGE, linewidth=1.6)
     bare(axes)
-    base = one.name.partition("[")[0]
-    words = STATISTICS.get(base)
-    title = one.name if words is None else f"{words}{one.name.removeprefix(base)}"
-    axes.set_title(title, loc="left", parse_math=False)
+    axes.set_title(_title(one.name), loc="left", parse_math=False)
     p = f"p {_equals(one.p)}"
     if calibrated is not None:
         p += f"\ncalibrated {_equals(calibrated.p)}"
@@ -74,6 +74,16 @@ def _panel(
     axes.text(0.02 if right else 0.98, 0.95, p, transform=axes.transAxes, va="top",
               ha="left" if right else "right", fontsize=7)  # fmt: skip
     axes.set_ylim(0, 1.45 * float(heights.max()))
+
+
+def _title(name: str) -> str:
+    """A named statistic in words; its level, where it is of one, on a line of its own."""
+    statistic, at, level = name.partition("[")
+    said = STATISTICS.get(statistic, statistic)
+    if not at:
+        return said
+    level = level.removesuffix("]")
+    return f"{said}\n{level if len(level) <= _LONGEST else level[: _LONGEST - 1] + '…'}"
 
 
 def _equals(p: float) -> str:
