@@ -15,6 +15,7 @@ from scipy import stats
 from cases import alliance, eight_schools, molloy, problem, written
 from metarho.checks.calibration import (
     MOST_ROWS,
+    MOST_ROWS_NESTED,
     Nodes,
     calibrate,
     no_calibration,
@@ -264,7 +265,15 @@ def test_conjugate_models_are_calibrated(name: str) -> None:
     assert no_calibration(MODELS[name]) is None
 
 
-def test_too_many_rows_are_refused(tmp_path: Path) -> None:
-    rows = [{"yi": 0.01 * (number % 7), "vi": 0.02} for number in range(MOST_ROWS + 1)]
-    base = problem(written(tmp_path, rows))
-    assert no_calibration(base) == "201 rows; up to 200 are calibrated"
+@pytest.mark.parametrize(
+    "name, random, most",
+    [
+        ("random-effects", "effect", MOST_ROWS),
+        ("three-level", "study/effect", MOST_ROWS_NESTED),
+    ],
+)
+def test_too_many_rows_are_refused(tmp_path: Path, name: str, random: str, most: int) -> None:
+    rows = [{"yi": 0.01 * (number % 7), "vi": 0.02} for number in range(most + 1)]
+    said = no_calibration(problem(written(tmp_path, rows), name))
+    assert said == f"of {most + 1} rows; up to {most} are with random: {random}"
+    assert no_calibration(problem(written(tmp_path, rows[1:]), name)) is None

@@ -40,8 +40,9 @@ SETS = 1000
 REPLICATES = 2000
 # The error of the replicates is told by leaving out one batch of them after the other.
 _BATCHES = 20
-# Covariances are full matrices at each node.
-MOST_ROWS = 200
+# Covariances are full matrices at each node, of which two parameters of heterogeneity have some
+# thousands: half a gigabyte.
+MOST_ROWS, MOST_ROWS_NESTED = 200, 50
 # Nodes of the prior that hold less than this together are left out.
 _LEAST_SHARE = 1e-6
 # Numbers held at once.
@@ -79,8 +80,9 @@ def no_calibration(problem: Problem) -> str | None:
         return refusal.removesuffix("; engine: nuts")
     if not exact.is_conjugate(problem):
         return f"the prior {problem.prior('mu')} of mu leaves no closed form; a Normal one does"
-    if problem.evidence.k > MOST_ROWS:
-        return f"{problem.evidence.k} rows; up to {MOST_ROWS} are calibrated"
+    most = MOST_ROWS if len(problem.spreads) < 2 else MOST_ROWS_NESTED
+    if problem.evidence.k > most:
+        return f"of {problem.evidence.k} rows; up to {most} are with random: {problem.model.random}"
     return None
 
 
@@ -223,12 +225,12 @@ class Nodes:
 
     def masses(self, y: Array) -> Iterator[Array]:
         """The posterior mass of the nodes (J) for each of S data sets (S, k), in order."""
-        away = y[:, None] - self.mean @ self.design.T
+        expected = self.mean @ self.design.T
         log_det = np.log(np.diagonal(self.whitening, axis1=1, axis2=2)).sum(axis=1)
-        step = max(1, _BLOCK // away[0].size)
+        step = max(1, _BLOCK // expected.size)
         for start in range(0, len(y), step):
-            block = away[start : start + step].transpose(1, 2, 0)
-            square = ((self.whitening @ block) ** 2).sum(axis=1)
+            away = y[start : start + step].T - expected[:, :, None]
+            square = ((self.whitening @ away) ** 2).sum(axis=1)
             log_mass = (self.log_mass + log_det)[:, None] - 0.5 * square
             mass = np.exp(log_mass - log_mass.max(axis=0))
             yield from (mass / mass.sum(axis=0)).T
