@@ -11,7 +11,9 @@ from metarho.cli.options import (
     AsCsv,
     AsJson,
     Config,
-    Intervals,
+    OneIntervals,
+    OneModel,
+    OnePriorSet,
     Output,
     check_one_form,
     config_path,
@@ -55,11 +57,9 @@ def assurance(
         float, typer.Option(help="The probability that is wanted of the claim or width.")
     ] = 0.8,
     futures: Annotated[int, typer.Option(help="Possible findings, of each size.")] = 2000,
-    model: Annotated[str | None, typer.Option(help="Default: the config's first.")] = None,
-    prior_set: Annotated[str | None, typer.Option(help="Default: the reference.")] = None,
-    intervals: Annotated[
-        Intervals | None, typer.Option(help="Default: as the config names first.")
-    ] = None,
+    model: OneModel = None,
+    prior_set: OnePriorSet = None,
+    intervals: OneIntervals = None,
     output: Output = None,
     json: AsJson = False,
     csv: AsCsv = False,

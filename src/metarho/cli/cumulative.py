@@ -11,13 +11,15 @@ from metarho.cli.options import (
     AsCsv,
     AsJson,
     Config,
+    OneIntervals,
+    OneModel,
+    OnePriorSet,
     Output,
     check_one_form,
     config_path,
     print_csv,
     print_json,
 )
-from metarho.cli.sensitivity import ModelName, OfIntervals, PriorSetName
 
 
 def cumulative(
@@ -25,9 +27,9 @@ def cumulative(
     by: Annotated[
         str, typer.Option(help="The table's column that orders studies, as year: numbers.")
     ],
-    model: ModelName = None,
-    prior_set: PriorSetName = None,
-    intervals: OfIntervals = None,
+    model: OneModel = None,
+    prior_set: OnePriorSet = None,
+    intervals: OneIntervals = None,
     output: Output = None,
     json: AsJson = False,
     csv: AsCsv = False,

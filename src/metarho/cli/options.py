@@ -26,6 +26,14 @@ EXIT_INTERRUPTED = 130
 Config = Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
+# One cell of a config.
+OneModel = Annotated[str | None, typer.Option("--model", help="Default: the config's first.")]
+OnePriorSet = Annotated[
+    str | None, typer.Option("--prior-set", help="Default: the config's reference.")
+]
+OneIntervals = Annotated[
+    Intervals | None, typer.Option("--intervals", help="Default: as the config names first.")
+]
 Configs = Annotated[list[str], typer.Argument(help="Configs: names or paths of YAML files.")]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for results (default: the workspace's outputs).")

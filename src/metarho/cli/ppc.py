@@ -11,22 +11,22 @@ from metarho.cli.options import (
     AsCsv,
     AsJson,
     Config,
+    OneIntervals,
+    OneModel,
+    OnePriorSet,
     Output,
     check_one_form,
     config_path,
     print_csv,
     print_json,
 )
-from metarho.cli.sensitivity import ModelName, OfIntervals
 
 
 def ppc(
     config: Config,
-    model: ModelName = None,
-    prior_set: Annotated[
-        str | None, typer.Option("--prior-set", help="Default: the reference.")
-    ] = None,
-    intervals: OfIntervals = None,
+    model: OneModel = None,
+    prior_set: OnePriorSet = None,
+    intervals: OneIntervals = None,
     simulations: Annotated[
         int | None,
         typer.Option(

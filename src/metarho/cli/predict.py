@@ -12,6 +12,9 @@ from metarho.cli.options import (
     AsCsv,
     AsJson,
     Intervals,
+    OneIntervals,
+    OneModel,
+    OnePriorSet,
     Output,
     check_one_form,
     config_path,
@@ -169,15 +172,9 @@ def update(
     ] = None,
     settings: Settings = None,
     study: Annotated[str, typer.Option(help="Its name.")] = "new study",
-    model: Annotated[
-        str | None, typer.Option("--model", help="Default: the config's first.")
-    ] = None,
-    prior_set: Annotated[
-        str | None, typer.Option("--prior-set", help="Default: the reference.")
-    ] = None,
-    intervals: Annotated[
-        Intervals | None, typer.Option("--intervals", help="Default: as the config names first.")
-    ] = None,
+    model: OneModel = None,
+    prior_set: OnePriorSet = None,
+    intervals: OneIntervals = None,
     save: Annotated[
         Path | None, typer.Option(help="Write the fit with the new study to this NetCDF file.")
     ] = None,

@@ -11,7 +11,9 @@ from metarho.cli.options import (
     AsCsv,
     AsJson,
     Config,
-    Intervals,
+    OneIntervals,
+    OneModel,
+    OnePriorSet,
     Output,
     check_one_form,
     config_path,
@@ -19,13 +21,6 @@ from metarho.cli.options import (
     print_json,
 )
 
-ModelName = Annotated[str | None, typer.Option("--model", help="Default: the config's first.")]
-PriorSetName = Annotated[
-    str | None, typer.Option("--prior-set", help="Where to begin (default: the reference).")
-]
-OfIntervals = Annotated[
-    Intervals | None, typer.Option("--intervals", help="Default: as the config names first.")
-]
 From = Annotated[
     str | None,
     typer.Option(
@@ -58,9 +53,9 @@ def sensitivity(
         Literal["median", "tail", "information"] | None,
         typer.Option(help="Compare families of tau's prior that are equal in this instead."),
     ] = None,
-    model: ModelName = None,
-    prior_set: PriorSetName = None,
-    intervals: OfIntervals = None,
+    model: OneModel = None,
+    prior_set: OnePriorSet = None,
+    intervals: OneIntervals = None,
     start: From = None,
     end: To = None,
     points: Points = None,
@@ -110,9 +105,9 @@ def tipping(
     sizes: Annotated[
         str | None, typer.Option(help="Its numbers of people, as 50,200,1000.")
     ] = None,
-    model: ModelName = None,
-    prior_set: PriorSetName = None,
-    intervals: OfIntervals = None,
+    model: OneModel = None,
+    prior_set: OnePriorSet = None,
+    intervals: OneIntervals = None,
     start: From = None,
     end: To = None,
     points: Points = None,
