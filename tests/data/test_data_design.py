@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cases import alliance
 from metarho.data.design import Design, encode_studies
 from metarho.data.studies import Studies, load_studies
 from metarho.errors import InputError
@@ -287,3 +288,14 @@ def test_a_reference_that_is_no_moderator_is_refused() -> None:
     studies = load_studies("internet-alliance", where='role == "main"')
     with pytest.raises(InputError, match="did you mean 'guidance'"):
         encode_studies("~ guidance", {"guidence": "guided"}, studies, studies)
+
+
+def test_rows_left_out_do_not_move_what_was_learned() -> None:
+    studies = alliance("drop")
+    whole = encode_studies("~ center(year) + guidance", {}, studies, studies)
+    rows = np.arange(len(whole.matrix)) < 6
+    some = whole.only(rows)
+    profile: dict[str, str | float] = {"year": 2020, "guidance": "guided"}
+    assert some.encode(profile) == pytest.approx(whole.encode(profile), abs=1e-12)
+    # Twice is no more than once.
+    assert some.only(rows[:6]).encode(profile) == pytest.approx(whole.encode(profile), abs=1e-12)

@@ -30,7 +30,8 @@ class Design:
 
     ``matrix`` is k × p, the intercept first; ``names`` its columns; ``terms`` the formula's
     term behind each column. ``levels`` (reference first) and ``cells`` (the raw moderators of
-    the rows used) are all that encoding learned, as plain values. Rows with a blank cell, which
+    the rows used) are all that encoding learned, as plain values; ``learned`` are the cells it
+    learned from where these are others. Rows with a blank cell, which
     imputation fills (``missing.py``), stand at the average of the others.
     """
 
@@ -40,6 +41,7 @@ class Design:
     levels: Mapping[str, tuple[str, ...]]
     cells: Mapping[str, tuple[Cell, ...]]
     matrix: NDArray[np.float64]
+    learned: Mapping[str, tuple[Cell, ...]] | None = None
 
     @property
     def coefficients(self) -> dict[str, str]:
@@ -116,9 +118,7 @@ class Design:
 
     def rows_of(self, cells: Mapping[str, tuple[Cell, ...]]) -> NDArray[np.float64]:
         """Rows of the design at any moderators, encoded as the evidence is: (rows, p)."""
-        known = self.known.tolist()
-        learned = {name: tuple(compress(column, known)) for name, column in self.cells.items()}
-        spec = _matrix(self.formula, _frame(learned, self.levels)).model_spec
+        spec = _matrix(self.formula, _frame(self._learned, self.levels)).model_spec
         try:
             with np.errstate(all="ignore"):
                 encoded = spec.get_model_matrix(
@@ -129,12 +129,20 @@ class Design:
             raise InputError(f"{self.formula} cannot be encoded there: {said}") from None
         return np.asarray(encoded, dtype=float)
 
+    @property
+    def _learned(self) -> Mapping[str, tuple[Cell, ...]]:
+        """The cells that centres, scales and knots are of: those of rows without blanks."""
+        if self.learned is not None:
+            return self.learned
+        known = self.known.tolist()
+        return {name: tuple(compress(column, known)) for name, column in self.cells.items()}
+
     def only(self, rows: NDArray[np.bool_]) -> Design:
         """The design of some rows; what encoding learned stays."""
         cells = {
             name: tuple(compress(column, rows.tolist())) for name, column in self.cells.items()
         }
-        return replace(self, cells=cells, matrix=self.matrix[rows])
+        return replace(self, cells=cells, matrix=self.matrix[rows], learned=self._learned)
 
     def with_row(self, row: NDArray[np.float64]) -> Design:
         """The design with one more row (p) at its end, which ``encode`` made.
