@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
     "nothing varies": ("molloy", "common-effect", None, {}),
     "two levels": ("drop", "three-level", None, {}),
     "moderators": ("drop", "random-effects", "~ guidance + center(year)", {}),
-    "the exact law": ("molloy", "exact-r", None, {}),
+    "the exact law": ("drop", "exact-r", None, {}),
 }
 NEW = Arrival(
     ri=0.05, ni=210, moderators={"guidance": "unguided", "year": "2025"}, study="Zimmer 2025"
