@@ -25,6 +25,7 @@ from metarho.posterior.fit import Fit
 from metarho.predict.new_studies import observed
 from metarho.predict.replication import Replication, replication, sceptical_p
 from metarho.spec.analysis import Profile
+from metarho.spec.priors import parse_prior
 
 # name -> evidence, model, formula, priors.
 CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
@@ -257,3 +258,11 @@ def test_a_sampled_update_is_the_exact_one() -> None:
         assert draws.mean() == pytest.approx(exact.after.parameters[name].mean, abs=4 * error)
     errors = [fit.log_evidence_mcse or 0.0 for fit in (sampled.before, sampled.after)]
     assert sampled.log_density == pytest.approx(exact.log_density, abs=4 * math.hypot(*errors))
+
+
+def test_a_new_study_without_a_moderator_is_refused_where_blanks_are_dropped() -> None:
+    studies = alliance("drop")
+    dropping = model("random-effects", mods="~ guidance").model_copy(update={"missing": "drop"})
+    own = encode(dropping, studies, {"beta": parse_prior("Normal(mu=0, sigma=0.25)")})
+    with pytest.raises(InputError, match=r"needs guidance \(.*guided.*\) of the new study"):
+        replication(own, studies, replace(NEW, moderators={}), (0.0,), Settings())

@@ -155,7 +155,8 @@ def with_study(problem: Problem, studies: Studies, new: Arrival) -> Problem:
     """
     wanted = problem.moderators
     missing = sorted(wanted - new.moderators.keys())
-    if missing and problem.model.missing == "refuse":
+    # Only what can be imputed may be left open: a row without its moderators would be dropped.
+    if missing and problem.model.missing != "impute":
         levels = {**problem.design.levels, **problem.scale_design.levels}
         named = [f"{n} ({', '.join(levels[n])})" if n in levels else n for n in missing]
         raise InputError(
