@@ -233,3 +233,22 @@ def test_files_that_are_no_fits_are_refused(run: Run) -> None:
         assert (code, out) == (2, "") and "is not a saved fit" in err
     code, _, err = run("predict", "missing.nc", "--ni", "50")
     assert code == 2 and "missing.nc" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--ni", "inf"), "and a finite number"),
+        (("--ni", "nan"), "at least 4 people"),
+        (("--sei", "inf"), "greater than 0 and finite"),
+        (("--ni", "50", "--set", "rxx=0.8"), "name it in new_studies: of a config"),
+        (("--ni", "50", "--set", "ni=50"), "use --ni"),
+    ],
+)
+def test_sizes_that_no_study_has_are_bad_input(
+    run: Run, options: tuple[str, ...], said: str
+) -> None:
+    code, out, err = run.of_config("predict", *ONE, *options)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not run.out.exists()

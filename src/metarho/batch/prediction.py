@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from metarho.store.saved import read_saved
 
 TABLE, TOGETHER = "predict.csv", "predict-together.csv"
 SAVED = "saved"
+# What of a profile has an option of its own.
+_OPTIONS = ("label", "ni", "sei")
 
 
 @dataclass(frozen=True)
@@ -116,13 +119,15 @@ def profile_of(
     moderators = parse_moderators(settings)
     for name in moderators:
         if name in Profile.model_fields:
-            raise InputError(f"--set {name}: no moderator has this name; use --{name}")
-    if ni is not None and not ni >= 4:
+            use = f"use --{name}" if name in _OPTIONS else "name it in new_studies: of a config"
+            raise InputError(f"--set {name}: no moderator has this name; {use}")
+    if ni is not None and not 4 <= ni < math.inf:
         raise InputError(
-            f"--ni {ni:g}: a new study has at least 4 people (its variance, 1/(n - 3))"
+            f"--ni {ni:g}: a new study has at least 4 people (its variance, 1/(n - 3)), and a "
+            "finite number"
         )
-    if sei is not None and not sei > 0:
-        raise InputError(f"--sei {sei:g}: a standard error is greater than 0")
+    if sei is not None and not 0 < sei < math.inf:
+        raise InputError(f"--sei {sei:g}: a standard error is greater than 0 and finite")
     name = label or ", ".join(f"{key} {value}" for key, value in moderators.items())
     return Profile.model_validate(
         {"label": name[:200] or "new study", "ni": ni, "sei": sei, **moderators}
