@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from cases import alliance, model, molloy, problem
+from cases import JOINT, alliance, model, molloy, problem
 from metarho.data.new_rows import Arrival
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.exact.quadrature import Quadrature
@@ -23,7 +23,7 @@ from metarho.errors import InputError
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
 from metarho.predict.new_studies import observed
-from metarho.predict.replication import Replication, replication, sceptical_p
+from metarho.predict.replication import Replication, replication, sceptical_p, with_study
 from metarho.spec.analysis import Profile
 from metarho.spec.priors import parse_prior
 
@@ -266,3 +266,19 @@ def test_a_new_study_without_a_moderator_is_refused_where_blanks_are_dropped() -
     own = encode(dropping, studies, {"beta": parse_prior("Normal(mu=0, sigma=0.25)")})
     with pytest.raises(InputError, match=r"needs guidance \(.*guided.*\) of the new study"):
         replication(own, studies, replace(NEW, moderators={}), (0.0,), Settings())
+
+
+def test_slopes_of_r2d2_go_by_the_sds_of_all_rows_once_a_study_has_come() -> None:
+    whole = alliance("drop")
+    last = whole.used[-1]
+    others = replace(whole, rows=tuple(row for row in whole.used if row.study != last.study))
+    alone = replace(whole, rows=(*others.rows, replace(last, effect="1")))
+    year = str(whole.moderator("year")[-1])
+    new = Arrival(ri=last.ri, ni=last.ni, study=last.study, moderators={"year": year})
+    beta = parse_prior(JOINT["R2D2"])
+    before, scratch = (
+        encode(model("random-effects", "~ year"), rows, {"beta": beta}) for rows in (others, alone)
+    )
+    grown = with_study(before, others, new)
+    assert before.priors != scratch.priors
+    assert grown.priors == scratch.priors

@@ -32,6 +32,7 @@ from metarho.spec.model import (
     resolve_priors,
 )
 from metarho.spec.priors import PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
+from metarho.spec.shrinkage import at_sds
 
 type Array = NDArray[np.float64]
 
@@ -386,7 +387,8 @@ def encode_known(
 ) -> Problem:
     """The problem of rows under priors, and levels of the mean's and log tau's factors, as known.
 
-    Knots and centres are learned from the rows. Raises InputError as ``encode`` does.
+    Knots, centres and the sds that R2D2's slopes go by are learned from the rows. Raises InputError
+    as ``encode`` does.
     """
     if model.missing == "drop":
         studies = studies.dropping_blanks(sorted(columns_of(model.mods) | columns_of(model.scale)))
@@ -394,6 +396,8 @@ def encode_known(
         encode_at_levels(formula, known, studies)
         for formula, known in zip((model.mods, model.scale), levels, strict=True)
     )
+    at_rows = at_sds({name: one.prior for name, one in priors.items()}, mean.column_sds)
+    priors = {name: replace(one, prior=at_rows[name]) for name, one in priors.items()}
     return _checked(_problem(model, studies, priors, (mean, scale)))
 
 

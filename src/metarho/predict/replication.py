@@ -258,6 +258,11 @@ def _sampled_densities(
             "sampled, and the new study moves what moderators are centred at"
         )
         return None, None
+    if after.problem.priors != before.problem.priors:
+        reasons["log_density"] = reasons["log_bf_same"] = (
+            "sampled, and the new study moves the sds of moderators that priors of slopes go by"
+        )
+        return None, None
     with_it, without = after.log_evidence, before.log_evidence
     if with_it is None or without is None:
         reasons["log_density"] = "sampled with an improper prior"

@@ -48,6 +48,16 @@ def expanded(joint: Prior, column_sds: Mapping[str, float]) -> dict[str, Prior]:
     return families[joint.family](joint, column_sds)
 
 
+def at_sds(priors: Mapping[str, Prior], column_sds: Mapping[str, float]) -> dict[str, Prior]:
+    """Priors in which R2D2's slopes go by other sds of their columns: those of other rows."""
+    found = dict(priors)
+    for column, sd in column_sds.items():
+        name = f"beta[{column}]"
+        if name in found and found[name].on == PER_R2D2:
+            found[name] = _slope(1 / sd, PER_R2D2)
+    return found
+
+
 def _horseshoe(joint: Prior, column_sds: Mapping[str, float]) -> dict[str, Prior]:
     given = joint.values
     half_df = given["slab_df"] / 2
