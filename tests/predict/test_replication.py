@@ -282,3 +282,14 @@ def test_slopes_of_r2d2_go_by_the_sds_of_all_rows_once_a_study_has_come() -> Non
     grown = with_study(before, others, new)
     assert before.priors != scratch.priors
     assert grown.priors == scratch.priors
+
+
+def test_a_moderator_that_is_called_as_a_size_is_refused() -> None:
+    studies = alliance("drop")
+    numbers = studies.table.columns["n"]
+    table = replace(studies.table, columns={**studies.table.columns, "ni": numbers})
+    studies = replace(studies, table=table)
+    own = problem(studies, "random-effects", "~ ni", beta="Normal(mu=0, sigma=0.25)")
+    new = replace(NEW, moderators={"ni": "210"})
+    with pytest.raises(InputError, match="a moderator called ni"):
+        replication(own, studies, new, (0.0,), Settings())

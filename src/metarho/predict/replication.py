@@ -151,9 +151,15 @@ def replication(
 def with_study(problem: Problem, studies: Studies, new: Arrival) -> Problem:
     """The problem on its rows and a new study: what encoding all of them at once would give.
 
-    Raises InputError for a study that the evidence cannot hold.
+    Raises InputError for a study that the evidence cannot hold, and for a model with a moderator
+    that is called as what a profile says of a new study's size.
     """
     wanted = problem.moderators
+    if taken := sorted(wanted & Profile.model_fields.keys()):
+        raise InputError(
+            f"model {problem.model.name} has a moderator called {taken[0]}, which in a new study "
+            "is something else; give the column another name"
+        )
     missing = sorted(wanted - new.moderators.keys())
     # Only what can be imputed may be left open: a row without its moderators would be dropped.
     if missing and problem.model.missing != "impute":
