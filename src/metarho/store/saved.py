@@ -53,13 +53,21 @@ def _read(tree: xr.DataTree, path: Path) -> Saved:
     written = int(tree.attrs.get("format", 0))
     if written != FORMAT:
         age = "a newer" if written > FORMAT else "an older"
+        remedy = "read it with that one" if written > FORMAT else "save the fit again"
         raise InputError(
-            f"was written by {age} metarho (format {written}; this one reads {FORMAT}); "
-            "save the fit again"
+            f"was written by {age} metarho (format {written}; this one reads {FORMAT}); {remedy}"
         )
     problem, studies = problem_from(tree.attrs["problem"])
-    evidence = problem.evidence
-    if not np.array_equal(tree["observed_data"]["y"], evidence.y[~evidence.is_interval]):
+    evidence, kept = problem.evidence, tree["constant_data"]
+    columns = {
+        "y": evidence.y,
+        "y_lower": evidence.lower,
+        "y_upper": evidence.upper,
+        "v": evidence.v,
+    }
+    printed = np.array_equal(tree["observed_data"]["y"], evidence.y[~evidence.is_interval])
+    same = (np.array_equal(kept[n], own, equal_nan=True) for n, own in columns.items())
+    if not (printed and all(same)):
         raise InputError("holds other data than it was fitted to")
     fit = Fit(
         problem,
