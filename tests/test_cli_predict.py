@@ -252,3 +252,23 @@ def test_sizes_that_no_study_has_are_bad_input(
     assert (code, out) == (2, "")
     assert said in err
     assert not run.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("measure", "size", "said"),
+    [
+        ("COR", ("--ni", "40"), "under measure COR its variance depends on the true correlation"),
+        ("ZCOR", ("--sei", "0.1"), "it needs the study's ni (measure ZCOR)"),
+    ],
+)
+def test_what_is_not_known_of_the_observed_is_said(
+    run: Run, measure: str, size: tuple[str, str], said: str
+) -> None:
+    path = run.folder / "which.yaml"
+    source = "source: internet-alliance,"
+    text = CONFIG.replace(source, f"{source} measure: {measure},").replace("drop, use", "drop")
+    path.write_text(text.replace(", guided.yaml", ""), encoding="utf-8")
+    code, out, _ = run.of_config("predict", *ONE, *size, "--json")
+    (answer,) = json.loads(out)
+    assert (code, answer["observed"]) == (0, None)
+    assert answer["remarks"][0].startswith(f"what it observes is left out: {said}")

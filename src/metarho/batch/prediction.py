@@ -238,6 +238,8 @@ def _answer(
     unused = sorted(profile.moderators.keys() - problem.moderators)
     if unused:
         remarks.append(f"{', '.join(unused)} has no use in {candidate.model}")
+    if all(item.quantity != "observed" for item in found):
+        remarks.append(f"what it observes is left out: {_unseen(problem, profile)}")
     return Answer(
         candidate,
         profile,
@@ -246,6 +248,18 @@ def _answer(
         problem.design.described(profile.moderators),
         tuple(remarks),
     )
+
+
+def _unseen(problem: Problem, profile: Profile) -> str:
+    """Why the law of what a new study observes is not known."""
+    if problem.measure == "COR":
+        return "under measure COR its variance depends on the true correlation; use measure ZCOR"
+    size = "sei" if problem.measure == "GEN" else "ni"
+    if getattr(profile, size) is None:
+        return f"it needs the study's {size} (measure {problem.measure})"
+    if problem.model.custom is not None:
+        return "of a custom model it is known by the exact law only, where it has a theta_new"
+    return "of true scores it needs the profile's rxx and ryy"
 
 
 def _rows(answer: Answer, thresholds: Sequence[float]) -> list[Row]:
