@@ -149,3 +149,18 @@ def test_check_does_not_run_the_file_of_a_check(run: Run) -> None:
     assert code == 0
     assert "the Python file mine.py will be run by metarho ppc" in out
     assert not Path("mark").exists()
+
+
+def test_a_function_of_the_wrong_axis_is_told_before_two_rows_are_fitted(run: Run) -> None:
+    Path("two.csv").write_text("r,n\n.3,50\n.1,40\n", encoding="utf-8")
+    Path("mine.py").write_text("def mine(y, rows):\n    return y.mean(axis=0)\n", encoding="utf-8")
+    Path("which.yaml").write_text(
+        "studies: {source: ./two.csv, columns: {ri: r, ni: n}}\n"
+        "models: [random-effects]\n"
+        "checks: [{file: mine.py, function: mine}]\n",
+        encoding="utf-8",
+    )
+    code, out, err = run("--simulations", "0")
+    assert (code, out) == (2, "")
+    assert "an array of shape (2,) for 3 sets of rows" in err
+    assert not Path("out").exists()

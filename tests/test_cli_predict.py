@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -151,6 +152,9 @@ BAD = {
     "no number": ((*MODERATED, "--ni", "50", "--set", "year=soon"), "must be a number"),
     "draws of several fits": (("--draws", "d.csv"), "--draws are those of one fit"),
     "draws elsewhere": ((*ONE, "--draws", "d.nc"), "--draws writes CSV"),
+    "endless people": (("--ni", "inf"), "--ni inf: a new study has at least 4 people"),
+    "an endless error": ((*ONE, "--sei", "inf"), "--sei inf: a standard error is greater than 0"),
+    "draws onto a folder": ((*ONE, "--ni", "50", "--draws", "folder.csv"), "is a folder; name a"),
     "a label alone": (("--label", "x"), "describe it by --ni"),
 }
 
@@ -158,6 +162,7 @@ BAD = {
 @pytest.mark.parametrize("case", list(BAD))
 def test_bad_questions_are_refused_before_anything_is_written(run: Run, case: str) -> None:
     options, said = BAD[case]
+    (run.folder / "folder.csv").mkdir()
     code, out, err = run.of_config("predict", *options)
     assert (code, out) == (2, "")
     assert said in err and "Traceback" not in err
@@ -213,6 +218,18 @@ BAD_UPDATES = {
         (*ONE, "--reported", "not significant", "--ni", "50"),
         "interval rows are dropped here",
     ),
+    "a number and a word": (
+        ("--ri", ".8", "--reported", "not significant", "--ni", "50"),
+        "--ri and --reported say one result in several ways",
+    ),
+    "a number and a range": (
+        ("--ri", ".9", "--ri-low", ".1", "--ri-high", ".5", "--ni", "50"),
+        "--ri and --ri-low/--ri-high say one result",
+    ),
+    "a fit onto a folder": (
+        (*ONE, "--ri", ".1", "--ni", "50", "--save", "folder.nc"),
+        "is a folder; name a file",
+    ),
     "two outputs": (("--ri", ".1", "--ni", "50", "--json", "--csv"), "two forms of one output"),
 }
 
@@ -220,10 +237,27 @@ BAD_UPDATES = {
 @pytest.mark.parametrize("case", list(BAD_UPDATES))
 def test_bad_updates_are_refused_before_anything_is_written(run: Run, case: str) -> None:
     options, said = BAD_UPDATES[case]
+    (run.folder / "folder.nc").mkdir()
     code, out, err = run.of_config("update", *options)
     assert (code, out) == (2, "")
     assert said in err and "Traceback" not in err
     assert not (run.folder / "out").exists()
+
+
+def test_names_of_options_do_not_steer_what_reads_them(run: Run) -> None:
+    hostile = "a\x1b[31m\u202eb\nc"
+    code, out, _ = run.of_config("predict", *ONE, "--ni", "50", "--label", hostile)
+    assert code == 0 and "a[31mbc" in out
+    figure = run.folder / "out" / "which" / "figures" / "predict.svg"
+    assert "a[31mbc" in figure.read_text(encoding="utf-8")
+    ElementTree.parse(figure)
+    new = ("--ri", ".1", "--ni", "50", "--study", hostile)
+    assert "a[31mbc" in run.of_config("update", *ONE, *new)[1]
+
+
+def test_a_study_of_everybody_has_a_sceptical_p(run: Run) -> None:
+    code, out, _ = run.of_config("update", *ONE, "--ri", ".3", "--ni", "1e300", "--json")
+    assert code == 0 and 0 <= json.loads(out)["sceptical_p"] < 0.01
 
 
 def test_files_that_are_no_fits_are_refused(run: Run) -> None:

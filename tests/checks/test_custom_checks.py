@@ -60,6 +60,14 @@ FAULTS = {
         "def mine(printed, rows):\n    return printed[:, 0] * float('nan')\n",
         "returned what is not finite",
     ),
+    "complex numbers": (
+        "def mine(printed, rows):\n    return printed[:, 0] * 1j\n",
+        "mine returned complex numbers",
+    ),
+    "one that stops all": (
+        "def mine(printed, rows):\n    raise GeneratorExit('now')\n",
+        ":2: GeneratorExit: now",
+    ),
     "words": ("def mine(printed, rows):\n    return ['a', 'b']\n", "ValueError"),
 }  # fmt: skip
 
@@ -72,3 +80,14 @@ def test_a_fault_of_a_file_is_named_with_file_and_line(
         _of(tmp_path, source)
     assert str(caught.value).startswith(str(tmp_path / "my_checks.py"))
     assert said in str(caught.value)
+
+
+def test_what_a_file_prints_is_not_standard_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = (
+        "print('once')\ndef mine(printed, rows):\n    print('twice')\n    return printed[:, 0]\n"
+    )
+    _of(tmp_path, source)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "once\ntwice\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,7 @@ OTHERS: dict[str, tuple[str, object, str]] = {
     "newer": ("format", FORMAT + 1, rf"a newer metarho \(format {FORMAT + 1}; .* that one"),
     "older": ("format", 0, "an older metarho"),
     "broken": ("problem", "{}", "is not a saved fit"),
+    "bottomless": ("problem", "[" * 100_000, "is not a saved fit"),
 }
 
 
@@ -120,6 +122,27 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, case: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         read_saved(tmp_path / "other.nc")
     assert str(tmp_path / "other.nc") in str(caught.value)
+
+
+DAMAGES: dict[str, tuple[str, object]] = {
+    "no priors": ("priors", []),
+    "a list of columns": ("columns", []),
+    "factors that are lists": ("levels", [[1], [2]]),
+    "no word of intervals": ("intervals", ["use"]),
+    "overlaps that are numbers": ("overlaps", [1]),
+    "dropped numbers": ("dropped", [1]),
+}
+
+
+@pytest.mark.parametrize("key, value", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_problem_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    save_fit(fitted("common-effect"), tmp_path / "fit.nc")
+    with xr.open_datatree(tmp_path / "fit.nc") as tree:
+        found = tree.load()
+    found.attrs["problem"] = json.dumps({**json.loads(found.attrs["problem"]), key: value})
+    found.to_netcdf(tmp_path / "other.nc", engine="netcdf4")
+    with pytest.raises(InputError, match="is not a saved fit"):
+        read_saved(tmp_path / "other.nc")
 
 
 def test_a_fit_to_other_data_is_refused(tmp_path: Path) -> None:

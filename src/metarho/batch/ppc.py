@@ -92,8 +92,8 @@ def question(plan: Plan, cell: Cell, sets: int | None = None) -> Question:
                 if reason := no_statistic(check.name, rows.only(one.kept)):
                     remarks.append(f"{name}: {reason}")
                     continue
-            # Two sets, so that a function that is made for one is told at once.
-            one.of(np.repeat(printed, 2, axis=0), rows)
+            # Other than one set, or as many as rows: a function of the wrong axis is told at once.
+            one.of(np.repeat(printed, 2 + int(one.kept.sum() == 2), axis=0), rows)
             discrepancies.append(one)
     if not discrepancies:
         raise InputError(f"there is nothing to check: {'; '.join(remarks)}")

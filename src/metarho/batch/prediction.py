@@ -14,6 +14,7 @@ from metarho.batch.plan import Cell, Plan, cell_of
 from metarho.batch.run import settings_of
 from metarho.batch.tables import five
 from metarho.compare.rows import Row, Value
+from metarho.data.tables import text
 from metarho.engines import exact
 from metarho.engines.problem import Problem, before_data
 from metarho.errors import InputError, did_you_mean
@@ -128,7 +129,7 @@ def profile_of(
         )
     if sei is not None and not 0 < sei < math.inf:
         raise InputError(f"--sei {sei:g}: a standard error is greater than 0 and finite")
-    name = label or ", ".join(f"{key} {value}" for key, value in moderators.items())
+    name = text(label) or ", ".join(f"{key} {value}" for key, value in moderators.items())
     return Profile.model_validate(
         {"label": name[:200] or "new study", "ni": ni, "sei": sei, **moderators}
     )

@@ -12,7 +12,9 @@ from metarho.batch.run import settings_of
 from metarho.batch.tables import five
 from metarho.compare.rows import Row
 from metarho.data.new_rows import NAME, Arrival
+from metarho.data.tables import text
 from metarho.engines.problem import Problem
+from metarho.errors import InputError
 from metarho.fitting import Settings
 from metarho.predict.replication import Replication, replication
 from metarho.spec.analysis import Thresholds
@@ -23,11 +25,25 @@ from metarho.store.saved import read_saved
 def arrival_of(
     numbers: dict[str, float | None], reported: str | None, settings: Sequence[str], study: str
 ) -> Arrival:
-    """The new study that options describe. Raises InputError for what is no ``column=value``."""
+    """The new study that options describe.
+
+    Raises InputError for what is no ``column=value``, and for a result that is said twice: of a
+    number beside a word or a range nothing would be used.
+    """
+    said = [f"--{name.replace('_', '-')}" for name in ("ri", "yi") if numbers[name] is not None]
+    said += ["--ri-low/--ri-high"] * (
+        numbers["ri_low"] is not None or numbers["ri_high"] is not None
+    )
+    said += ["--reported"] * (reported is not None)
+    if len(said) > 1:
+        raise InputError(f"{' and '.join(said)} say one result in several ways; give one of them")
     is_range = numbers["ri_low"] is not None or numbers["ri_high"] is not None
     kind = reported or ("range" if is_range else "exact")
     return Arrival(
-        **numbers, reported=kind, study=study.strip() or NAME, moderators=parse_moderators(settings)
+        **numbers,
+        reported=kind,
+        study=text(study) or NAME,
+        moderators=parse_moderators(settings),
     )
 
 

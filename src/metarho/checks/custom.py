@@ -16,8 +16,9 @@ that Python can do.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,10 @@ def function_of(file: CustomFile, name: str) -> Function:
 def _checked(file: CustomFile, name: str, function: Callable[..., object]) -> Function:
     def of(printed: Array, rows: Rows) -> Array:
         with _running(file):
-            found = np.asarray(function(printed.copy(), rows), dtype=np.float64)
+            returned = np.asarray(function(printed.copy(), rows))
+            if np.iscomplexobj(returned):
+                raise TypeError(f"{name} returned complex numbers")
+            found = np.asarray(returned, dtype=np.float64)
         if found.shape != (len(printed),):
             raise InputError(
                 f"{name} returned an array of shape {found.shape} for {len(printed)} sets of rows; "
@@ -63,11 +67,17 @@ def _checked(file: CustomFile, name: str, function: Callable[..., object]) -> Fu
 
 @contextmanager
 def _running(file: CustomFile) -> Iterator[None]:
-    """Whatever a file raises is an error that names the file's line."""
+    """Whatever a file raises is an error that names the file's line.
+
+    What it prints goes to standard error: standard output is for tables and JSON.
+    """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
+    except KeyboardInterrupt:
+        raise
     # A file that asks to leave is not the one to end the command.
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         said = (str(error).splitlines() or [""])[0]
         place = where_raised(file.path, error)
         raise InputError(f"{type(error).__name__}: {said}", place=place) from error

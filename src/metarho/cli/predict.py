@@ -147,6 +147,8 @@ def _check_draws(draws: Path | None) -> None:
         raise InputError(f"--draws writes CSV: the name ends in .csv, not {draws.name!r}")
     if not draws.parent.is_dir():
         raise InputError(f"--draws: there is no folder {draws.parent}")
+    if draws.is_dir():
+        raise InputError(f"--draws: {draws} is a folder; name a file")
 
 
 def _exit_by_status(answers: Answers) -> None:
@@ -190,6 +192,8 @@ def update(
         raise InputError(f"--save writes NetCDF: the name ends in .nc, not {save.name!r}")
     if save is not None and not save.parent.is_dir():
         raise InputError(f"--save: there is no folder {save.parent}")
+    if save is not None and save.is_dir():
+        raise InputError(f"--save: {save} is a folder; name a file")
     numbers = {"ri": ri, "ni": ni, "ri_low": ri_low, "ri_high": ri_high, "yi": yi, "sei": sei}
     new = arrival_of(numbers, reported, settings or [], study)
     if source.endswith(".nc"):

@@ -330,12 +330,14 @@ def sceptical_p(z_original: float, z_replication: float, ratio: float) -> float:
     """
     if z_original == 0 or z_replication == 0:
         return 0.5
-    a, b = z_original**2, z_replication**2
-    # (c − 1) x² + (a + b) x − ab = 0 in x = z_S², its positive root without cancellation.
-    linear = a + b
-    square = 2 * a * b / (linear + math.sqrt(linear**2 + 4 * (ratio - 1) * a * b))
+    small, large = sorted((abs(z_original), abs(z_replication)))
+    # (c − 1) x² + (a + b) x − ab = 0 in x = z_S², its positive root without cancellation; over the
+    # larger one of a and b, whose square may be no number.
+    share = (small / large) ** 2
+    linear = 1 + share
+    factor = 2 / (linear + math.sqrt(linear**2 + 4 * (ratio - 1) * share))
     sign = math.copysign(1.0, z_original) * math.copysign(1.0, z_replication)
-    return float(ndtr(-sign * math.sqrt(square)))
+    return float(ndtr(-sign * small * math.sqrt(factor)))
 
 
 def _sceptical(

@@ -165,6 +165,11 @@ def _scan(text: str, path: Path) -> None:
             depth -= 1
 
 
+def without_control(text: str) -> str:
+    """A text of a user without what steers terminals, breaks lines or turns directions."""
+    return _CONTROL.sub("", text)
+
+
 def _plain(
     node: Any,
     location: tuple[str | int, ...],
@@ -179,7 +184,7 @@ def _plain(
             line = node.lc.key(key)[0] + 1
             if not isinstance(key, str):
                 raise InputError(f"the key {shown(key)} must be text", place=f"{path}:{line}")
-            name = _CONTROL.sub("", str(key))
+            name = without_control(str(key))
             if name in plain:
                 raise InputError(f"the key {name!r} stands here twice", place=f"{path}:{line}")
             here = (*location, name)
@@ -209,7 +214,7 @@ def _plain(
                 f"{shown(float(node))} is not a finite number", place=f"{path}:{line_number}"
             )
         return float(node)
-    return _CONTROL.sub("", str(node))
+    return without_control(str(node))
 
 
 def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, get_args
 
-from metarho.data.studies import Row, Studies
+from metarho.data.studies import SCALE, Row, Studies
 from metarho.data.tables import Table
 from metarho.engines.problem import Problem, encode_known
+from metarho.spec.analysis import Intervals
+from metarho.spec.document import without_control
 from metarho.spec.model import AppliedPrior, Model
 from metarho.spec.priors import parse_prior
 
@@ -40,7 +42,12 @@ def problem_text(problem: Problem) -> str:
 
 def problem_from(text: str) -> tuple[Problem, Studies]:
     """The problem in a text, and its rows. Raises ValueError, KeyError or TypeError for others."""
-    content: Mapping[str, Any] = json.loads(text)
+    content: Mapping[str, Any] = _clean(json.loads(text))
+    for key in ("overlaps", "dropped"):
+        if not all(isinstance(one, str) for one in content[key]):
+            raise ValueError(f"{key} are texts")
+    if content["intervals"] not in get_args(Intervals.__value__) or content["measure"] not in SCALE:
+        raise ValueError("intervals or measure are not known")
     rows = tuple(Row(**row) for row in content["rows"])
     columns = {name: tuple(cells) for name, cells in content["columns"].items()}
     studies = Studies(
@@ -58,6 +65,17 @@ def problem_from(text: str) -> tuple[Problem, Studies]:
     model = Model.model_validate(content["model"], strict=False)
     problem = encode_known(model, studies, priors, (mean, scale))
     return replace(problem, dropped=tuple(content["dropped"])), studies
+
+
+def _clean(value: Any) -> Any:
+    """JSON without control characters, as texts of tables and configs are read."""
+    if isinstance(value, str):
+        return without_control(value)
+    if isinstance(value, list):
+        return [_clean(one) for one in value]
+    if isinstance(value, dict):
+        return {without_control(name): _clean(one) for name, one in value.items()}
+    return value
 
 
 def studies_of(problem: Problem) -> Studies:

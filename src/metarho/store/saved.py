@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from metarho.data.studies import Studies
+from metarho.engines import exact
 from metarho.errors import InputError
 from metarho.posterior.fit import Fit
 from metarho.posterior.tree import quadrature_from
@@ -37,7 +38,8 @@ def read_saved(path: Path) -> Saved:
             return _read(tree.load(), path)
     except InputError as error:
         raise error.at(str(path)) from None
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    # A file of others may hold anything, and what it says may be wrong in any way.
+    except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"is not a saved fit: {said}", place=str(path)) from None
 
@@ -58,6 +60,8 @@ def _read(tree: xr.DataTree, path: Path) -> Saved:
             f"was written by {age} metarho (format {written}; this one reads {FORMAT}); {remedy}"
         )
     problem, studies = problem_from(tree.attrs["problem"])
+    if refusal := exact.covers(problem):
+        raise InputError(f"says exact, but {refusal}")
     evidence, kept = problem.evidence, tree["constant_data"]
     columns = {
         "y": evidence.y,
@@ -69,6 +73,9 @@ def _read(tree: xr.DataTree, path: Path) -> Saved:
     same = (np.array_equal(kept[n], own, equal_nan=True) for n, own in columns.items())
     if not (printed and all(same)):
         raise InputError("holds other data than it was fitted to")
+    priors = {name: str(applied.prior) for name, applied in problem.priors.items()}
+    if json.loads(tree.attrs["priors"]) != priors:
+        raise InputError("holds other priors than it was fitted with")
     fit = Fit(
         problem,
         "exact",
