@@ -164,3 +164,14 @@ def test_a_function_of_the_wrong_axis_is_told_before_two_rows_are_fitted(run: Ru
     assert (code, out) == (2, "")
     assert "an array of shape (2,) for 3 sets of rows" in err
     assert not Path("out").exists()
+
+
+def test_a_function_that_fails_on_replicates_alone_is_a_failure_not_bad_input(run: Run) -> None:
+    _file(
+        "import numpy as np\n\ndef mine(printed, rows):\n"
+        "    return np.full(len(printed), np.nan if len(printed) > 100 else 0.0)\n"
+    )
+    code, out, told = run("--simulations", "0")
+    assert (code, out) == (1, "")
+    assert "failed on replicates" in told and "mine returned what is not finite" in told
+    assert not Path("out/which/ppc.csv").exists()

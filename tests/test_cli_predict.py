@@ -154,7 +154,7 @@ BAD = {
     "draws elsewhere": ((*ONE, "--draws", "d.nc"), "--draws writes CSV"),
     "endless people": (("--ni", "inf"), "--ni inf: a new study has at least 4 people"),
     "an endless error": ((*ONE, "--sei", "inf"), "--sei inf: a standard error is greater than 0"),
-    "draws onto a folder": ((*ONE, "--ni", "50", "--draws", "folder.csv"), "is a folder; name a"),
+    "draws onto a folder": ((*ONE, "--ni", "50", "--draws", "folder.csv"), "is there already"),
     "a label alone": (("--label", "x"), "describe it by --ni"),
 }
 

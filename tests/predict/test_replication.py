@@ -293,3 +293,14 @@ def test_a_moderator_that_is_called_as_a_size_is_refused() -> None:
     new = replace(NEW, moderators={"ni": "210"})
     with pytest.raises(InputError, match="a moderator called ni"):
         replication(own, studies, new, (0.0,), Settings())
+
+
+def test_under_selection_a_study_is_judged_as_one_that_was_selected() -> None:
+    studies = molloy()
+    own = problem(studies, "selection")
+    found = replication(own, studies, replace(NEW, moderators={}), (), Settings())
+    assert found.expected is None and "results are selected" in found.reasons["expected"]
+    before, after = found.before.result, found.after.result
+    assert isinstance(before, Quadrature) and isinstance(after, Quadrature)
+    assert found.log_density == pytest.approx(after.log_integral - before.log_integral, abs=1e-9)
+    assert found.log_bf_same is not None

@@ -20,7 +20,7 @@ from metarho.checks.studies import Surprise, no_surprises, surprises
 from metarho.compare.rows import Row
 from metarho.data.tables import is_blank, text
 from metarho.engines.problem import Problem
-from metarho.errors import InputError
+from metarho.errors import FitError, InputError
 from metarho.fitting import fit_many
 from metarho.posterior.fit import Fit
 from metarho.spec.checks import DEFAULT, Check, read_check_file
@@ -113,17 +113,24 @@ def check(
     announce: Callable[[str, Problem | None], None],
     warn: Callable[[str], None],
 ) -> Checked:
-    """Fit the cell, through the store, and check it. Writes only to the store."""
+    """Fit the cell, through the store, and check it. Writes only to the store.
+
+    Raises FitError where a check of a file fails on what might have been printed.
+    """
     settings = replace(settings_of(plan, announce, warn), agreement=False)
     cell, problem = asked.cell, asked.cell.problem
     (fit,) = fit_many([problem], settings)
     announce("checking", problem)
-    found = p_values(fit, asked.discrepancies)
-    calibrated: Sequence[Calibrated | None] = [None] * len(found)
-    if asked.sets:
-        announce("calibrating", problem)
-        seed = plan.analysis.sampler.seed
-        calibrated = calibrate(problem, asked.discrepancies, seed, asked.sets)
+    calibrated: Sequence[Calibrated | None] = [None] * len(asked.discrepancies)
+    try:
+        found = p_values(fit, asked.discrepancies)
+        if asked.sets:
+            announce("calibrating", problem)
+            seed = plan.analysis.sampler.seed
+            calibrated = calibrate(problem, asked.discrepancies, seed, asked.sets)
+    except InputError as error:
+        # The evidence passed it, so that the fit was made: a failure, no longer bad input.
+        raise FitError(f"a check failed on replicates of the evidence: {error}") from error
     studies = surprises(fit)
     remarks = list(asked.remarks)
     if reason := no_surprises(fit):

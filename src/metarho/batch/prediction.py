@@ -170,7 +170,10 @@ def ask_plan(
     """
     settings = replace(settings_of(plan, announce, warn), agreement=False)
     if prior_only:
-        fits = [_of_priors(cell, settings.interval) for cell in cells]
+        fits = []
+        for cell in cells:
+            fits.append(_of_priors(cell, settings.interval))
+            announce("fitted", cell.problem)
     else:
         fits = fit_many([cell.problem for cell in cells], settings)
     candidates = [

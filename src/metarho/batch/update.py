@@ -16,7 +16,7 @@ from metarho.data.tables import text
 from metarho.engines.problem import Problem
 from metarho.errors import InputError
 from metarho.fitting import Settings
-from metarho.predict.replication import Replication, replication
+from metarho.predict.replication import Replication, replication, with_study
 from metarho.spec.analysis import Thresholds
 from metarho.spec.moderator_settings import parse_moderators
 from metarho.store.saved import read_saved
@@ -45,6 +45,11 @@ def arrival_of(
         study=text(study) or NAME,
         moderators=parse_moderators(settings),
     )
+
+
+def check_arrival(plan: Plan, cell: Cell, new: Arrival) -> None:
+    """Raises InputError for a study that a cell's evidence cannot hold."""
+    with_study(cell.problem, plan.studies[cell.intervals], new)
 
 
 def update_plan(

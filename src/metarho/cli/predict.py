@@ -147,8 +147,8 @@ def _check_draws(draws: Path | None) -> None:
         raise InputError(f"--draws writes CSV: the name ends in .csv, not {draws.name!r}")
     if not draws.parent.is_dir():
         raise InputError(f"--draws: there is no folder {draws.parent}")
-    if draws.is_dir():
-        raise InputError(f"--draws: {draws} is a folder; name a file")
+    if draws.exists():
+        raise InputError(f"--draws: {draws} is there already; name another file, or remove it")
 
 
 def _exit_by_status(answers: Answers) -> None:
@@ -185,7 +185,14 @@ def update(
     csv: AsCsv = False,
 ) -> None:
     """Add a study that has come; say if it was expected, if it belongs, and what it moved."""
-    from metarho.batch.update import arrival_of, as_dict, rows_of, update_plan, update_saved
+    from metarho.batch.update import (
+        arrival_of,
+        as_dict,
+        check_arrival,
+        rows_of,
+        update_plan,
+        update_saved,
+    )
 
     check_one_form(json, csv)
     if save is not None and save.suffix != ".nc":
@@ -206,6 +213,8 @@ def update(
 
         plan = make_plan(config_path(source), output)
         cell = cell_of(plan, model, prior_set, intervals)
+        # Now, so that bad input is refused before anything begins.
+        check_arrival(plan, cell, new)
         # Before, after, the study alone, under a flat mean, and what Bayes factors compare with.
         with Progress(plan, fits=6) as progress:
             found = update_plan(plan, cell, new, progress.announce, progress.warn)

@@ -158,7 +158,7 @@ class Tomorrow:
 
     @property
     def new(self) -> NormalMixtures:
-        """The laws of the true effect of a study after the further ones, at the same moderators.
+        """The laws of the true effect of a later study, at the moderators that are asked about.
 
         Raises ValueError where the mean is on panels.
         """

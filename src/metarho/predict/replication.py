@@ -126,8 +126,10 @@ def replication(
     profile = Profile.model_validate(
         {"label": "new", "ni": new.ni, "sei": new.sei, **_plain(problem, new)}
     )
-    expected = _expectation(before, row, profile)
-    if expected is None:
+    expected = None
+    if problem.model.selection != "none":
+        reasons["expected"] = "results are selected, and predictions are of studies before they are"
+    elif (expected := _expectation(before, row, profile)) is None:
         reasons["expected"] = "the law of what a new study observes is not known here"
     log_density, log_bf = _densities(before, after, row, profile, settings, reasons)
     moved, shifts = _moved(before, after, thresholds, settings)
@@ -222,7 +224,7 @@ def _densities(
 ) -> tuple[float | None, float | None]:
     """Log p(new | evidence), and its difference to log p(new | priors).
 
-    Of the predictive laws where they are integrated, of evidences where they are sampled.
+    Of the predictive laws; of evidences where they are sampled, or results are selected.
     """
     problem = before.problem
     improper_ones = [name for name, one in problem.priors.items() if not one.prior.proper]
@@ -230,8 +232,8 @@ def _densities(
         reasons["log_bf_same"] = (
             f"before data an improper prior of {' and '.join(improper_ones)} expects nothing"
         )
-    if not isinstance(before.result, Quadrature):
-        return _sampled_densities(before, after, row, settings, reasons)
+    if not isinstance(before.result, Quadrature) or problem.model.selection != "none":
+        return _differences(before, after, row, settings, reasons)
     law = observed(before, profile)
     if law is None:
         reasons["log_density"] = reasons["log_bf_same"] = reasons["expected"]
@@ -254,24 +256,24 @@ def _log_density(law: Marginal, row: Row) -> float:
     return math.log(density) if density > 0 else -math.inf
 
 
-def _sampled_densities(
+def _differences(
     before: Fit, after: Fit, row: Row, settings: Settings, reasons: dict[str, str]
 ) -> tuple[float | None, float | None]:
-    """The same by bridge sampling: with and without the new row, and of the new row alone."""
+    """The same as evidences: with and without the new row, and of the new row alone."""
     is_new = np.array([one.study == row.study for one in after.problem.evidence.rows])
     if not np.array_equal(after.problem.design.matrix[~is_new], before.problem.design.matrix):
         reasons["log_density"] = reasons["log_bf_same"] = (
-            "sampled, and the new study moves what moderators are centred at"
+            "the new study moves what moderators are centred at, and evidences are all there is"
         )
         return None, None
     if after.problem.priors != before.problem.priors:
         reasons["log_density"] = reasons["log_bf_same"] = (
-            "sampled, and the new study moves the sds of moderators that priors of slopes go by"
+            "the new study moves the sds of moderators that priors of slopes go by"
         )
         return None, None
     with_it, without = after.log_evidence, before.log_evidence
     if with_it is None or without is None:
-        reasons["log_density"] = "sampled with an improper prior"
+        reasons["log_density"] = "there is no evidence with an improper prior"
         return None, None
     (alone,) = fit_many([problem_without(after.problem, ~is_new)], settings)
     expected = alone.log_evidence

@@ -96,7 +96,8 @@ def _panel(axes: Axes, answer: Answer, low: float, high: float) -> list[Row]:
     _significance(axes, answer.found[-1], x)
     axes.axvline(0, color=GREY, linewidth=0.6, zorder=0)
     axes.set_xlim(low, high)
-    axes.set_ylim(0, _TALLEST * max(tallest) if tallest else None)
+    # A law that is narrower than the points of a wide panel may have none.
+    axes.set_ylim(0, _TALLEST * max(tallest) if max(tallest, default=0.0) > 0 else None)
     bare(axes)
     return rows
 
