@@ -66,7 +66,8 @@ class NormalMixtures:
         left = np.arange(len(low))
         for _ in range(_MOST_STEPS):
             at, width = u[left], scale[left]
-            below, density = self._at(centre[left] + width * np.sinh(at), left)
+            x = centre[left] + width * np.sinh(at)
+            below, density = self._at(x, left)
             gap = below - share
             low[left] = np.where(gap < 0, at, low[left])
             high[left] = np.where(gap < 0, high[left], at)
@@ -78,8 +79,10 @@ class NormalMixtures:
             # Where it is found, rounding may put the step beyond a bracket that ends there.
             new = np.where(inside, new, np.where(near, at, 0.5 * (low[left] + high[left])))
             u[left] = new
-            # A bracket that rounding has closed is as good as a short step.
-            shut = high[left] - low[left] <= 1e-15 * np.maximum(1.0, np.abs(at))
+            # A bracket that rounding has closed is as good as a short step: on x, for a narrow part
+            # may lie between numbers that are alike on the scale of the whole.
+            told_apart = 2 * np.spacing(np.abs(centre[left]) + np.abs(x))
+            shut = width * np.cosh(at) * (high[left] - low[left]) <= told_apart
             left = left[~(shut | near)]
             if not len(left):
                 break
