@@ -23,8 +23,11 @@ GUIDED = """\
 likelihood: normal
 mods: ~ guidance
 random: effect
-priors: {mu: "Normal(mu=0, sigma=0.5)", beta: "Normal(mu=0, sigma=0.25)", tau: HalfNormal(sigma=0.25)}
-"""  # noqa: E501
+priors:
+  mu: Normal(mu=0, sigma=0.5)
+  beta: Normal(mu=0, sigma=0.25)
+  tau: HalfNormal(sigma=0.25)
+"""
 SIZES = ("--ni", "60,180", "--futures", "200")
 
 

@@ -19,7 +19,8 @@ from metarho.data.effect_sizes import critical_r
 from metarho.engines import exact
 from metarho.engines.problem import Problem, before_data, problem_without
 from metarho.posterior.exact import Exact
-from metarho.predict.forecasts import ORDERED_WORDS, Forecast, forecasts, word_of
+from metarho.predict.forecasts import Forecast, forecasts, word_of
+from metarho.predict.words import ORDERED_WORDS
 from metarho.spec.analysis import Interval
 
 type Array = NDArray[np.float64]

@@ -17,7 +17,8 @@ from metarho.engines.problem import Problem, before_data
 from metarho.fitting import Settings
 from metarho.posterior.exact import Exact
 from metarho.predict.cumulative import cumulative
-from metarho.predict.forecasts import ORDERED_WORDS, Forecast, forecasts
+from metarho.predict.forecasts import Forecast, forecasts
+from metarho.predict.words import ORDERED_WORDS
 from metarho.spec.analysis import Interval
 from simulation import draw_truth, simulate
 

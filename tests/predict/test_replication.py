@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from cases import JOINT, alliance, model, molloy, problem
-from metarho.data.new_rows import Arrival
+from metarho.data.new_study import NewStudy
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem, encode
@@ -38,7 +38,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
     "moderators": ("drop", "random-effects", "~ guidance + center(year)", {}),
     "the exact law": ("drop", "exact-r", None, {}),
 }
-NEW = Arrival(
+NEW = NewStudy(
     ri=0.05, ni=210, moderators={"guidance": "unguided", "year": "2025"}, study="Zimmer 2025"
 )
 
@@ -52,7 +52,7 @@ def _asked(case: str) -> Replication:
     return asked(case)
 
 
-def asked(case: str, new: Arrival = NEW, settings: Settings | None = None) -> Replication:
+def asked(case: str, new: NewStudy = NEW, settings: Settings | None = None) -> Replication:
     name, which, mods, priors = CASES[case]
     studies = evidence(name)
     if name == "molloy":
@@ -104,11 +104,11 @@ def test_the_order_in_which_studies_come_does_not_matter() -> None:
     own = problem(studies, mods="~ center(year)")
     first, second = NEW, replace(NEW, ri=0.4, ni=30, study="Adler 2026")
 
-    def after(one: Arrival, other: Arrival) -> Fit:
-        from metarho.data.new_rows import with_arrival
+    def after(one: NewStudy, other: NewStudy) -> Fit:
+        from metarho.data.new_study import with_new_study
 
         grown = replication(own, studies, one, (), Settings()).after.problem
-        return replication(grown, with_arrival(studies, one), other, (), Settings()).after
+        return replication(grown, with_new_study(studies, one), other, (), Settings()).after
 
     assert numbers(after(first, second)) == numbers(after(second, first))
 
@@ -138,7 +138,7 @@ def test_the_density_of_a_study_is_that_of_its_predictive_law(case: str) -> None
 
 @pytest.mark.parametrize("word", ["not significant", "significant positive"])
 def test_the_probability_of_a_word_is_its_density(word: str) -> None:
-    found = asked("words", Arrival(ni=60, reported=word))
+    found = asked("words", NewStudy(ni=60, reported=word))
     expected = found.expected
     assert expected is not None and expected.probability is not None
     assert found.log_density == pytest.approx(math.log(expected.probability), abs=1e-8)
@@ -169,7 +169,7 @@ def test_without_a_proper_prior_there_is_no_other_population() -> None:
 
 @pytest.mark.parametrize("ri", [-0.6, 0.05, 0.3, 0.7])
 def test_the_interval_holds_what_lies_between_its_tails(ri: float) -> None:
-    found = asked("one level", Arrival(ri=ri, ni=40))
+    found = asked("one level", NewStudy(ri=ri, ni=40))
     expected = found.expected
     assert expected is not None and expected.pit is not None and expected.tail is not None
     assert expected.held == (0.025 <= expected.pit <= 0.975)
@@ -235,13 +235,13 @@ def test_moderators_of_the_model_are_asked_for(case: str) -> None:
     moderators, said = FAULTS[case]
     own, studies = moderated()
     with pytest.raises(InputError, match=said):
-        replication(own, studies, Arrival(ri=0.1, ni=50, moderators=moderators), (), Settings())
+        replication(own, studies, NewStudy(ri=0.1, ni=50, moderators=moderators), (), Settings())
 
 
 def test_levels_that_dropped_rows_alone_had_stay() -> None:
     everyone = alliance()
     own = encode(model("random-effects", "~ guidance"), alliance("drop"), all_rows=everyone)
-    new = Arrival(ri=0.1, ni=50, moderators={"guidance": "guided"})
+    new = NewStudy(ri=0.1, ni=50, moderators={"guidance": "guided"})
     found = replication(own, alliance("drop"), new, (), Settings())
     assert found.after.problem.design.levels == own.design.levels
     assert found.after.problem.coefficients == own.coefficients
@@ -274,7 +274,7 @@ def test_slopes_of_r2d2_go_by_the_sds_of_all_rows_once_a_study_has_come() -> Non
     others = replace(whole, rows=tuple(row for row in whole.used if row.study != last.study))
     alone = replace(whole, rows=(*others.rows, replace(last, effect="1")))
     year = str(whole.moderator("year")[-1])
-    new = Arrival(ri=last.ri, ni=last.ni, study=last.study, moderators={"year": year})
+    new = NewStudy(ri=last.ri, ni=last.ni, study=last.study, moderators={"year": year})
     beta = parse_prior(JOINT["R2D2"])
     before, scratch = (
         encode(model("random-effects", "~ year"), rows, {"beta": beta}) for rows in (others, alone)

@@ -15,8 +15,8 @@ from cases import alliance, problem
 from metarho.data.arrivals import arrivals
 from metarho.fitting import Settings
 from metarho.predict.cumulative import Study, cumulative
-from metarho.predict.forecasts import ORDERED_WORDS
 from metarho.predict.tally import better, coverage, skill, tally
+from metarho.predict.words import ORDERED_WORDS
 
 
 @pytest.fixture(scope="module")

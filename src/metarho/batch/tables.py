@@ -12,6 +12,7 @@ import numpy as np
 from metarho.batch.plan import Plan
 from metarho.compare.rows import Row, Value
 from metarho.data.studies import Studies
+from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Summary
@@ -88,31 +89,42 @@ def threshold_probabilities(plan: Plan, fit: Fit) -> list[tuple[float, float]]:
 
 def prediction_rows(plan: Plan, predictions: Sequence[Sequence[Prediction]]) -> list[Row]:
     """One row a profile and quantity of each cell."""
-    rows: list[Row] = []
-    for cell, found in zip(plan.cells, predictions, strict=True):
-        # What a new study observes is of observed scores.
-        measured = "yi" if cell.problem.scale == "yi" else "r"
-        for item in found:
-            above = {
-                f"P(> {threshold:g})": probability
-                for threshold, probability in zip(
-                    plan.analysis.thresholds.rho, item.probabilities, strict=True
-                )
-            }
-            rows.append(
-                {
-                    "model": cell.model,
-                    "priors": cell.prior_set,
-                    "intervals": cell.intervals,
-                    "new_study": item.profile,
-                    "quantity": item.quantity,
-                    "scale": cell.problem.r_label if item.quantity != "observed" else measured,
-                    "ni": item.ni,
-                    **five(item.summary),
-                    **above,
-                }
-            )
-    return rows
+    return [
+        {
+            "model": cell.model,
+            "priors": cell.prior_set,
+            "intervals": cell.intervals,
+            "new_study": item.profile,
+            **prediction_row(cell.problem, item, plan.analysis.thresholds.rho),
+        }
+        for cell, found in zip(plan.cells, predictions, strict=True)
+        for item in found
+    ]
+
+
+def prediction_row(problem: Problem, item: Prediction, thresholds: Sequence[float]) -> Row:
+    """One quantity of a new study: its numbers, P(> threshold), and what its test would say."""
+    is_observed = item.quantity == "observed"
+    # What a new study observes is of observed scores.
+    measured = "yi" if problem.scale == "yi" else "r"
+    return {
+        "quantity": item.quantity,
+        "law": item.law if is_observed else None,
+        "scale": measured if is_observed else problem.r_label,
+        "ni": item.ni,
+        **five(item.summary),
+        **above(item, thresholds),
+        "P(significant)": item.significant,
+        **{f"P({word})": p for word, p in item.words.items()},
+    }
+
+
+def above(item: Prediction, thresholds: Sequence[float]) -> dict[str, Value]:
+    """P(> threshold) by name."""
+    return {
+        f"P(> {threshold:g})": probability
+        for threshold, probability in zip(thresholds, item.probabilities, strict=True)
+    }
 
 
 def audit_rows(studies: Studies) -> list[Row]:

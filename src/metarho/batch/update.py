@@ -11,7 +11,7 @@ from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
 from metarho.batch.tables import five
 from metarho.compare.rows import Row
-from metarho.data.new_rows import NAME, Arrival
+from metarho.data.new_study import NAME, NewStudy
 from metarho.data.tables import text
 from metarho.engines.problem import Problem
 from metarho.errors import InputError
@@ -22,9 +22,9 @@ from metarho.spec.moderator_settings import parse_moderators
 from metarho.store.saved import read_saved
 
 
-def arrival_of(
+def new_study_of(
     numbers: dict[str, float | None], reported: str | None, settings: Sequence[str], study: str
-) -> Arrival:
+) -> NewStudy:
     """The new study that options describe.
 
     Raises InputError for what is no ``column=value``, and for a result that is said twice: of a
@@ -39,7 +39,7 @@ def arrival_of(
         raise InputError(f"{' and '.join(said)} say one result in several ways; give one of them")
     is_range = numbers["ri_low"] is not None or numbers["ri_high"] is not None
     kind = reported or ("range" if is_range else "exact")
-    return Arrival(
+    return NewStudy(
         **numbers,
         reported=kind,
         study=text(study) or NAME,
@@ -47,7 +47,7 @@ def arrival_of(
     )
 
 
-def check_arrival(plan: Plan, cell: Cell, new: Arrival) -> None:
+def check_new_study(plan: Plan, cell: Cell, new: NewStudy) -> None:
     """Raises InputError for a study that a cell's evidence cannot hold."""
     with_study(cell.problem, plan.studies[cell.intervals], new)
 
@@ -55,7 +55,7 @@ def check_arrival(plan: Plan, cell: Cell, new: Arrival) -> None:
 def update_plan(
     plan: Plan,
     cell: Cell,
-    new: Arrival,
+    new: NewStudy,
     announce: Callable[[str, Problem | None], None],
     warn: Callable[[str], None],
 ) -> Replication:
@@ -70,7 +70,7 @@ def update_plan(
     )
 
 
-def update_saved(path: Path, new: Arrival) -> Replication:
+def update_saved(path: Path, new: NewStudy) -> Replication:
     """Add a study to the evidence of a saved fit. Writes nothing."""
     saved = read_saved(path)
     return replication(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarho.cli.options import EXIT_NOT_REPORTABLE, Engine, Intervals, Measure, print_json
+from metarho.cli.options import (
+    EXIT_NOT_REPORTABLE,
+    Engine,
+    Intervals,
+    Measure,
+    check_fit_file,
+    print_json,
+)
 from metarho.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,10 +59,7 @@ def fit(
     from metarho.api import fit as fit_model
     from metarho.api import load_model, load_studies
 
-    if save is not None and save.suffix != ".nc":
-        raise InputError(f"--save writes NetCDF: the name ends in .nc, not {save.name!r}")
-    if save is not None and not save.parent.is_dir():
-        raise InputError(f"--save: there is no folder {save.parent}")
+    check_fit_file(save)
     studies = load_studies(
         data,
         measure=measure,

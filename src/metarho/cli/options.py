@@ -53,6 +53,18 @@ def check_one_form(json: bool, csv: bool) -> None:
         raise InputError("--json and --csv are two forms of one output; give one of them")
 
 
+def check_fit_file(save: Path | None) -> None:
+    """Raises InputError where a fit cannot be written."""
+    if save is None:
+        return
+    if save.suffix != ".nc":
+        raise InputError(f"--save writes NetCDF: the name ends in .nc, not {save.name!r}")
+    if not save.parent.is_dir():
+        raise InputError(f"--save: there is no folder {save.parent}")
+    if save.is_dir():
+        raise InputError(f"--save: {save} is a folder; name a file")
+
+
 def print_json(content: object) -> None:
     """Print plain values; raises ValueError for a number that JSON does not have."""
     import json

@@ -16,6 +16,7 @@ from metarho.cli.options import (
     OneModel,
     OnePriorSet,
     Output,
+    check_fit_file,
     check_one_form,
     config_path,
     print_csv,
@@ -71,9 +72,9 @@ def predict(
         ask_saved,
         cells_asked,
         check_profiles,
-        draw_rows,
         profile_of,
     )
+    from metarho.batch.prediction_rows import as_dicts, draw_rows, rows_of
     from metarho.predict.together import not_together
 
     check_one_form(json, csv)
@@ -118,11 +119,11 @@ def predict(
         from metarho.batch.tables import to_csv
         from metarho.store.files import write_text
 
-        write_text(draws, to_csv(draw_rows(answers.answers[0].candidate, profiles, law)))
+        write_text(draws, to_csv(draw_rows(answers.candidates[0], profiles, law)))
     if json:
-        print_json(answers.as_dicts())
+        print_json(as_dicts(answers))
     elif csv:
-        print_csv(answers.rows)
+        print_csv(rows_of(answers))
     else:
         from metarho.report.prediction import print_prediction
 
@@ -152,7 +153,7 @@ def _check_draws(draws: Path | None) -> None:
 
 
 def _exit_by_status(answers: Answers) -> None:
-    if any(answer.candidate.fit.status == "not reportable" for answer in answers.answers):
+    if any(one.fit.status == "not reportable" for one in answers.candidates):
         raise typer.Exit(EXIT_NOT_REPORTABLE)
 
 
@@ -186,23 +187,18 @@ def update(
 ) -> None:
     """Add a study that has come; say if it was expected, if it belongs, and what it moved."""
     from metarho.batch.update import (
-        arrival_of,
         as_dict,
-        check_arrival,
+        check_new_study,
+        new_study_of,
         rows_of,
         update_plan,
         update_saved,
     )
 
     check_one_form(json, csv)
-    if save is not None and save.suffix != ".nc":
-        raise InputError(f"--save writes NetCDF: the name ends in .nc, not {save.name!r}")
-    if save is not None and not save.parent.is_dir():
-        raise InputError(f"--save: there is no folder {save.parent}")
-    if save is not None and save.is_dir():
-        raise InputError(f"--save: {save} is a folder; name a file")
+    check_fit_file(save)
     numbers = {"ri": ri, "ni": ni, "ri_low": ri_low, "ri_high": ri_high, "yi": yi, "sei": sei}
-    new = arrival_of(numbers, reported, settings or [], study)
+    new = new_study_of(numbers, reported, settings or [], study)
     if source.endswith(".nc"):
         _check_one_fit(model, prior_set, intervals, output)
         found = update_saved(Path(source), new)
@@ -214,7 +210,7 @@ def update(
         plan = make_plan(config_path(source), output)
         cell = cell_of(plan, model, prior_set, intervals)
         # Now, so that bad input is refused before anything begins.
-        check_arrival(plan, cell, new)
+        check_new_study(plan, cell, new)
         # Before, after, the study alone, under a flat mean, and what Bayes factors compare with.
         with Progress(plan, fits=6) as progress:
             found = update_plan(plan, cell, new, progress.announce, progress.warn)

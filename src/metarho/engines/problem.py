@@ -361,8 +361,7 @@ def encode(
     """
     everyone, all_rows = studies.used, all_rows or studies
     if model.missing == "drop":
-        moderators = sorted(columns_of(model.mods) | columns_of(model.scale))
-        studies, all_rows = (one.dropping_blanks(moderators) for one in (studies, all_rows))
+        studies, all_rows = (one.dropping_blanks(model.columns) for one in (studies, all_rows))
     designs = _designs(model, studies, all_rows)
     design, scale_design = designs
     priors = resolve_priors(
@@ -391,7 +390,7 @@ def encode_known(
     as ``encode`` does.
     """
     if model.missing == "drop":
-        studies = studies.dropping_blanks(sorted(columns_of(model.mods) | columns_of(model.scale)))
+        studies = studies.dropping_blanks(model.columns)
     mean, scale = (
         encode_at_levels(formula, known, studies)
         for formula, known in zip((model.mods, model.scale), levels, strict=True)

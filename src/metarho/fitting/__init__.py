@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from metarho.engines import exact, nuts
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.nuts.draws import Draws
-from metarho.engines.problem import Problem
+from metarho.engines.problem import Problem, before_data
 from metarho.errors import FitError, InputError
 from metarho.fitting.agreement import compare
 from metarho.fitting.notes import notes_on
@@ -76,6 +76,38 @@ def fit_many(problems: Sequence[Problem], settings: Settings) -> list[Fit]:
         _finish(problem, engine, reason, by_engine, index, settings)
         for index, (problem, (engine, reason)) in enumerate(zip(problems, chosen, strict=True))
     ]
+
+
+def no_prior_posterior(problem: Problem) -> str | None:
+    """Why a problem expects nothing before its data; None where its priors are a posterior."""
+    for name, applied in problem.priors.items():
+        if not applied.prior.proper:
+            return f"{name} ~ {applied.prior} is improper"
+    return exact.covers(before_data(problem))
+
+
+def fit_before_data(problem: Problem, settings: Settings) -> Fit:
+    """The problem before its rows are known: a fit whose posterior is the prior, integrated.
+
+    Not through the store, where the problem and itself before data have one key. Raises InputError
+    where ``no_prior_posterior`` says why.
+    """
+    if reason := no_prior_posterior(problem):
+        raise InputError(reason)
+    silent = before_data(problem)
+    quadrature = exact.integrate(silent)
+    verdict = judge(silent, quadrature, None)
+    return Fit(
+        silent,
+        "exact",
+        "priors only",
+        quadrature,
+        settings.sampler.seed,
+        settings.sampler,
+        verdict.status,
+        verdict.reasons,
+        interval=settings.interval,
+    )
 
 
 def both_cover(problem: Problem) -> bool:

@@ -22,10 +22,15 @@ from numpy.typing import NDArray
 
 from metarho.compare.quantities import quantities_of, refusal
 from metarho.engines import exact
-from metarho.engines.problem import Problem, before_data, improper, misplaced, problem_without
+from metarho.engines.problem import Problem, improper, misplaced, problem_without
 from metarho.errors import InputError
-from metarho.fitting import Settings, choose, fit_many
-from metarho.fitting.verdict import judge
+from metarho.fitting import (
+    Settings,
+    choose,
+    fit_before_data,
+    fit_many,
+    no_prior_posterior,
+)
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
@@ -217,31 +222,22 @@ class _Record:
         )
 
     @cached_property
-    def prior(self) -> Exact | str:
+    def prior(self) -> Fit | str:
         """The problem before its rows are known, or why its prior predicts nothing."""
-        for name, applied in self.problem.priors.items():
-            if not applied.prior.proper:
-                return (
-                    f"before the first study there is only the prior, and {name} ~ "
-                    f"{applied.prior} is improper"
-                )
-        before = before_data(self.problem)
-        return exact.covers(before) or Exact(before, exact.integrate(before))
+        if reason := no_prior_posterior(self.problem):
+            return f"before the first study there is only the prior, and {reason}"
+        return fit_before_data(self.problem, self.settings)
 
     @property
     def belief_of_prior(self) -> Belief:
         """The prior as a belief."""
-        prior = self.prior
-        assert isinstance(prior, Exact)
+        assert isinstance(self.prior, Fit)
         even = None if refusal(self.problem, _BF_MU) else 1.0
-        status = judge(prior.problem, prior.quadrature, None).status
-        return self._read(prior, 0.0, even, status)
+        return self._read(_exact(self.prior), 0.0, even, self.prior.status)
 
     def _known(self, before: Rows) -> Exact | str:
         """The posterior of the rows of earlier years, or why there is none."""
-        if not before.any():
-            return self.prior
-        fit = self.parts[before.tobytes()]
+        fit = self.parts[before.tobytes()] if before.any() else self.prior
         return fit if isinstance(fit, str) else _exact(fit)
 
     def _study(self, rows: Rows, before: Rows, known: Exact | str) -> Study:
@@ -257,7 +253,7 @@ class _Record:
             self.problem.evidence.study_names[self.problem.evidence.study[numbers[0]]],
             tuple(numbers),
             expected(known),
-            expected(self.prior),
+            expected(self.prior if isinstance(self.prior, str) else _exact(self.prior)),
             self._log_score(rows, before),
             self._log_score(rows, nothing),
         )

@@ -22,12 +22,10 @@ from metarho.posterior.exact import Exact
 from metarho.posterior.marginals import Curve, Point, below, median_and_interval
 from metarho.posterior.mixtures import Mixture
 from metarho.posterior.observed_r import ends_of, observed_z, on_panels
+from metarho.predict.words import ORDERED_WORDS, word_probabilities
 from metarho.spec.analysis import Interval
 
 type Law = Curve | Mixture
-
-ORDERED_WORDS = ("significant negative", "not significant", "significant positive")
-"""What a test can say, in the order of the results behind it."""
 
 # What a law has beyond its ends moves no CRPS that is printed to 1e-8: its square counts.
 _BEYOND = 1e-8
@@ -136,7 +134,7 @@ def _forecast(
     )
     words, word, rps = None, None, None
     if on_r and not several:
-        words, word = _words(law, float(evidence.critical[row])), word_of(evidence, row)
+        words, word = word_probabilities(law, float(evidence.critical[row])), word_of(evidence, row)
         rps = None if word is None else _ranked(words, word)
     if not evidence.is_interval[row]:
         y = float(evidence.y[row])
@@ -162,12 +160,6 @@ def _forecast(
     pit = below(law, float(evidence.lower[row])), below(law, float(evidence.upper[row]))
     chance = pit[1] - pit[0]
     return Forecast(median, lower, upper, None, pit, None, _log(chance), words, word, rps)
-
-
-def _words(law: Law, critical: float) -> tuple[float, float, float]:
-    """The probabilities of ORDERED_WORDS, for a test that is significant beyond ±critical."""
-    negative, upto = below(law, -critical), below(law, critical)
-    return negative, upto - negative, 1 - upto
 
 
 def _ranked(words: tuple[float, float, float], word: str) -> float:

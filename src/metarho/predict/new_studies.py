@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,11 +15,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.data.effect_sizes import WORDS, to_z, word_interval
+from metarho.data.effect_sizes import critical_r
 from metarho.engines.measurement import observed_z
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-from metarho.posterior.marginals import ABSENT, Marginal, Summary, below
+from metarho.posterior.marginals import ABSENT, Marginal, Summary
+from metarho.predict.words import ORDERED_WORDS, word_probabilities
 from metarho.spec.analysis import Profile
 
 type Law = Literal["model", "exact"]
@@ -41,6 +43,11 @@ class Prediction:
     probabilities: tuple[float, ...]
     law: Law = "model"
     words: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def significant(self) -> float | None:
+        """P(p < .05), two-sided; None where no words are known."""
+        return 1 - self.words["not significant"] if self.words else None
 
 
 def predict(
@@ -141,17 +148,13 @@ def _on_r(fit: Fit, base: Marginal) -> tuple[Marginal, Summary]:
     return marginal, marginal.summary(fit.interval.prob, fit.interval.kind)
 
 
-def word_probabilities(law: Marginal, ni: float) -> dict[str, float]:
+def words_of(law: Marginal, ni: float) -> dict[str, float]:
     """P(word) for the words that a study of ``ni`` people prints of its two-sided test at .05.
 
     ``law`` is that of the observed r, on Fisher's z.
     """
-    found = {}
-    for word in WORDS:
-        ends = [to_z(r) for r in word_interval(word, ni)]
-        shares = [below(law, z) for z in ends]
-        found[word] = max(0.0, shares[1] - shares[0])
-    return found
+    critical = math.atanh(critical_r(ni))
+    return dict(zip(ORDERED_WORDS, word_probabilities(law, critical), strict=True))
 
 
 def _prediction(
@@ -167,5 +170,5 @@ def _prediction(
     above = tuple(float(p) for p in np.atleast_1d(1 - marginal.cdf(at))) if len(at) else ()
     words: dict[str, float] = {}
     if quantity == "observed" and profile.ni is not None and fit.problem.scale == "z":
-        words = word_probabilities(base, profile.ni)
+        words = words_of(base, profile.ni)
     return Prediction(profile.label, quantity, profile.ni, marginal, summary, above, law, words)

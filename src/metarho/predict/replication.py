@@ -18,23 +18,21 @@ import numpy as np
 from scipy.special import ndtr
 
 from metarho.compare.bayes_factors import bayes_factors, nulls
-from metarho.data.new_rows import Arrival, with_arrival
+from metarho.data.new_study import NewStudy, with_new_study
 from metarho.data.studies import Row, Studies
-from metarho.engines import exact
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import (
     Problem,
-    before_data,
     encode_known,
     improper,
     problem_without,
 )
 from metarho.errors import InputError
-from metarho.fitting import Settings, choose, fit_many
+from metarho.fitting import Settings, choose, fit_before_data, fit_many
 from metarho.posterior.fit import Fit
 from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Marginal, Summary, below
-from metarho.predict.new_studies import observed, word_probabilities
+from metarho.predict.new_studies import observed, words_of
 from metarho.spec.analysis import Profile
 from metarho.spec.model import AppliedPrior
 from metarho.spec.priors import Prior
@@ -110,7 +108,7 @@ class Replication:
 def replication(
     problem: Problem,
     studies: Studies,
-    new: Arrival,
+    new: NewStudy,
     thresholds: Sequence[float],
     settings: Settings,
 ) -> Replication:
@@ -150,7 +148,7 @@ def replication(
     )
 
 
-def with_study(problem: Problem, studies: Studies, new: Arrival) -> Problem:
+def with_study(problem: Problem, studies: Studies, new: NewStudy) -> Problem:
     """The problem on its rows and a new study: what encoding all of them at once would give.
 
     Raises InputError for a study that the evidence cannot hold, and for a model with a moderator
@@ -179,7 +177,7 @@ def with_study(problem: Problem, studies: Studies, new: Arrival) -> Problem:
     problem.design.encode(known)
     problem.scale_design.encode(known)
     known_levels = (problem.design.levels, problem.scale_design.levels)
-    grown = encode_known(problem.model, with_arrival(studies, new), problem.priors, known_levels)
+    grown = encode_known(problem.model, with_new_study(studies, new), problem.priors, known_levels)
     return replace(grown, dropped=problem.dropped, reliabilities=problem.reliabilities)
 
 
@@ -190,7 +188,7 @@ def _expectation(before: Fit, row: Row, profile: Profile) -> Expectation | None:
     summary = before.posterior.rho(law).summary(before.interval.prob, before.interval.kind)
     words: dict[str, float] = {}
     if before.problem.scale == "z" and profile.ni is not None:
-        words = word_probabilities(law, profile.ni)
+        words = words_of(law, profile.ni)
     if row.lower is not None and row.upper is not None:
         chance = below(law, row.upper) - below(law, row.lower)
         bits = -math.log2(max(chance, 5e-324))
@@ -205,7 +203,7 @@ def _expectation(before: Fit, row: Row, profile: Profile) -> Expectation | None:
     return Expectation(summary, held, share, tail, words, None, -math.log2(max(tail, 5e-324)))
 
 
-def _plain(problem: Problem, new: Arrival) -> dict[str, str]:
+def _plain(problem: Problem, new: NewStudy) -> dict[str, str]:
     """The moderators of a new study that the model has, as a profile names them."""
     return {
         name: str(value)
@@ -241,8 +239,7 @@ def _densities(
     density = _log_density(law, row)
     if improper_ones:
         return density, None
-    silent = before_data(problem)
-    expected = observed(replace(before, problem=silent, result=exact.integrate(silent)), profile)
+    expected = observed(fit_before_data(problem, settings), profile)
     assert expected is not None
     return density, density - _log_density(expected, row)
 
@@ -343,7 +340,7 @@ def sceptical_p(z_original: float, z_replication: float, ratio: float) -> float:
 
 
 def _sceptical(
-    problem: Problem, new: Arrival, row: Row, settings: Settings
+    problem: Problem, new: NewStudy, row: Row, settings: Settings
 ) -> tuple[float | None, str]:
     """Against the mean at the new study's moderators under a flat prior of mu; or why not."""
     if row.yi is None or row.vi is None:

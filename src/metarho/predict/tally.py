@@ -10,7 +10,7 @@ from typing import Literal
 from scipy.special import betaincinv
 
 from metarho.predict.cumulative import Study
-from metarho.predict.forecasts import ORDERED_WORDS
+from metarho.predict.words import ORDERED_WORDS
 
 type Forecaster = Literal["model", "prior"]
 

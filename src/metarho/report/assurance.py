@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -12,7 +11,7 @@ from metarho.batch.plan import Plan
 from metarho.batch.tables import to_csv
 from metarho.predict.assurance import Chance, Outlook
 from metarho.report.sensitivity import heading
-from metarho.report.terminal import say
+from metarho.report.terminal import say, wide
 from metarho.store.files import write_text
 
 # As many sizes as a terminal shows without scrolling; the table has all.
@@ -71,7 +70,7 @@ def _print_curve(found: Assured, index: int) -> None:
         one = curve[place]
         table.add_row(f"{one.further.ni:,.0f}", *_cells(one))
     table.add_row("endless", *_cells(found.limits[index]))
-    Console(width=200).print(table)
+    wide().print(table)
 
 
 def _cells(one: Outlook) -> list[str]:

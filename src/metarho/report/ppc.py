@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -10,7 +9,7 @@ from metarho.batch.plan import Plan
 from metarho.batch.ppc import STUDIES, TABLE, Checked
 from metarho.batch.tables import to_csv
 from metarho.checks.calibration import REPLICATES
-from metarho.report.terminal import number, say, share
+from metarho.report.terminal import number, say, share, wide
 from metarho.store.files import write_text
 
 # As many as a terminal shows at once; all are in the table.
@@ -82,7 +81,7 @@ def _print_statistics(plan: Plan, found: Checked) -> None:
         if further is not None:
             cells += [share(further.p), f"± {number(further.mcse)}"]
         table.add_row(Text(one.name), str(one.rows), *cells)
-    Console(width=200).print(table)
+    wide().print(table)
 
 
 def _share(p: float | None) -> str:
@@ -115,6 +114,6 @@ def _print_studies(found: Checked) -> None:
             _share(one.probability),
             number(one.bits, 2),
         )
-    Console(width=200).print(table)
+    wide().print(table)
     if left := len(found.surprises) - len(shown):
         say(f"… and {left} more, less surprising or without a surprise")

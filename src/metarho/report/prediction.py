@@ -6,8 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from metarho.batch.plan import Plan
-from metarho.batch.prediction import TABLE, TOGETHER, Answer, Answers, before, significant
+from metarho.batch.prediction import TABLE, TOGETHER, Answer, Answers
+from metarho.batch.prediction_rows import expected_of_priors, rows_of, together_rows
 from metarho.batch.tables import to_csv
+from metarho.compare.which_prior import Candidate
 from metarho.predict.new_studies import Prediction
 from metarho.report.terminal import interval, number, say, wide
 from metarho.store.files import write_text
@@ -21,9 +23,9 @@ NAMES = {
 
 def publish_prediction(plan: Plan, answers: Answers) -> None:
     """Leave the tables, and unless the config says report: none a figure, in the plan's folder."""
-    write_text(plan.folder / TABLE, to_csv(answers.rows))
+    write_text(plan.folder / TABLE, to_csv(rows_of(answers)))
     if answers.together:
-        write_text(plan.folder / TOGETHER, to_csv(answers.together_rows))
+        write_text(plan.folder / TOGETHER, to_csv(together_rows(answers)))
     if plan.analysis.report != "html":
         return
     # Loaded here: Matplotlib is for pictures only.
@@ -47,18 +49,14 @@ def print_prediction(title: str, answers: Answers) -> None:
         for remark in dict.fromkeys(r for answer in of_profile for r in answer.remarks):
             say(f"note: {remark}")
     if answers.prior_only:
-        for answer in answers.answers[:: max(1, len(answers.answers) // len(_fits(answers)))]:
-            _before(answer)
+        for candidate in answers.candidates:
+            _before(candidate)
     _together(answers)
     say("")
     say(
         "mean: of true effects at the new study's moderators. true: of the new study itself, "
         "with all heterogeneity. observed: the r that it will print, with its sampling error."
     )
-
-
-def _fits(answers: Answers) -> list[int]:
-    return list(dict.fromkeys(id(answer.candidate) for answer in answers.answers))
 
 
 def _head(label: str, answer: Answer) -> None:
@@ -78,17 +76,16 @@ def _table(of_profile: list[Answer], answers: Answers, percent: str) -> Table:
     for answer in of_profile:
         candidate = answer.candidate
         names = (candidate.model, candidate.prior_set, candidate.intervals)
-        items = [*answer.found, *([answer.own] if answer.own is not None else [])]
-        for item in items:
+        for item in answer.items:
             table.add_row(
-                *(Text(name if item is items[0] else "") for name in names),
+                *(Text(name if item is answer.items[0] else "") for name in names),
                 _quantity(item, several=answer.own is not None),
                 number(item.summary.mean),
                 number(item.summary.sd),
                 number(item.summary.median),
                 interval(item.summary),
                 *(number(p) for p in item.probabilities),
-                number(significant(item)),
+                number(item.significant),
             )
         if answer.own is not None:
             table.add_row("", "", "", *_difference(answer))
@@ -114,7 +111,7 @@ def _difference(answer: Answer) -> tuple[str, ...]:
     above = [
         less(p, q) for p, q in zip(exactly.probabilities, answer.own.probabilities, strict=True)
     ]
-    words = less(significant(exactly), significant(answer.own))
+    words = less(exactly.significant, answer.own.significant)
     return (
         "difference",
         *(less(a.mean, b.mean), less(a.sd, b.sd), less(a.median, b.median), ends),
@@ -123,14 +120,13 @@ def _difference(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def _before(answer: Answer) -> None:
+def _before(candidate: Candidate) -> None:
     """What priors say of heterogeneity and of signs."""
-    fit = answer.candidate.fit
-    found = before(fit)
+    found = expected_of_priors(candidate.fit)
     tau, i2 = found["tau"], found["I2"]
     assert isinstance(tau, dict)
     said = [
-        f"{answer.candidate.model}, {answer.candidate.prior_set}: tau {number(tau['median'])} "
+        f"{candidate.model}, {candidate.prior_set}: tau {number(tau['median'])} "
         f"[{number(tau['lower'])}, {number(tau['upper'])}]"
     ]
     if isinstance(i2, dict):
@@ -150,7 +146,7 @@ def _together(answers: Answers) -> None:
     first = answers.together[0][0]
     rows = [
         row
-        for row in answers.together_rows
+        for row in together_rows(answers)
         if (row["model"], row["priors"], row["intervals"])
         == (first.model, first.prior_set, first.intervals)
         and (not str(row["event"]).startswith("at least") or "significant" in str(row["event"]))

@@ -7,13 +7,13 @@ import math
 from rich.table import Table
 from rich.text import Text
 
-from metarho.data.new_rows import Arrival
+from metarho.data.new_study import NewStudy
 from metarho.posterior.marginals import Summary
 from metarho.predict.replication import Replication
 from metarho.report.terminal import interval, number, say, wide
 
 
-def print_update(found: Replication, new: Arrival) -> None:
+def print_update(found: Replication, new: NewStudy) -> None:
     """Was it expected, is it of the same population, what moved."""
     problem = found.before.problem
     percent = f"{found.before.interval.prob * 100:g}%"

@@ -178,6 +178,11 @@ class Model(Frozen):
         return self
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the mean or log tau has for moderators, sorted."""
+        return tuple(sorted(columns_of(self.mods) | columns_of(self.scale)))
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """The levels that true effects vary on, outermost first; empty for a common effect.
 

@@ -35,7 +35,7 @@ def read_saved(path: Path) -> Saved:
     """
     try:
         with xr.open_datatree(path, engine="netcdf4") as tree:
-            return _read(tree.load(), path)
+            return _read(tree.load())
     except InputError as error:
         raise error.at(str(path)) from None
     # A file of others may hold anything, and what it says may be wrong in any way.
@@ -44,7 +44,7 @@ def read_saved(path: Path) -> Saved:
         raise InputError(f"is not a saved fit: {said}", place=str(path)) from None
 
 
-def _read(tree: xr.DataTree, path: Path) -> Saved:
+def _read(tree: xr.DataTree) -> Saved:
     if tree.attrs.get("creation_library") != "metarho":
         raise InputError("is not a saved fit of metarho")
     if tree.attrs["engine"] != "exact":

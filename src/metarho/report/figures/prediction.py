@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from metarho.batch.prediction import Answer, Answers, significant
+from metarho.batch.prediction import Answer, Answers
 from metarho.compare.rows import Row
 from metarho.data.effect_sizes import critical_r
 from metarho.posterior.marginals import Point
@@ -20,28 +20,31 @@ _LOOKS = {
     "observed": (ORANGE, "-", "what the new study observes"),
 }
 _POINTS = 400
+# Fits on a page.
+_MOST = 6
 # The mean's density would dwarf the others: what is higher than this many times is cut.
 _TALLEST = 2.5
 
 
 def prediction(answers: Answers) -> Drawing:
-    """A row of panels a fit that was asked, a panel a profile; at most the first six fits."""
-    fits = list(dict.fromkeys(id(answer.candidate) for answer in answers.answers))[:6]
-    shown = [answer for answer in answers.answers if id(answer.candidate) in fits]
+    """A row of panels a fit that was asked, a panel a profile; of the first fits on a page."""
+    count = len(answers.answers) // len(answers.candidates)
+    shown = answers.answers[: count * _MOST]
     labels = list(dict.fromkeys(answer.profile.label for answer in shown))
     scale = shown[0].candidate.fit.problem.scale
     data: list[Row] = []
     low, high = _span(shown, scale)
-    with canvas(max(4.2, 3.4 * len(labels)), 1.75 * len(fits) + 0.9) as figure:
-        grid = figure.subplots(len(fits), len(labels), squeeze=False, sharex=True)
+    down = len(shown) // count
+    with canvas(max(4.2, 3.4 * count), 1.75 * down + 0.9) as figure:
+        grid = figure.subplots(down, count, squeeze=False, sharex=True)
         for index, answer in enumerate(shown):
-            axes = grid[index // len(labels), index % len(labels)]
+            axes = grid[index // count, index % count]
             data += _panel(axes, answer, low, high)
-            if index < len(labels):
+            if index < count:
                 ni = answer.profile.ni
                 people = "" if ni is None else f" (n = {ni:g})"
                 axes.set_title(f"{answer.profile.label}{people}", loc="left", parse_math=False)
-            if index % len(labels) == 0:
+            if index % count == 0:
                 candidate = answer.candidate
                 name = f"{candidate.model}\n{candidate.prior_set}"
                 axes.set_ylabel(name, parse_math=False, fontsize=7)
@@ -104,7 +107,7 @@ def _panel(axes: Axes, answer: Answer, low: float, high: float) -> list[Row]:
 
 def _significance(axes: Axes, item: Prediction, x: np.ndarray) -> None:
     """Where the new study would be significant, shaded, with the probability of that."""
-    share = significant(item)
+    share = item.significant
     if share is None or item.ni is None:
         return
     limit = critical_r(item.ni)

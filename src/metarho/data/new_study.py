@@ -17,7 +17,7 @@ RHO_TESTS = 0.5
 
 
 @dataclass(frozen=True)
-class Arrival:
+class NewStudy:
     """What a new study printed: a correlation or a word, of ``ni`` people (GEN: yi and sei).
 
     ``moderators`` are columns of the evidence with the new study's values.
@@ -34,7 +34,7 @@ class Arrival:
     moderators: Mapping[str, Cell] = field(default_factory=dict)
 
 
-def with_arrival(studies: Studies, new: Arrival) -> Studies:
+def with_new_study(studies: Studies, new: NewStudy) -> Studies:
     """The evidence with one more study, audited as rows of a table are.
 
     Raises InputError where the row would be refused, or left out, or its study is there already.
@@ -59,7 +59,7 @@ def with_arrival(studies: Studies, new: Arrival) -> Studies:
     return replace(studies, table=grown, rows=(*studies.rows, row))
 
 
-def _audited(studies: Studies, new: Arrival) -> Row:
+def _audited(studies: Studies, new: NewStudy) -> Row:
     """The row as the audit of a table of one row has it."""
     alone = Table(new.study, {role: (getattr(new, role),) for role in _ROLES}, (new.study,))
     roles = {role: role for role in _ROLES}
