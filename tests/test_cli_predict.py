@@ -75,7 +75,14 @@ def test_every_cell_answers_for_every_new_study_of_the_config(run: Run) -> None:
         assert answer["observed"]["P(p < .05)"] == pytest.approx(1 - words["not significant"])
     rows = rows_in(run.out / "predict.csv")
     assert len(rows) == 36 and {row["quantity"] for row in rows} == {"mean", "true", "observed"}
+    assert all((row["law"] == "") == (row["quantity"] != "observed") for row in rows)
     together = rows_in(run.out / "predict-together.csv")
+    first = [a["true"]["probabilities"]["P(> 0.1)"] for a in found[:2]]
+    apart = {r["event"]: float(r["if_independent"]) for r in together[:6]}
+    # Shares of 10,000 draws beside integrals.
+    assert apart["all: true > 0.1"] == pytest.approx(first[0] * first[1], abs=0.02)
+    none = (1 - first[0]) * (1 - first[1])
+    assert apart["at least one: true > 0.1"] == pytest.approx(1 - none, abs=0.005)
     assert {row["event"] for row in together} >= {"all: true > 0", "at least one: significant"}
     for suffix in ("svg", "png", "csv"):
         assert (run.out / "figures" / f"predict.{suffix}").is_file()

@@ -18,7 +18,7 @@ from metarho.predict.new_studies import predict
 from metarho.predict.together import Together, draw_together
 from metarho.spec.analysis import Profile
 
-PROFILES = [Profile(label="a", ni=40), Profile(label="b", ni=200), Profile(label="c")]
+PROFILES = [Profile(label="a", ni=10), Profile(label="b", ni=200), Profile(label="c")]
 
 
 def fitted(name: str = "random-effects", **priors: str) -> Fit:
@@ -63,7 +63,7 @@ def test_true_effects_correlate_by_what_is_unknown_of_the_mean() -> None:
 
 
 def test_together_is_likelier_than_apart(drawn: Together) -> None:
-    event = drawn.observed[:, :2] > 0.15
+    event = drawn.true[:, :2] > 0.15
     together, error = drawn.probability(event.all(axis=1))
     assert together > np.prod(event.mean(axis=0)) + error
     assert error == pytest.approx(math.sqrt(together * (1 - together) / len(event)))
