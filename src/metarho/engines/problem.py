@@ -345,6 +345,49 @@ class Problem:
         return found
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """A model on studies before its priors are said: rows as arrays, moderators as designs.
+
+    Many prior sets on one encoding share its rows and designs.
+    """
+
+    model: Model
+    studies: Studies
+    designs: tuple[Design, Design]
+    dropped: tuple[str, ...]
+    evidence: Evidence
+
+    def under(self, prior_set: Mapping[str, Prior] | None = None) -> Problem:
+        """The problem under a prior set. Raises InputError as ``encode`` does."""
+        design, scale_design = self.designs
+        given = prior_set or {}
+        priors = resolve_priors(
+            self.model,
+            design.coefficients,
+            given,
+            scale_design.coefficients,
+            design.column_sds,
+        )
+        problem = _problem(self.model, self.studies, priors, self.designs, self.evidence)
+        reliabilities = reliability_priors(self.model, given)
+        return _checked(replace(problem, dropped=self.dropped, reliabilities=reliabilities))
+
+
+def encoding(model: Model, studies: Studies, *, all_rows: Studies | None = None) -> Encoding:
+    """Encode a model on studies. ``all_rows`` is the evidence before interval rows were dropped.
+
+    Factor levels come from ``all_rows``. Raises InputError when a moderator cannot be encoded.
+    """
+    everyone, all_rows = studies.used, all_rows or studies
+    if model.missing == "drop":
+        studies, all_rows = (one.dropping_blanks(model.columns) for one in (studies, all_rows))
+    kept = {row.index for row in studies.used}
+    dropped = tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept)
+    designs = _designs(model, studies, all_rows)
+    return Encoding(model, studies, designs, dropped, _evidence(model, studies))
+
+
 def encode(
     model: Model,
     studies: Studies,
@@ -359,23 +402,7 @@ def encode(
     Raises InputError when a prior is missing or has no meaning here, a moderator cannot be
     encoded, or the posterior would be improper.
     """
-    everyone, all_rows = studies.used, all_rows or studies
-    if model.missing == "drop":
-        studies, all_rows = (one.dropping_blanks(model.columns) for one in (studies, all_rows))
-    designs = _designs(model, studies, all_rows)
-    design, scale_design = designs
-    priors = resolve_priors(
-        model,
-        design.coefficients,
-        prior_set or {},
-        scale_design.coefficients,
-        design.column_sds,
-    )
-    kept = {row.index for row in studies.used}
-    dropped = tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept)
-    reliabilities = reliability_priors(model, prior_set or {})
-    problem = _problem(model, studies, priors, designs)
-    return _checked(replace(problem, dropped=dropped, reliabilities=reliabilities))
+    return encoding(model, studies, all_rows=all_rows).under(prior_set)
 
 
 def encode_known(
@@ -397,7 +424,7 @@ def encode_known(
     )
     at_rows = at_sds({name: one.prior for name, one in priors.items()}, mean.column_sds)
     priors = {name: replace(one, prior=at_rows[name]) for name, one in priors.items()}
-    return _checked(_problem(model, studies, priors, (mean, scale)))
+    return _checked(_problem(model, studies, priors, (mean, scale), _evidence(model, studies)))
 
 
 def _problem(
@@ -405,21 +432,8 @@ def _problem(
     studies: Studies,
     priors: Mapping[str, AppliedPrior],
     designs: tuple[Design, Design],
+    evidence: Evidence,
 ) -> Problem:
-    rows = studies.used
-    names = tuple(dict.fromkeys(row.study for row in rows))
-    number = {name: index for index, name in enumerate(names)}
-    evidence = Evidence(
-        rows,
-        _array([row.yi for row in rows]),
-        _array([row.vi for row in rows]),
-        _array([row.lower for row in rows]),
-        _array([row.upper for row in rows]),
-        np.array([number[row.study] for row in rows], dtype=np.intp),
-        names,
-        _correlated(studies),
-        _labels(model, studies),
-    )
     return Problem(
         model,
         priors,
@@ -429,8 +443,25 @@ def _problem(
         studies.scale,
         studies.intervals,
         imputation_of(designs[0], evidence.study),
-        studies=replace(studies, rows=rows) if model.custom is not None else None,
+        studies=replace(studies, rows=studies.used) if model.custom is not None else None,
         overlaps=studies.overlaps,
+    )
+
+
+def _evidence(model: Model, studies: Studies) -> Evidence:
+    rows = studies.used
+    names = tuple(dict.fromkeys(row.study for row in rows))
+    number = {name: index for index, name in enumerate(names)}
+    return Evidence(
+        rows,
+        _array([row.yi for row in rows]),
+        _array([row.vi for row in rows]),
+        _array([row.lower for row in rows]),
+        _array([row.upper for row in rows]),
+        np.array([number[row.study] for row in rows], dtype=np.intp),
+        names,
+        _correlated(studies),
+        _labels(model, studies),
     )
 
 
