@@ -24,7 +24,8 @@ def invert_rows(axis: Axis, density: Array, share: Array) -> tuple[NDArray[np.in
     low, high = np.full(len(density), -1.0), np.full(len(density), 1.0)
     for _ in range(50):
         middle = 0.5 * (low + high)
-        reached = start + np.einsum("ni,ni->n", within, legendre(middle, axis.order + 1))
+        # Summed row by row, so that a row's numbers do not depend on how many there are.
+        reached = start + (within * legendre(middle, axis.order + 1)).sum(axis=1)
         low, high = (
             np.where(reached < target, middle, low),
             np.where(reached < target, high, middle),

@@ -123,9 +123,10 @@ class NormalMixtures:
             rows = which[block]
             mass, sd = self.mass[rows], self.sd[rows]
             scaled = (x[block, None] - self.mean[rows]) / sd
-            below[block] = np.einsum("cj,cj->c", ndtr(scaled), mass)
+            # Summed row by row, so that a mixture's numbers do not depend on its companions.
+            below[block] = (ndtr(scaled) * mass).sum(axis=1)
             scaled *= scaled
             scaled *= -0.5
             np.exp(scaled, out=scaled)
-            density[block] = np.einsum("cj,cj->c", scaled, mass / sd) / _SQRT_2PI
+            density[block] = (scaled * (mass / sd)).sum(axis=1) / _SQRT_2PI
         return below, density
