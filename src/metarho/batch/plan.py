@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.fitting import choose
 from metarho.fitting.citations import notes_on_citations
-from metarho.spec.analysis import Analysis, read_analysis
+from metarho.spec.analysis import Analysis, Intervals, StudiesSpec, read_analysis
 from metarho.spec.checks import read_check_file
 from metarho.spec.document import Document
 from metarho.spec.lookup import find, workspace
@@ -73,18 +74,11 @@ def plan(config: Path, output: Path | None = None) -> Plan:
 
     Raises InputError with file, line, value and what is allowed.
     """
-    if output is not None and output.exists() and not output.is_dir():
-        raise InputError(f"--output {output} is a file; name a folder, which may be a new one")
+    check_output(output)
     analysis, document = read_analysis(config)
     here = config.resolve().parent
     studies = _studies(analysis, document, here)
-    models = {}
-    for index, name in enumerate(analysis.models):
-        try:
-            path = find(name, "models", here, Path.cwd())
-        except InputError as error:
-            raise error.at(document.place(("models", index))) from None
-        models[name] = (read_model(path), path)
+    models = read_models(analysis, document, here)
     cells: list[Cell] = []
     reached: set[str] = set()
     for name, (model, _) in models.items():
@@ -103,10 +97,10 @@ def plan(config: Path, output: Path | None = None) -> Plan:
                     raise InputError(f"model {name}: {error}", place=place) from None
                 cells.append(Cell(name, prior_set, intervals, problem, engine, reason))
                 reached |= problem.names_reached
-    _check_reached(analysis, document, reached)
+    check_reached(analysis, document, reached)
     _check_profiles(analysis, document, cells, studies)
     _check_checks(analysis, document, studies, here)
-    root = output or _default_output(here)
+    root = output or default_output(here)
     return Plan(config, analysis, studies, models, tuple(cells), _remarks(analysis, cells), root)
 
 
@@ -132,12 +126,18 @@ def cell_of(plan: Plan, model: str | None, prior_set: str | None, intervals: str
     return next(c for c in plan.cells if [c.model, c.prior_set, c.intervals] == names)
 
 
-def plan_all(configs: list[Path], output: Path | None = None) -> list[Plan]:
-    """Plans of several configs, all checked before any is run.
+class _Placed(Protocol):
+    """What has a config and a folder for its results."""
 
-    Raises InputError when two would write to one folder.
-    """
-    plans = [plan(config, output) for config in configs]
+    @property
+    def config(self) -> Path: ...
+
+    @property
+    def folder(self) -> Path: ...
+
+
+def check_folders(plans: Sequence[_Placed]) -> None:
+    """Raise InputError when two plans would write to one folder."""
     folders: dict[Path, Path] = {}
     for item in plans:
         folder = item.folder.resolve()
@@ -146,32 +146,38 @@ def plan_all(configs: list[Path], output: Path | None = None) -> list[Plan]:
                 f"{folders[folder]} and {item.config} would both write to {folder}; rename one"
             )
         folders[folder] = item.config
-    return plans
 
 
-def _default_output(here: Path) -> Path:
+def check_output(output: Path | None) -> None:
+    """Raise InputError where ``--output`` names a file."""
+    if output is not None and output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file; name a folder, which may be a new one")
+
+
+def default_output(here: Path) -> Path:
+    """The workspace's folder of results, seen from a config's folder or the current one."""
     return (workspace(here, Path.cwd()) or Path.cwd()) / "outputs"
+
+
+def read_models(
+    analysis: Analysis, document: Document, here: Path
+) -> dict[str, tuple[Model, Path]]:
+    """The models that an analysis names, and their files. Raises InputError with the place."""
+    models = {}
+    for index, name in enumerate(analysis.models):
+        try:
+            path = find(name, "models", here, Path.cwd())
+        except InputError as error:
+            raise error.at(document.place(("models", index))) from None
+        models[name] = (read_model(path), path)
+    return models
 
 
 def _studies(analysis: Analysis, document: Document, here: Path) -> dict[str, Studies]:
     spec = analysis.studies
-    source: str | Path = spec.source
-    if "/" in spec.source or Path(spec.source).suffix:
-        source = here / spec.source
     use = "use" in spec.intervals
     try:
-        first = load_studies(
-            source,
-            measure=spec.measure,
-            columns=spec.columns,
-            where=spec.where,
-            intervals="use" if use else "drop",
-            rho_within=spec.rho_within,
-            covariance=here / spec.covariance if spec.covariance is not None else None,
-            overlaps=spec.overlaps,
-            alpha=spec.alpha,
-            rho_tests=spec.rho_tests,
-        )
+        first = read_studies(spec, here, "use" if use else "drop")
         found = {"use" if use else "drop": first}
         if use and "drop" in spec.intervals:
             found["drop"] = first.dropping_intervals()
@@ -180,8 +186,30 @@ def _studies(analysis: Analysis, document: Document, here: Path) -> dict[str, St
         raise error.at(document.place(("studies", "source"))) from None
 
 
-def _check_reached(analysis: Analysis, document: Document, reached: set[str]) -> None:
-    """A name that no model has is an error; one that only some lack is a remark."""
+def read_studies(spec: StudiesSpec, here: Path, intervals: Intervals) -> Studies:
+    """The evidence that an analysis in a folder names. Raises InputError as ``load_studies``."""
+    source: str | Path = spec.source
+    if "/" in spec.source or Path(spec.source).suffix:
+        source = here / spec.source
+    return load_studies(
+        source,
+        measure=spec.measure,
+        columns=spec.columns,
+        where=spec.where,
+        intervals=intervals,
+        rho_within=spec.rho_within,
+        covariance=here / spec.covariance if spec.covariance is not None else None,
+        overlaps=spec.overlaps,
+        alpha=spec.alpha,
+        rho_tests=spec.rho_tests,
+    )
+
+
+def check_reached(analysis: Analysis, document: Document, reached: set[str]) -> None:
+    """Raise InputError for a name in a prior set that no model has.
+
+    One that only some lack is a remark.
+    """
     for name, priors in analysis.priors.items():
         for parameter in priors:
             if parameter not in reached:

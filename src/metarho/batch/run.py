@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from metarho.batch.plan import Plan, file_names
 from metarho.batch.tables import audit_rows, prediction_rows, summary_rows, to_csv
@@ -15,6 +16,7 @@ from metarho.engines.problem import Problem
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
 from metarho.predict.new_studies import Prediction, predict
+from metarho.spec.analysis import Analysis
 from metarho.store.files import write_text, yaml_text
 from metarho.store.save import save_fit
 from metarho.store.store import Store
@@ -41,8 +43,18 @@ class Outcome:
     predictions: tuple[tuple[Prediction, ...], ...]
 
 
+class _Analysed(Protocol):
+    """A plan of any kind: its analysis and where its results go."""
+
+    @property
+    def analysis(self) -> Analysis: ...
+
+    @property
+    def output(self) -> Path: ...
+
+
 def settings_of(
-    plan: Plan,
+    plan: _Analysed,
     announce: Callable[[str, Problem | None], None] = _ignore,
     warn: Callable[[str], None] = _silent,
 ) -> Settings:

@@ -54,7 +54,7 @@ def way(problem: Problem, settings: Settings) -> Way:
     if engine != "exact":
         return "sampled"
     hard = len(exact.hard_dimensions(problem))
-    if _is_closed(problem, settings) and (is_shareable(problem) or not hard):
+    if is_closed(problem, settings) and (is_shareable(problem) or not hard):
         return "at once"
     heavy = problem.model.likelihood == "exact-r" or problem.model.effects == "student-t"
     return "slow" if hard > 2 or (heavy and hard > 1) else "one by one"
@@ -66,10 +66,10 @@ def steps(problem: Problem, settings: Settings) -> int:
     Raises InputError when no engine covers the problem.
     """
     engine, _ = choose(problem, settings.engine)
-    return 1 if engine == "exact" and _is_closed(problem, settings) else 2
+    return 1 if engine == "exact" and is_closed(problem, settings) else 2
 
 
-def _is_closed(problem: Problem, settings: Settings) -> bool:
+def is_closed(problem: Problem, settings: Settings) -> bool:
     """Whether the posterior of the mean is a mixture of normals, and its intervals equal-tailed."""
     closed = is_conjugate(problem) and not problem.prior("mu").is_point
     return closed and settings.interval.kind == "eti"
@@ -100,7 +100,7 @@ def values_of(
     """
     apart = _apart(problems)
     engines = {choose(problem, settings.engine)[0] for problem in apart}
-    if engines == {"exact"} and all(_is_closed(problem, settings) for problem in apart):
+    if engines == {"exact"} and all(is_closed(problem, settings) for problem in apart):
         return _at_once(problems, wanted, settings)
     fits = fit_many(problems, settings)
     # Models without a parameter are refitted for Bayes factors: not what is counted.

@@ -133,14 +133,25 @@ def _finish(
             (longer,) = _solve([(problem, "nuts")], settings, RERUN_FACTOR)
             assert isinstance(longer, Draws)
             agreement = compare(problem, quadrature, longer, settings.interval.prob, reran=True)
-    key = key_of(problem, engine, settings.sampler)
+    return finished(problem, engine, reason, result, settings, agreement)
+
+
+def finished(
+    problem: Problem,
+    engine: str,
+    reason: str,
+    result: Quadrature | Draws,
+    settings: Settings,
+    agreement: Agreement | None = None,
+) -> Fit:
+    """A result as a fit, with its verdict and notes."""
     verdict: Verdict = judge(problem, result, agreement)
     return Fit(
         problem,
         engine,
         reason,
         result,
-        seed_of(key),
+        seed_of(key_of(problem, engine, settings.sampler)),
         settings.sampler,
         verdict.status,
         verdict.reasons,
@@ -177,7 +188,7 @@ def _solve(
     failures: list[FitError] = []
     for structure, group in todo.items():
         try:
-            for key, result in _solve_group(str(structure[0]), group, settings, draws_factor):
+            for key, result in solve_group(str(structure[0]), group, settings, draws_factor):
                 if settings.store:
                     settings.store.write(key, result)
                 found[key] = result
@@ -189,10 +200,13 @@ def _solve(
     return [found[key] for key in keys]
 
 
-def _solve_group(
-    engine: str, group: list[tuple[str, Problem]], settings: Settings, draws_factor: int
+def solve_group(
+    engine: str, group: list[tuple[str, Problem]], settings: Settings, draws_factor: int = 1
 ) -> Iterator[tuple[str, Quadrature | Draws]]:
-    """Results of problems of one structure, each as soon as it is there."""
+    """Results of problems of one structure by their keys, each as soon as it is there.
+
+    Neither reads nor writes the store. Raises FitError where a fit ends without a result.
+    """
     stream = _stream(engine, group, settings, draws_factor)
     for (key, problem), result in zip(group, stream, strict=True):
         yield key, result

@@ -11,6 +11,7 @@ from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.checks import Check
 from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.filters import parse_filter
+from metarho.spec.grid import Grid
 from metarho.spec.model import PriorSet
 
 type Measure = Literal["ZCOR", "COR", "GEN"]
@@ -158,6 +159,8 @@ class Analysis(Frozen):
     new_studies: tuple[Profile, ...] = ()
     # None: all named statistics.
     checks: tuple[Check, ...] = ()
+    # None: the models with the prior sets, intervals used or not, and a report of each.
+    grid: Grid | None = None
     engine: Engine = "auto"
     agreement: bool = False
     sampler: Sampler = Sampler()

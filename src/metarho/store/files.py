@@ -35,6 +35,15 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda aside: _write(aside, text))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes whole."""
+
+    def fill(aside: Path) -> None:
+        aside.write_bytes(content)
+
+    write_whole(path, fill)
+
+
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 

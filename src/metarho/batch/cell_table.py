@@ -1,0 +1,123 @@
+"""The tidy table of a grid, one row a cell; and what an earlier table already answers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from metarho.batch.answers import FORMAT, Asked
+from metarho.batch.fill import Filled
+from metarho.batch.grid import GridPlan
+from metarho.batch.tables import to_csv
+from metarho.compare.rows import Row, Value
+from metarho.spec.analysis import Interval
+from metarho.spec.claims import parse_quantities
+from metarho.store.files import write_bytes, write_text
+
+CSV, PARQUET = "cells.csv", "cells.parquet"
+MANIFEST = "run.json"
+
+
+def asked_of(plan: GridPlan) -> Asked:
+    """What the table of a grid holds."""
+    quantities = parse_quantities(plan.grid.quantities)
+    return Asked(plan.analysis.thresholds.rho, quantities)
+
+
+def rows_of(plan: GridPlan, filled: Filled) -> list[Row]:
+    """One row a cell, in the plan's order: its decisions, what became of it, its answers, its key.
+
+    ``status`` is that of the fit, or ``refused`` (no evidence, meaning or engine), ``failed``,
+    ``not run`` (the run was stopped before); ``reason`` says why.
+    """
+    columns = list(dict.fromkeys(name for row in filled.answers.values() for name in row))
+    rows: list[Row] = []
+    for cell in plan.cells:
+        row: dict[str, Value] = {**cell.decisions, **dict.fromkeys(columns)}
+        row |= {"status": None, "reason": None}
+        if cell.work is None:
+            row |= {"status": "refused", "reason": cell.reason}
+        elif cell.work.key in filled.failures:
+            row |= {"status": "failed", "reason": filled.failures[cell.work.key]}
+        elif cell.work.key in filled.answers:
+            row |= filled.answers[cell.work.key]
+        else:
+            row |= {"status": "not run", "reason": "the run was stopped before"}
+        rows.append({**row, "key": None if cell.work is None else cell.work.key})
+    return rows
+
+
+def write_cells(folder: Path, rows: Sequence[Row]) -> str:
+    """Write the table in both forms; returns the SHA-256 of the one that is read again."""
+    content = to_parquet(rows)
+    write_text(folder / CSV, to_csv(rows))
+    write_bytes(folder / PARQUET, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def to_parquet(rows: Sequence[Row]) -> bytes:
+    """Rows as Parquet: texts, whole numbers and floats in full, nulls for what does not exist."""
+    # Loaded here: as long to load as some hundred fits take.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    table = pa.table({name: _array([row.get(name) for row in rows]) for name in columns})
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    return stream.getvalue()
+
+
+def _array(values: list[Value]) -> object:
+    import pyarrow as pa
+
+    kinds = {type(value) for value in values if value is not None}
+    if str in kinds:
+        return pa.array([None if v is None else str(v) for v in values], pa.string())
+    return pa.array(values, pa.int64() if kinds == {int} else pa.float64())
+
+
+def digest(asked: Asked, interval: Interval) -> str:
+    """A hash of what answers depend on beside the fits."""
+    content = [
+        FORMAT,
+        version("metarho"),
+        interval.model_dump(),
+        asked.thresholds,
+        [str(quantity) for quantity in asked.quantities],
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def known_answers(plan: GridPlan) -> Mapping[str, Row]:
+    """What the table of an earlier run in the same folder says of fits that this plan wants.
+
+    Nothing where it is not there, is not as that run left it, or was asked for something else.
+    """
+    try:
+        manifest = json.loads((plan.folder / MANIFEST).read_text(encoding="utf-8"))["cells"]
+        content = (plan.folder / PARQUET).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    asked = asked_of(plan)
+    same = isinstance(manifest, dict) and (
+        manifest.get("sha256") == hashlib.sha256(content).hexdigest()
+        and manifest.get("answers") == digest(asked, plan.analysis.interval)
+    )
+    if not same:
+        return {}
+    import pyarrow.parquet as pq
+
+    wanted = {work.key for work in plan.works}
+    table = pq.read_table(io.BytesIO(content))
+    decisions = manifest["decisions"]
+    found = {}
+    for row in table.to_pylist():
+        if row["key"] in wanted and row["status"] in ("ok", "warnings", "not reportable"):
+            key = row.pop("key")
+            found[key] = {name: value for name, value in row.items() if name not in decisions}
+    return found

@@ -1,0 +1,158 @@
+"""A block computed, here or in any other process: each fit made, kept and read."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from metarho.batch.answers import Asked, answers
+from metarho.batch.work import Block, Work
+from metarho.compare.rows import Row
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.nuts.draws import Draws
+from metarho.fitting import Settings, finished, solve_group
+from metarho.store.store import Store
+
+type Result = Quadrature | Draws
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done with every fit of a batch. ``asked``: None where no table of cells is made.
+
+    ``limit`` is in seconds a fit, None for no limit.
+    """
+
+    settings: Settings
+    asked: Asked | None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one fit: kept in the store with its answers, or failed, and why.
+
+    ``result`` is None where it is in the store already, or failed.
+    """
+
+    key: str
+    seconds: float
+    answer: Row | None = None
+    failure: str | None = None
+    result: Result | None = None
+
+    @property
+    def status(self) -> str:
+        """For people who watch: failed, the verdict where it is known, else ok."""
+        return "failed" if self.failure else str((self.answer or {}).get("status", "ok"))
+
+
+class _OutOfTimeError(Exception):
+    """The time of a fit is up."""
+
+
+def compute(
+    block: Block, task: Task, store: Store | None, stopped: Callable[[], bool]
+) -> Iterator[Done]:
+    """Fit the works of a block, in order, each kept in the store and read.
+
+    Without a store the results are handed on. A fit that fails is told, and the others go on.
+    Between fits ``stopped`` is asked, and nothing further is begun when it says so. Raises OSError
+    or FitError when the store cannot be written.
+    """
+    left = list(block.works)
+    # After a failure in what a group shares, each is tried on its own.
+    alone = False
+    while left and not stopped():
+        group = left[:1] if alone else left
+        kept: list[tuple[Work, Result, float]] = []
+        failure: str | None = None
+        stream = solve_group(block.engine, [(w.key, w.problem) for w in group], task.settings)
+        start = time.perf_counter()
+        while len(kept) < len(group) and failure is None and not (kept and stopped()):
+            try:
+                with time_limit(task.limit):
+                    _, result = next(stream)
+            except Exception as error:  # whatever a fit raises is told, with the others unharmed
+                failure = _said(error, task.limit)
+                break
+            now = time.perf_counter()
+            work = group[len(kept)]
+            kept.append((work, result, now - start))
+            if block.engine == "nuts":
+                # Seconds of work each: kept and told one by one.
+                yield from _keep(kept[-1:], task, store)
+            start = time.perf_counter()
+        if block.engine == "exact" and kept:
+            yield from _keep(kept, task, store)
+        left = left[len(kept) :]
+        if failure is None:
+            continue
+        if block.engine == "exact" and len(group) > 1:
+            alone = True
+            continue
+        yield Done(left.pop(0).key, time.perf_counter() - start, failure=failure)
+
+
+def _keep(
+    found: list[tuple[Work, Result, float]], task: Task, store: Store | None
+) -> Iterator[Done]:
+    if store is not None:
+        store.write({work.key: result for work, result, _ in found})
+    rows = read([(work, result) for work, result, _ in found], task)
+    for (work, result, seconds), row in zip(found, rows, strict=True):
+        yield Done(
+            work.key,
+            seconds,
+            row if isinstance(row, dict) else None,
+            row if isinstance(row, str) else None,
+            result if store is None else None,
+        )
+
+
+def read(found: list[tuple[Work, Result]], task: Task) -> list[Row | str | None]:
+    """The answers of results; a text where one cannot be read says why."""
+    if task.asked is None:
+        return [None] * len(found)
+    fits = [finished(work.problem, work.engine, work.reason, r, task.settings) for work, r in found]
+    try:
+        return list(answers(fits, task.asked, task.settings))
+    except Exception as error:
+        if len(found) == 1:
+            return [_said(error, None)]
+        return [row for one in found for row in read([one], task)]
+
+
+def _said(error: BaseException, limit: float | None) -> str:
+    if isinstance(error, _OutOfTimeError):
+        return f"took longer than the limit of {limit:g} s"
+    said = str(error).splitlines()[0] if str(error) else ""
+    # What the package says of a fit is a sentence; of others the kind of error is part of it.
+    own = type(error).__module__.startswith("metarho")
+    return said if own and said else f"{type(error).__name__}: {said}"
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise when the time is up. By the process's alarm, which only a main thread has."""
+    if seconds is None:
+        yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("a time limit needs the main thread of a process")
+
+    def up(number: int, frame: FrameType | None) -> None:
+        raise _OutOfTimeError
+
+    before = signal.signal(signal.SIGALRM, up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,26 @@
+"""Where the blocks of a batch are computed: in this process, in several, or on a Dask cluster.
+
+A runner is ``run(blocks, task, store, stopped)``, an iterator of ``Done``: one for each fit, as it
+is there, each in the store by then. It asks ``stopped`` between fits, begins nothing further once
+that says so, and ends when what it had begun is done. What is computed does not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from metarho.batch.compute import Done, Task
+from metarho.batch.work import Block
+from metarho.store.store import Store
+
+__all__ = ["Runner"]
+
+
+class Runner(Protocol):
+    """One way to compute blocks. Raises FitError or OSError where the store cannot be written."""
+
+    def __call__(
+        self, blocks: Iterable[Block], task: Task, store: Store, stopped: Callable[[], bool]
+    ) -> Iterator[Done]:
+        """Compute the blocks."""

@@ -1,0 +1,187 @@
+"""The runner with processes of its own, which may die: what they had begun is begun again.
+
+Each process has a pipe to this one and shares nothing else, so that a killed one takes nothing with
+it, and it is known what it was at. (A pool of ``concurrent.futures`` is broken as a whole by one
+killed process, and does not say at which task.)
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from metarho.batch.compute import Done, Task, compute
+from metarho.batch.work import Block, Work
+from metarho.errors import FitError
+from metarho.store.store import Store
+
+# A process may be killed for what others do (memory, a user); the third time it is its own doing.
+MOST_DEATHS = 3
+# Seconds until it is asked again whether to stop.
+_PATIENCE = 0.2
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A block has ended. ``broken`` says why the store cannot be written, None where it can."""
+
+    broken: str | None = None
+
+
+@dataclass
+class _Worker:
+    """A process, this end of its pipe, and of its block what it has not answered yet."""
+
+    process: BaseProcess
+    connection: Connection
+    is_busy: bool = False
+    left: list[Work] = field(default_factory=list)
+
+
+def processes(
+    count: int, blocks: Iterable[Block], task: Task, store: Store, stopped: Callable[[], bool]
+) -> Iterator[Done]:
+    """Compute blocks in so many processes.
+
+    A process that dies is replaced, and what it had not answered is tried again; a fit at which
+    three have died has failed. Raises FitError where the store cannot be written.
+    """
+    waiting, again = iter(blocks), deque[Block]()
+    deaths: Counter[str] = Counter()
+    workers = [_start(task, store.folder) for _ in range(count)]
+    is_told = False
+    try:
+        while True:
+            if stopped():
+                if not is_told:
+                    _tell_to_stop(workers)
+                is_told = True
+            else:
+                for place, worker in enumerate(workers):
+                    if worker.is_busy:
+                        continue
+                    block = again.popleft() if again else next(waiting, None)
+                    if block is not None and not _hand(worker, block):
+                        # It died while it had nothing to do.
+                        again.appendleft(block)
+                        workers[place] = _replace(worker, task, store.folder)
+            busy = [worker.connection for worker in workers if worker.is_busy]
+            if not busy and (is_told or not again):
+                return
+            ready = wait(busy, _PATIENCE)
+            for place, worker in enumerate(workers):
+                if worker.connection not in ready:
+                    continue
+                message = _hear(worker)
+                if message is None:
+                    yield from _after_death(worker.left, again, deaths)
+                    workers[place] = _replace(worker, task, store.folder)
+                elif isinstance(message, Done):
+                    worker.left = [work for work in worker.left if work.key != message.key]
+                    yield message
+                elif message.broken is not None:
+                    raise FitError(message.broken)
+                else:
+                    worker.is_busy = False
+    finally:
+        for worker in workers:
+            _end(worker)
+
+
+def _start(task: Task, folder: Path) -> _Worker:
+    # Not forked: threads of the linear algebra and of the sampler do not survive that.
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, task, folder), daemon=True)
+    process.start()
+    # With its other end in one process only, a pipe says when that process is gone.
+    there.close()
+    return _Worker(process, here)
+
+
+def _end(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.join()
+    worker.connection.close()
+
+
+def _replace(worker: _Worker, task: Task, folder: Path) -> _Worker:
+    _end(worker)
+    return _start(task, folder)
+
+
+def _hand(worker: _Worker, block: Block) -> bool:
+    """Give a process a block; False when the process is gone."""
+    try:
+        worker.connection.send(block)
+    except OSError:
+        return False
+    worker.is_busy, worker.left = True, list(block.works)
+    return True
+
+
+def _tell_to_stop(workers: Iterable[_Worker]) -> None:
+    for worker in workers:
+        # One that is gone is found so when it is listened to.
+        with suppress(OSError):
+            worker.connection.send(None)
+
+
+def _hear(worker: _Worker) -> Done | _Ended | None:
+    """What a process says; None when it is gone."""
+    try:
+        message: Any = worker.connection.recv()
+    except (EOFError, OSError):
+        return None
+    assert isinstance(message, Done | _Ended)
+    return message
+
+
+def _after_death(left: list[Work], again: deque[Block], deaths: Counter[str]) -> Iterator[Done]:
+    """What a dead process has left undone is tried again; what killed three of them has failed."""
+    if not left:
+        return
+    if len(left) > 1 and Block(tuple(left)).engine == "exact":
+        # Computed together: which of them it was shows when each is alone.
+        again.extend(Block((work,)) for work in left)
+        return
+    first, *others = left
+    deaths[first.key] += 1
+    if deaths[first.key] >= MOST_DEATHS:
+        yield Done(
+            first.key,
+            0.0,
+            failure=f"its process died {MOST_DEATHS} times (killed, out of memory, or crashed)",
+        )
+        left = others
+    if left:
+        again.append(Block(tuple(left)))
+
+
+def _serve(connection: Connection, task: Task, folder: Path) -> None:
+    """What a process does: blocks, until nobody gives it any."""
+    # An interrupt is the parent's to hear, which lets the running fits finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    store = Store(folder)
+    # While a block runs nothing is sent but the request to stop; or the parent is gone.
+    stopped = connection.poll
+    with suppress(EOFError, OSError):
+        while True:
+            block = connection.recv()
+            if block is None:
+                continue
+            try:
+                for done in compute(block, task, store, stopped):
+                    connection.send(done)
+                ended = _Ended()
+            except (OSError, FitError) as error:
+                ended = _Ended(str(error))
+            connection.send(ended)

@@ -1,0 +1,145 @@
+"""Plans run together: their fits made or found, and the journal of each written meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from metarho.batch.cell_table import asked_of, known_answers
+from metarho.batch.compute import Done, Task
+from metarho.batch.fill import Filled, fill
+from metarho.batch.grid import GridPlan, plan_grid
+from metarho.batch.journal import Journal
+from metarho.batch.plan import Plan, check_folders, plan
+from metarho.batch.run import settings_of
+from metarho.batch.runners import Runner
+from metarho.batch.work import Work
+from metarho.compare.rows import Row, Value
+from metarho.fitting import both_cover
+from metarho.spec.analysis import read_analysis
+from metarho.store.keys import key_of
+from metarho.store.store import Store
+
+type AnyPlan = Plan | GridPlan
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told what while plans run, and asked whether to stop."""
+
+    heard: Callable[[Done, str], None]
+    warn: Callable[[str], None]
+    stopped: Callable[[], bool]
+
+
+def plan_each(configs: Sequence[Path], output: Path | None = None) -> list[AnyPlan]:
+    """The plans of configs, with a grid or without, all checked before any is run.
+
+    Raises InputError for anything wrong in them, and when two would write to one folder.
+    """
+    plans = [
+        plan_grid(config, output) if has_grid(config) else plan(config, output)
+        for config in configs
+    ]
+    check_folders(plans)
+    return plans
+
+
+def has_grid(config: Path) -> bool:
+    """Whether a config declares a grid. Raises InputError where it cannot be read."""
+    return read_analysis(config)[0].grid is not None
+
+
+def works_of(item: AnyPlan) -> list[Work]:
+    """The fits that a plan wants, equal ones once; with agreement those of both engines."""
+    if isinstance(item, GridPlan):
+        return list(item.works)
+    sampler, found = item.analysis.sampler, {}
+    for cell in item.cells:
+        engines = {cell.engine: cell.reason}
+        if item.analysis.agreement and both_cover(cell.problem):
+            engines |= {
+                engine: "agreement" for engine in ("exact", "nuts") if engine not in engines
+            }
+        for engine, reason in engines.items():
+            key = key_of(cell.problem, engine, sampler)
+            found.setdefault(key, Work(key, cell.problem, engine, reason))
+    return list(found.values())
+
+
+def task_of(item: AnyPlan, limit: float | None) -> Task:
+    """What is done with each fit of a plan."""
+    settings = replace(settings_of(item), store=None)
+    return Task(settings, asked_of(item) if isinstance(item, GridPlan) else None, limit)
+
+
+def fill_all(
+    plans: Sequence[AnyPlan], runner: Runner, limit: float | None, watch: Watch
+) -> list[Filled]:
+    """Make or find the fits of plans, those that are made alike in one go; one result a plan.
+
+    Raises FitError or OSError where something cannot be written.
+    """
+    groups: dict[tuple[Path, str], list[int]] = {}
+    for index, item in enumerate(plans):
+        alike = item.output.resolve(), repr(task_of(item, limit))
+        groups.setdefault(alike, []).append(index)
+    found: dict[int, Filled] = {}
+    for places in groups.values():
+        members = [plans[place] for place in places]
+        filled = _fill_alike(members, runner, limit, watch)
+        found |= dict.fromkeys(places, filled)
+    return [_of(item, found[index]) for index, item in enumerate(plans)]
+
+
+def _of(item: AnyPlan, filled: Filled) -> Filled:
+    """What became of the fits of one plan."""
+    keys = [work.key for work in works_of(item)]
+    answers = {key: filled.answers[key] for key in keys if key in filled.answers}
+    failures = {key: filled.failures[key] for key in keys if key in filled.failures}
+    return Filled(answers, failures, len(answers) + len(failures) == len(keys))
+
+
+def _fill_alike(
+    plans: Sequence[AnyPlan], runner: Runner, limit: float | None, watch: Watch
+) -> Filled:
+    works = {work.key: work for item in plans for work in works_of(item)}
+    known: dict[str, Row] = {}
+    for item in plans:
+        if isinstance(item, GridPlan):
+            known |= known_answers(item)
+    with ExitStack() as open_files:
+        journals = [open_files.enter_context(Journal(p.folder, cells_by_key(p))) for p in plans]
+
+        def heard(done: Done, source: str) -> None:
+            for journal in journals:
+                journal.write(done, source)
+            watch.heard(done, source)
+
+        return fill(
+            list(works.values()),
+            task_of(plans[0], limit),
+            Store(plans[0].output / "store", watch.warn),
+            runner,
+            known,
+            heard,
+            watch.stopped,
+        )
+
+
+def cells_by_key(item: AnyPlan) -> Mapping[str, list[Mapping[str, Value]]]:
+    """The cells of a plan, as their decisions, by the keys of the fits that they want."""
+    found: dict[str, list[Mapping[str, Value]]] = {}
+    if isinstance(item, GridPlan):
+        for cell in item.cells:
+            if cell.work is not None:
+                found.setdefault(cell.work.key, []).append(cell.decisions)
+        return found
+    for one in item.cells:
+        decisions = {"model": one.model, "priors": one.prior_set, "intervals": one.intervals}
+        for engine in ("exact", "nuts"):
+            key = key_of(one.problem, engine, item.analysis.sampler)
+            found.setdefault(key, []).append({**decisions, "engine": engine})
+    return found
