@@ -198,13 +198,13 @@ def test_a_damaged_entry_is_set_aside_and_computed_again(tmp_path: Path) -> None
     (second,) = fit_many([problem(molloy())], settings)
     assert second.parameters == first.parameters
     assert "damaged" in heard[0]
-    assert len(list(tmp_path.rglob("*.damaged"))) == 1
+    assert len(list(tmp_path.rglob("*.set-aside"))) == 1
 
 
 def test_draws_come_back_from_the_store_as_they_went_in(tmp_path: Path) -> None:
     store = Store(tmp_path)
     draws = replace(_perfect_draws(), deviations={"study": np.ones((4, 1000, 3))})
-    store.write("ab" * 32, draws)
+    store.write({"ab" * 32: draws})
     back = store.read("ab" * 32)
     assert isinstance(back, Draws)
     assert np.array_equal(back.parameters["tau"], draws.parameters["tau"])

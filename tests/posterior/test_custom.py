@@ -168,7 +168,7 @@ def test_a_stored_fit_is_the_fit(
 ) -> None:
     draws = request.getfixturevalue(which).result
     store = Store(tmp_path)
-    store.write("ab", draws)
+    store.write({"ab": draws})
     found = store.read("ab")
     assert isinstance(found, Draws)
     assert np.array_equal(found.parameters["tau"], draws.parameters["tau"])

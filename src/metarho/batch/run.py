@@ -13,7 +13,7 @@ from typing import Protocol
 from metarho.batch.plan import Plan, file_names
 from metarho.batch.tables import audit_rows, prediction_rows, summary_rows, to_csv
 from metarho.engines.problem import Problem
-from metarho.fitting import Settings, fit_many
+from metarho.fitting import Settings, fit_many, keys_of
 from metarho.posterior.fit import Fit
 from metarho.predict.new_studies import Prediction, predict
 from metarho.spec.analysis import Analysis
@@ -138,6 +138,8 @@ def provenance(plan: Plan, fits: Sequence[Fit]) -> dict[str, object]:
             }
             for cell, fit in zip(plan.cells, fits, strict=True)
         ],
+        # By these the store knows which of its files a run still uses.
+        "keys": sorted({key for fit in fits for key in keys_of(fit)}),
     }
 
 

@@ -23,8 +23,9 @@ from metarho.cli import (
     reporting,
     run,
     sensitivity,
+    store,
 )
-from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED
+from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, printable
 from metarho.errors import FitError, InputError
 
 __all__ = ["app", "main"]
@@ -53,6 +54,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(priors.app, name="priors")
+app.add_typer(store.app, name="store")
 
 
 def main() -> NoReturn:
@@ -88,7 +90,5 @@ def main() -> NoReturn:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    # File names and labels may hold what steers a terminal.
-    plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
-    print(f"metarho: {plain}", file=sys.stderr)
+    print(printable(f"metarho: {message}"), file=sys.stderr)
     sys.exit(code)

@@ -65,6 +65,11 @@ def check_fit_file(save: Path | None) -> None:
         raise InputError(f"--save: {save} is a folder; name a file")
 
 
+def printable(text: str) -> str:
+    """Text without what steers a terminal, which file names and labels may hold."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 def print_json(content: object) -> None:
     """Print plain values; raises ValueError for a number that JSON does not have."""
     import json

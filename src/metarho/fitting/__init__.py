@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # What decides when the engines differ by more than the threshold.
 RERUN_FACTOR = 4
 
+# Fits that share a file of the store. Exact ones take milliseconds, less than a file does; a
+# sampled one takes seconds, and is in the store before the next begins.
+BLOCK = {"exact": 256, "nuts": 1}
+
 
 def _ignore(event: str, problem: Problem) -> None:
     """Tell nobody."""
@@ -84,6 +88,17 @@ def no_prior_posterior(problem: Problem) -> str | None:
         if not applied.prior.proper:
             return f"{name} ~ {applied.prior} is improper"
     return exact.covers(before_data(problem))
+
+
+def keys_of(fit: Fit) -> tuple[str, ...]:
+    """The keys of all results in the store that a fit was made from."""
+    keys = [key_of(fit.problem, fit.engine, fit.sampler)]
+    if fit.agreement is not None:
+        second = "nuts" if fit.engine == "exact" else "exact"
+        keys.append(key_of(fit.problem, second, fit.sampler))
+        if fit.agreement.reran:
+            keys.append(key_of(fit.problem, "nuts", fit.sampler, RERUN_FACTOR))
+    return tuple(keys)
 
 
 def fit_before_data(problem: Problem, settings: Settings) -> Fit:
@@ -169,7 +184,7 @@ def _solve(
     Raises FitError, which names all that failed, after the others are in the store.
     """
     keys = [key_of(problem, engine, settings.sampler, draws_factor) for problem, engine in wanted]
-    found: dict[str, Quadrature | Draws] = {}
+    found = dict(settings.store.read_many(keys)) if settings.store else {}
     todo: dict[tuple[object, ...], list[tuple[str, Problem]]] = {}
     asked: set[str] = set()
     for key, (problem, engine) in zip(keys, wanted, strict=True):
@@ -178,26 +193,47 @@ def _solve(
             settings.announce("fitted", problem)
             continue
         asked.add(key)
-        stored = settings.store.read(key) if settings.store else None
-        if stored is not None:
-            found[key] = stored
+        if key in found:
             settings.announce("fitted", problem)
         else:
             structure = (exact if engine == "exact" else nuts).structure(problem)
             todo.setdefault(structure, []).append((key, problem))
     failures: list[FitError] = []
     for structure, group in todo.items():
+        engine = str(structure[0])
+        results = solve_group(engine, group, settings, draws_factor)
         try:
-            for key, result in solve_group(str(structure[0]), group, settings, draws_factor):
-                if settings.store:
-                    settings.store.write(key, result)
-                found[key] = result
+            found |= _stored(results, settings.store, BLOCK[engine])
         except FitError as error:
             # The other groups are fitted, and kept in the store, before it is told.
             failures.append(error)
     if failures:
         raise FitError("\n".join(dict.fromkeys(map(str, failures)))) from failures[0]
     return [found[key] for key in keys]
+
+
+def _stored(
+    results: Iterator[tuple[str, Quadrature | Draws]], store: Store | None, size: int
+) -> dict[str, Quadrature | Draws]:
+    """All results, once they are in the store, in blocks of a size."""
+    found: dict[str, Quadrature | Draws] = {}
+    block: dict[str, Quadrature | Draws] = {}
+
+    def write() -> None:
+        written = dict(block)
+        block.clear()
+        if store:
+            store.write(written)
+
+    try:
+        for key, result in results:
+            found[key] = block[key] = result
+            if len(block) == size:
+                write()
+    finally:
+        # What is there is kept, also when a later fit fails or the user interrupts.
+        write()
+    return found
 
 
 def solve_group(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -148,18 +148,28 @@ def _custom(fit: Fit) -> dict[str, xr.Dataset]:
 
 def quadrature_dataset(result: Quadrature) -> xr.Dataset:
     """Nodes and weights: enough to rebuild every density."""
-    data: dict[str, object] = {}
+    variables, attrs = quadrature_variables(result)
+    return xr.Dataset(variables, attrs=attrs)
+
+
+def quadrature_from(dataset: xr.Dataset) -> Quadrature:
+    """The quadrature that ``quadrature_dataset`` wrote. Raises ValueError when it is damaged."""
+    return quadrature_of_variables(dataset.variables, dataset.attrs)
+
+
+def quadrature_variables(result: Quadrature) -> tuple[dict[str, xr.Variable], dict[str, object]]:
+    """Variables and attributes of ``quadrature_dataset``: a dataset takes ten times as long."""
+    data: dict[str, xr.Variable] = {}
     for name, axis in result.axes.items():
         data |= _axis_variables(name, axis)
     dims = [f"{name}_node" for name in result.axes]
-    data["mass"] = (dims, result.mass)
+    data["mass"] = xr.Variable(dims, result.mass)
     if result.mean is not None and result.covariance is not None:
         shape = [len(axis.nodes) for axis in result.axes.values()]
         p = result.mean.shape[-1]
-        data["mean"] = ((*dims, "coefficient"), result.mean.reshape(*shape, p))
-        data["covariance"] = (
-            (*dims, "coefficient", "coefficient_2"),
-            result.covariance.reshape(*shape, p, p),
+        data["mean"] = xr.Variable((*dims, "coefficient"), result.mean.reshape(*shape, p))
+        data["covariance"] = xr.Variable(
+            (*dims, "coefficient", "coefficient_2"), result.covariance.reshape(*shape, p, p)
         )
     attrs: dict[str, object] = {
         "quad_err": result.quad_err,
@@ -168,42 +178,43 @@ def quadrature_dataset(result: Quadrature) -> xr.Dataset:
     }
     if result.log_evidence is not None:
         attrs["log_evidence"] = result.log_evidence
-    return xr.Dataset(data, attrs=attrs)
+    return data, attrs
 
 
-def quadrature_from(dataset: xr.Dataset) -> Quadrature:
-    """The quadrature that ``quadrature_dataset`` wrote. Raises ValueError when it is damaged."""
-    mass = dataset["mass"].to_numpy()
-    axes = {name: _axis_from(name, dataset) for name in json.loads(dataset.attrs["axes"])}
+def quadrature_of_variables(
+    variables: Mapping[Any, xr.Variable], attrs: Mapping[str, Any]
+) -> Quadrature:
+    """The quadrature of ``quadrature_variables``. Raises ValueError when it is damaged."""
+    mass = variables["mass"].to_numpy()
+    axes = {name: _axis_from(variables[f"{name}_breaks"]) for name in json.loads(attrs["axes"])}
     conjugate = "mu" not in axes
     shape = tuple(len(axis.nodes) for axis in axes.values())
     whole = abs(float(mass.sum()) - 1) < 1e-9 and mass.shape == shape
-    if not whole or conjugate != ("mean" in dataset):
+    if not whole or conjugate != ("mean" in variables):
         raise ValueError("its nodes do not make a posterior")
-    mean = dataset["mean"].to_numpy() if conjugate else None
-    covariance = dataset["covariance"].to_numpy() if conjugate else None
+    mean = variables["mean"].to_numpy() if conjugate else None
+    covariance = variables["covariance"].to_numpy() if conjugate else None
     return Quadrature(
         axes,
         mass,
         None if mean is None else mean.reshape(-1, mean.shape[-1]),
         None if covariance is None else covariance.reshape(-1, *covariance.shape[-2:]),
-        float(dataset.attrs["log_integral"]),
-        "log_evidence" in dataset.attrs,
-        float(dataset.attrs["quad_err"]),
+        float(attrs["log_integral"]),
+        "log_evidence" in attrs,
+        float(attrs["quad_err"]),
     )
 
 
-def _axis_variables(name: str, axis: Axis) -> dict[str, object]:
+def _axis_variables(name: str, axis: Axis) -> dict[str, xr.Variable]:
     attrs = {"kind": axis.kind, "centre": axis.centre, "scale": axis.scale, "order": axis.order}
     return {
-        f"{name}_node": ((f"{name}_node",), axis.nodes),
-        f"{name}_weight": ((f"{name}_node",), axis.weights),
-        f"{name}_breaks": ((f"{name}_break",), axis.breaks, attrs),
+        f"{name}_node": xr.Variable((f"{name}_node",), axis.nodes),
+        f"{name}_weight": xr.Variable((f"{name}_node",), axis.weights),
+        f"{name}_breaks": xr.Variable((f"{name}_break",), axis.breaks, attrs),
     }
 
 
-def _axis_from(name: str, dataset: xr.Dataset) -> Axis:
-    breaks = dataset[f"{name}_breaks"]
+def _axis_from(breaks: xr.Variable) -> Axis:
     return Axis(
         breaks.attrs["kind"],
         float(breaks.attrs["centre"]),

@@ -1,18 +1,26 @@
-"""Results under their keys, one NetCDF file each, below ``<output>/store``."""
+"""Results under their keys, in blocks below ``<output>/store/fits``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import xarray as xr
+from metarho.store.blocks import (
+    Block,
+    DamagedBlockError,
+    Place,
+    name_of,
+    open_block,
+    write_block,
+)
+from metarho.store.entries import Result, pack, unpack
+from metarho.store.index import Index, Stored
 
-from metarho.engines.exact.quadrature import Quadrature
-from metarho.engines.nuts.draws import Draws
-from metarho.posterior.tree import quadrature_dataset, quadrature_from
-from metarho.store.files import write_whole
+# What is added to the name of a file that cannot be used.
+SET_ASIDE = ".set-aside"
 
 
 def _silent(message: str) -> None:
@@ -21,108 +29,176 @@ def _silent(message: str) -> None:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of results. Exact ones hold quadrature, sampled ones draws of hyperparameters."""
+    """A folder of results. Exact ones hold quadrature, sampled ones draws of hyperparameters.
+
+    A file that is damaged, foreign or of another format is never used: it is set aside with one
+    message to ``warn``, and its fits are not there. Any number of processes may read and write at
+    once, each through a Store of its own (which can be pickled).
+    """
 
     folder: Path
     warn: Callable[[str], None] = field(default=_silent)
 
-    def path(self, key: str) -> Path:
-        """Where a key's result lies."""
-        return self.folder / key[:2] / f"{key}.nc"
+    def __getstate__(self) -> dict[str, object]:
+        # Not the index: what one process knows of the files is not another's.
+        return {"folder": self.folder, "warn": self.warn}
 
-    def read(self, key: str) -> Quadrature | Draws | None:
-        """A result, or None when it is not there.
+    @property
+    def fits_folder(self) -> Path:
+        """Where the blocks lie."""
+        return self.folder / "fits"
 
-        A file that cannot be read, or is another key's, is set aside (``.damaged``) with a
-        message and counts as not there.
+    def read(self, key: str) -> Result | None:
+        """A result, or None when it is not there."""
+        return next((result for _, result in self.read_many([key])), None)
+
+    def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Result]]:
+        """Those of the results that are there and whole, each once, file by file.
+
+        In memory are the wanted ones of one file at a time.
         """
-        path = self.path(key)
-        if not path.exists():
-            return None
+        wanted = set(keys)
+        if not self.fits_folder.is_dir():
+            return
+        # A second time where the index was wrong, and has been made again.
+        for _ in range(2):
+            wrong = False
+            for path, held in self._index.files_of(sorted(wanted)).items():
+                asked = wanted & set(held)
+                found = self._results(path, asked)
+                wrong = wrong or len(found or asked) < len(asked)
+                for key, result in (found or {}).items():
+                    wanted.discard(key)
+                    yield key, result
+            if not wrong:
+                return
+            self._index.rebuild()
+
+    def holds(self, keys: Iterable[str]) -> set[str]:
+        """Which of the keys are there, by the index; whether they are whole, reading shows."""
+        if not self.fits_folder.is_dir():
+            return set()
+        return {key for held in self._index.files_of(set(keys)).values() for key in held}
+
+    def write(self, results: Mapping[str, Result]) -> None:
+        """Write results whole, as one block. Raises FitError or OSError where that fails."""
+        if not results:
+            return
+        path = _path_of(results)
+        entries = [pack(key, results[key]) for key in sorted(results)]
+        self._index.add(path, write_block(self.fits_folder / path, entries))
+
+    def fits(self) -> Iterator[Stored]:
+        """Key, engine, bytes and file of all fits, by file; files are below ``fits_folder``."""
+        return self._index.fits() if self.fits_folder.is_dir() else iter(())
+
+    def files(self) -> Iterator[str]:
+        """All files below ``fits_folder``, whatever they are."""
+        if not self.fits_folder.is_dir():
+            return
+        with os.scandir(self.fits_folder) as folders:
+            for folder in folders:
+                if folder.is_dir():
+                    with os.scandir(folder.path) as files:
+                        yield from (f"{folder.name}/{file.name}" for file in files)
+
+    def blocks(self) -> set[str]:
+        """The files that are blocks by their names."""
+        return {file for file in self.files() if is_block(file)}
+
+    def check(self, file: str) -> int:
+        """Read all of a block, and tell the index what it holds. How many fits are whole."""
+        places = self._use(file, _checked)
+        if places is None:
+            self._index.drop(file)
+            return 0
+        self._index.add(file, places)
+        return len(places)
+
+    def keys_in(self, file: str) -> set[str]:
+        """Keys of the fits of a block, by the file itself; none where it cannot be used."""
+        return {place.key for place in self._look(file) or ()}
+
+    def remove(self, file: str) -> None:
+        """Remove a file, which may be gone already."""
+        (self.fits_folder / file).unlink(missing_ok=True)
+        if is_block(file):
+            self._index.drop(file)
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.folder / "index.sqlite", self.blocks, self._look)
+
+    def _look(self, file: str) -> tuple[Place, ...] | None:
+        return self._use(file, lambda block: block.places)
+
+    def _results(self, file: str, keys: Collection[str]) -> dict[str, Result] | None:
+        """Those of the results that a block holds; None where it cannot be used."""
+
+        def read(block: Block) -> dict[str, Result]:
+            places = (place for place in block.places if place.key in keys)
+            return {place.key: _result(block, place) for place in places}
+
+        found = self._use(file, read)
+        if found is None:
+            self._index.drop(file)
+        return found
+
+    def _use[T](self, file: str, use: Callable[[Block], T]) -> T | None:
+        """What ``use`` makes of a block; None where it cannot be used, which is told."""
         try:
-            with xr.open_dataset(path, engine="netcdf4") as dataset:
-                loaded = dataset.load()
-            if loaded.attrs.get("key") != key:
-                raise ValueError("it holds another fit")
-            return quadrature_from(loaded) if loaded.attrs["engine"] == "exact" else _draws(loaded)
-        except Exception as error:  # whatever a damaged file makes the reader raise
-            damaged = path.with_suffix(".damaged")
-            path.replace(damaged)
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self.warn(f"a stored fit was damaged ({said}); set aside as {damaged}, computed again")
+            with open_block(self.fits_folder / file) as block:
+                if file != _path_of(place.key for place in block.places):
+                    raise DamagedBlockError("has a name that is not that of its fits")
+                return use(block)
+        except FileNotFoundError:
+            # Set aside or removed by another process, which has said so.
             return None
+        except DamagedBlockError as error:
+            self._set_aside(file, str(error))
+        except OSError as error:
+            self._pass_over(file, f"cannot be read ({error.strerror})")
+        return None
 
-    def write(self, key: str, result: Quadrature | Draws) -> None:
-        """Write a result whole."""
-        if isinstance(result, Quadrature):
-            dataset = quadrature_dataset(result)
-            dataset.attrs["engine"] = "exact"
+    def _set_aside(self, file: str, why: str) -> None:
+        path = self.fits_folder / file
+        aside = path.with_name(path.name + SET_ASIDE)
+        try:
+            path.replace(aside)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._pass_over(file, f"{why}, and cannot be set aside ({error.strerror})")
         else:
-            dataset = _dataset(result)
-            dataset.attrs["engine"] = "nuts"
-        dataset.attrs["key"] = key
-        write_whole(self.path(key), lambda path: _to_netcdf(dataset, path))
+            self.warn(f"{path} {why}; set aside as {aside.name}, its fits count as not there")
+
+    def _pass_over(self, file: str, why: str) -> None:
+        self._index.pass_over(file)
+        self.warn(f"{self.fits_folder / file} {why}; its fits count as not there")
 
 
-def _to_netcdf(dataset: xr.Dataset, path: Path) -> None:
-    # Checksums: a damaged number is an error on reading, not another number.
-    checked = {
-        name: {"fletcher32": True}
-        for name, variable in dataset.variables.items()
-        if variable.ndim and variable.dtype.kind in "fiub"
-    }
-    dataset.to_netcdf(path, engine="netcdf4", encoding=checked)
+def is_block(file: str) -> bool:
+    """Whether a file is a block by its name: not set aside, and not still being written."""
+    name = file.rpartition("/")[2]
+    return name.endswith(".nc") and not name.startswith(".")
 
 
-def _dataset(draws: Draws) -> xr.Dataset:
-    names = list(draws.parameters)
-    variables: dict[str, object] = {
-        "parameters": (
-            ("parameter", "chain", "draw"),
-            np.stack([draws.parameters[name] for name in names]),
-        )
-    }
-    for name, values in draws.latent.items():
-        variables[f"latent_{name}"] = (("chain", "draw", "effect"), values)
-    if draws.theta_new is not None:
-        variables["theta_new"] = (("chain", "draw"), draws.theta_new)
-    for row, values in draws.imputed.items():
-        variables[f"imputed_{row}"] = (("chain", "draw", "design_column"), values)
-    for level, values in draws.deviations.items():
-        variables[f"deviation_{level}"] = (("chain", "draw", f"group_{level}"), values)
-    for name, values in draws.statistics.items():
-        variables[f"statistic_{name}"] = (("chain", "draw"), values)
-    attrs = {"target_accept": draws.target_accept, "retried": int(draws.retried)}
-    if draws.log_evidence is not None and draws.log_evidence_mcse is not None:
-        attrs |= {
-            "log_evidence": draws.log_evidence,
-            "log_evidence_mcse": draws.log_evidence_mcse,
-        }
-    return xr.Dataset(variables, {"parameter": names}, attrs)
+def _path_of(keys: Iterable[str]) -> str:
+    """Where a block of these fits lies: folders of one 256th of all keep each of them short."""
+    name = name_of(keys)
+    return f"{name[:2]}/{name}.nc"
 
 
-def _draws(dataset: xr.Dataset) -> Draws:
-    return Draws(
-        {
-            str(name): dataset["parameters"].sel(parameter=name).to_numpy()
-            for name in dataset["parameter"].to_numpy()
-        },
-        _prefixed(dataset, "deviation_"),
-        _prefixed(dataset, "statistic_"),
-        float(dataset.attrs["target_accept"]),
-        bool(dataset.attrs["retried"]),
-        _number(dataset, "log_evidence"),
-        _number(dataset, "log_evidence_mcse"),
-        _prefixed(dataset, "imputed_"),
-        _prefixed(dataset, "latent_"),
-        dataset["theta_new"].to_numpy() if "theta_new" in dataset else None,
-    )
+def _checked(block: Block) -> tuple[Place, ...]:
+    for place in block.places:
+        _result(block, place)
+    return block.places
 
 
-def _prefixed(dataset: xr.Dataset, prefix: str) -> dict[str, np.ndarray]:
-    names = [str(name) for name in dataset.data_vars if str(name).startswith(prefix)]
-    return {name.removeprefix(prefix): dataset[name].to_numpy() for name in names}
-
-
-def _number(dataset: xr.Dataset, name: str) -> float | None:
-    return float(dataset.attrs[name]) if name in dataset.attrs else None
+def _result(block: Block, place: Place) -> Result:
+    entry = block.read(place)
+    try:
+        return unpack(entry)
+    # It is what was written, but by whom: it may say anything.
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedBlockError(f"holds no result under {place.key} ({error!r})") from None
