@@ -11,8 +11,9 @@ import xarray as xr
 
 import metarho
 from metarho.batch.describe import describe
-from metarho.batch.plan import file_names, plan, plan_all
+from metarho.batch.plan import file_names, plan
 from metarho.batch.run import execute
+from metarho.batch.running import plan_each
 from metarho.batch.tables import to_csv
 from metarho.errors import InputError
 from metarho.report.publish import publish
@@ -170,7 +171,7 @@ def test_two_configs_of_one_name_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     configs = [_config(tmp_path / name) for name in ("a", "b")]
     with pytest.raises(InputError, match="would both write"):
-        plan_all(configs, tmp_path / "out")
+        plan_each(configs, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from metarho.batch.grid import GridPlan
 from metarho.batch.plan import Plan
 from metarho.spec.formulas import is_intercept_only
 from metarho.spec.model import Model, StepSelection
@@ -68,6 +69,33 @@ def describe(plan: Plan) -> list[str]:
     ]
     second = " (and the second engine where both can answer)" if plan.analysis.agreement else ""
     lines.append(f"{len(plan.cells)} fits{second}; results go to {plan.folder}")
+    return lines
+
+
+def describe_grid(plan: GridPlan) -> list[str]:
+    """The lines of the plan of a grid."""
+    analysis, estimand = plan.analysis, plan.grid.estimand
+    lines = [f"{plan.config}: {analysis.title or plan.config.stem}"]
+    lines.append(f"evidence: {plan.studies.table.source}")
+    for name, (model, path) in plan.models.items():
+        lines.append(f"model {name} ({path}): {model_in_words(model)}")
+        if model.custom is not None:
+            lines.append(f"  the Python file {model.custom.path} will be run when fitting starts")
+    lines.append("decisions (* changes what is estimated; the others how):")
+    for name, values in plan.values.items():
+        marked = f"{name} *" if name in estimand else name
+        lines.append(f"  {marked}: {', '.join(map(str, values))}")
+    left_out = f", {plan.size - len(plan.cells)} left out" if plan.size > len(plan.cells) else ""
+    lines.append(
+        f"{len(plan.cells)} cells of a product of {plan.size}{left_out}: {len(plan.works)} "
+        "different fits"
+    )
+    for reason, count in plan.refusals.most_common():
+        lines.append(f"  {count} cells refused: {reason}")
+    engines = Counter(work.engine for work in plan.works)
+    lines += [f"  {count} fits by the engine {name}" for name, count in engines.items()]
+    lines += [f"note: {remark}" for remark in plan.remarks]
+    lines.append(f"results go to {plan.folder}")
     return lines
 
 

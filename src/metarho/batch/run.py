@@ -115,7 +115,7 @@ def write_results(outcome: Outcome) -> set[str]:
 def record(outcome: Outcome, written: set[str]) -> None:
     """Write the run's record, and remove files of an earlier run that this one did not make."""
     folder = outcome.plan.folder
-    _forget(folder, written)
+    forget(folder, written)
     content = {"files": sorted(written), **provenance(outcome.plan, outcome.fits)}
     write_text(folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 
@@ -124,8 +124,7 @@ def provenance(plan: Plan, fits: Sequence[Fit]) -> dict[str, object]:
     """Versions, platform and the keys of the fits."""
     return {
         "config": plan.config.name,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        **versions(),
         "models": {name: path.name for name, (_, path) in plan.models.items()},
         "cells": [
             {
@@ -140,6 +139,14 @@ def provenance(plan: Plan, fits: Sequence[Fit]) -> dict[str, object]:
         ],
         # By these the store knows which of its files a run still uses.
         "keys": sorted({key for fit in fits for key in keys_of(fit)}),
+    }
+
+
+def versions() -> dict[str, object]:
+    """Versions of Python and of what computes."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
     }
 
 
@@ -177,7 +184,7 @@ def resolved_config(plan: Plan) -> str:
     return yaml_text(content)
 
 
-def _forget(folder: Path, written: set[str]) -> None:
+def forget(folder: Path, written: set[str]) -> None:
     """Remove files of an earlier run that this one did not make. Other files stay."""
     manifest = folder / MANIFEST
     if not manifest.is_file():

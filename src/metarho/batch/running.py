@@ -56,7 +56,8 @@ def works_of(item: AnyPlan) -> list[Work]:
     """The fits that a plan wants, equal ones once; with agreement those of both engines."""
     if isinstance(item, GridPlan):
         return list(item.works)
-    sampler, found = item.analysis.sampler, {}
+    sampler = item.analysis.sampler
+    found: dict[str, Work] = {}
     for cell in item.cells:
         engines = {cell.engine: cell.reason}
         if item.analysis.agreement and both_cover(cell.problem):

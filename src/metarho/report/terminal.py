@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Summary
 
 if TYPE_CHECKING:
+    from metarho.batch.compute import Done
+    from metarho.batch.grid import GridPlan
     from metarho.batch.plan import Plan
     from metarho.compare.rows import Row
     from metarho.engines.problem import Problem
@@ -324,3 +327,64 @@ class Progress:
     def warn(self, message: str) -> None:
         """A line above the bar."""
         self._bar.console.print(Text(message))
+
+
+class BatchProgress:
+    """A bar over the fits of a batch, on standard error: counts, rate, what became of them."""
+
+    def __init__(self, fits: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bar
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+
+        self._found: Counter[str] = Counter()
+        self._bar = Bar(
+            BarColumn(),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("", total=fits)
+
+    def __enter__(self) -> BatchProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def heard(self, done: Done, source: str) -> None:
+        """A fit is done: from an earlier table, from the store, or computed, with its status."""
+        self._found[done.status if source == "computed" else f"from the {source}"] += 1
+        said = ", ".join(f"{count} {kind}" for kind, count in self._found.items())
+        self._bar.update(self._task, advance=1, description=said)
+        if done.failure is not None:
+            self.warn(f"failed: {done.failure}")
+
+    def warn(self, message: str) -> None:
+        """A line above the bar."""
+        self._bar.console.print(Text(message))
+
+
+def grid_in_words(plan: GridPlan, rows: Sequence[Row]) -> None:
+    """What became of the cells of a grid, and why some have no answer."""
+    counts = Counter(str(row["status"]) for row in rows)
+    say("")
+    say(f"{len(rows)} cells: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    reasons = Counter((str(r["status"]), str(r["reason"])) for r in rows if r["reason"])
+    for (status, reason), count in reasons.most_common():
+        say(f"  {count} {status}: {reason}")
+    for remark in plan.remarks:
+        say(f"note: {remark}")

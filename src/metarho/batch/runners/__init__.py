@@ -14,7 +14,7 @@ from metarho.batch.compute import Done, Task
 from metarho.batch.work import Block
 from metarho.store.store import Store
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "runner_of"]
 
 
 class Runner(Protocol):
@@ -24,3 +24,13 @@ class Runner(Protocol):
         self, blocks: Iterable[Block], task: Task, store: Store, stopped: Callable[[], bool]
     ) -> Iterator[Done]:
         """Compute the blocks."""
+
+
+def runner_of(workers: int) -> Runner:
+    """The runner with so many processes; with one it is this process."""
+    from functools import partial
+
+    from metarho.batch.runners.in_process import in_process
+    from metarho.batch.runners.processes import processes
+
+    return in_process if workers == 1 else partial(processes, workers)

@@ -1,0 +1,66 @@
+"""What a run of a grid leaves in its folder: the table of cells, what was resolved, the record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from metarho.batch.cell_table import (
+    CSV,
+    MANIFEST,
+    PARQUET,
+    asked_of,
+    digest,
+    write_cells,
+)
+from metarho.batch.fill import Filled
+from metarho.batch.grid import GridPlan
+from metarho.batch.run import forget, versions
+from metarho.batch.tables import audit_rows, to_csv
+from metarho.compare.rows import Row
+from metarho.store.files import write_text, yaml_text
+
+
+def write_grid(plan: GridPlan, rows: Sequence[Row]) -> tuple[set[str], str]:
+    """Write the tables and what was resolved; returns their names and the hash of the table."""
+    sha256 = write_cells(plan.folder, rows)
+    write_text(plan.folder / "audit.csv", to_csv(audit_rows(plan.studies)))
+    write_text(plan.folder / "config.resolved.yaml", resolved_grid(plan))
+    return {CSV, PARQUET, "audit.csv", "config.resolved.yaml"}, sha256
+
+
+def record_grid(plan: GridPlan, filled: Filled, written: set[str], sha256: str) -> None:
+    """Write the run's record, and remove files of an earlier run that this one did not make."""
+    forget(plan.folder, written)
+    content = {
+        "files": sorted(written),
+        "config": plan.config.name,
+        **versions(),
+        "models": {name: path.name for name, (_, path) in plan.models.items()},
+        "is_whole": filled.is_whole,
+        "cells": {
+            "sha256": sha256,
+            "answers": digest(asked_of(plan), plan.analysis.interval),
+            "decisions": list(plan.values),
+        },
+        "keys": sorted(work.key for work in plan.works),
+    }
+    write_text(plan.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
+
+
+def resolved_grid(plan: GridPlan) -> str:
+    """The config with defaults filled in, models in full, and what became of the product."""
+    content = plan.analysis.model_dump(mode="json", exclude={"name"})
+    content["resolved"] = {
+        "models": {
+            name: model.model_dump(mode="json", exclude={"name"})
+            for name, (model, _) in plan.models.items()
+        },
+        "decisions": {name: list(values) for name, values in plan.values.items()},
+        "product": plan.size,
+        "cells": len(plan.cells),
+        "fits": len(plan.works),
+        "refused": dict(plan.refusals),
+        "remarks": list(plan.remarks),
+    }
+    return yaml_text(content)
