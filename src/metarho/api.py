@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metarho.compare.rows import Row
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
 from metarho.errors import InputError, did_you_mean
@@ -27,10 +28,14 @@ __all__ = ["Result", "fit", "load_model", "load_studies", "random_variable", "ru
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left behind: its folder and its fits by (model, prior set, intervals)."""
+    """What a run left behind: its folder and its fits by (model, prior set, intervals).
+
+    A grid has no fits here but ``cells``, one row each: their decisions and their answers.
+    """
 
     folder: Path
     fits: Mapping[tuple[str, str, str], Fit]
+    cells: tuple[Row, ...] = ()
 
 
 def load_model(name: str | Path, *, mods: str | None = None) -> Model:
@@ -97,16 +102,22 @@ def random_variable(name: str, prior: Prior, *, positive: bool = False) -> pt.Te
     return add_prior(name, prior, np.empty(0), None, positive=positive)
 
 
-def run(config: str | Path, *, output: str | Path | None = None) -> Result:
+def run(config: str | Path, *, output: str | Path | None = None, workers: int = 1) -> Result:
     """Run an analysis: the same as ``metarho run CONFIG``, without the terminal.
 
+    The cells of a grid are computed by so many processes; a script that asks for more than one
+    guards what it runs by ``if __name__ == "__main__":``, for these processes import it.
     Raises InputError for anything wrong in what the config names, before writing.
     """
     from metarho.batch.plan import plan
+    from metarho.batch.running import has_grid
     from metarho.report.publish import publish
 
     path = config if isinstance(config, Path) else find(config, "configs", Path.cwd())
-    planned = plan(path, None if output is None else Path(output))
+    folder = None if output is None else Path(output)
+    if has_grid(path):
+        return _run_grid(path, folder, workers)
+    planned = plan(path, folder)
     outcome = publish(planned)
     return Result(
         planned.folder,
@@ -115,6 +126,18 @@ def run(config: str | Path, *, output: str | Path | None = None) -> Result:
             for cell, fitted in zip(planned.cells, outcome.fits, strict=True)
         },
     )
+
+
+def _run_grid(path: Path, output: Path | None, workers: int) -> Result:
+    from metarho.batch.grid import plan_grid
+    from metarho.batch.runners import runner_of
+    from metarho.batch.running import Watch, fill_all
+    from metarho.report.publish import publish_grid
+
+    planned = plan_grid(path, output)
+    watch = Watch(lambda done, source: None, lambda message: None, lambda: False)
+    (filled,) = fill_all([planned], runner_of(workers), None, watch)
+    return Result(planned.folder, {}, tuple(publish_grid(planned, filled)))
 
 
 def _priors(priors: Mapping[str, str | Prior]) -> dict[str, Prior]:

@@ -52,7 +52,7 @@ class Done:
         return "failed" if self.failure else str((self.answer or {}).get("status", "ok"))
 
 
-class _OutOfTimeError(Exception):
+class _OutOfTime(BaseException):
     """The time of a fit is up."""
 
 
@@ -78,7 +78,7 @@ def compute(
             try:
                 with time_limit(task.limit):
                     _, result = next(stream)
-            except Exception as error:  # whatever a fit raises is told, with the others unharmed
+            except (Exception, _OutOfTime) as error:  # told, with the others unharmed
                 failure = _said(error, task.limit)
                 break
             now = time.perf_counter()
@@ -129,7 +129,7 @@ def read(found: list[tuple[Work, Result]], task: Task) -> list[Row | str | None]
 
 
 def _said(error: BaseException, limit: float | None) -> str:
-    if isinstance(error, _OutOfTimeError):
+    if isinstance(error, _OutOfTime):
         return f"took longer than the limit of {limit:g} s"
     said = str(error).splitlines()[0] if str(error) else ""
     # What the package says of a fit is a sentence; of others the kind of error is part of it.
@@ -147,7 +147,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         raise RuntimeError("a time limit needs the main thread of a process")
 
     def up(number: int, frame: FrameType | None) -> None:
-        raise _OutOfTimeError
+        raise _OutOfTime
 
     before = signal.signal(signal.SIGALRM, up)
     signal.setitimer(signal.ITIMER_REAL, seconds)

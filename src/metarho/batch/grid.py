@@ -116,13 +116,15 @@ def plan_grid(config: Path, output: Path | None = None) -> GridPlan:
     evidence = _Evidence(analysis.studies, grid, here)
     evidence.check_rules(document)
     cells, reached = _cells(chosen, analysis, models, evidence)
-    check_reached(analysis, document, reached)
     if all(cell.work is None for cell in cells):
         ((reason, count),) = Counter(cell.reason for cell in cells).most_common(1)
         raise InputError(
             f"none of the {len(cells)} cells can be fitted; {count} of them because: {reason}",
             place=document.place(("grid",)),
         )
+    # What a model without any cell could be told is not known.
+    if reached.keys() == models.keys():
+        check_reached(analysis, document, set().union(*reached.values()))
     first = next(cell for cell in cells if cell.work is not None)
     studies = evidence.of(first.decisions)
     assert isinstance(studies, Studies)
@@ -342,10 +344,11 @@ def _cells(
     analysis: Analysis,
     models: Mapping[str, tuple[Model, Path]],
     evidence: _Evidence,
-) -> tuple[list[GridCell], set[str]]:
-    """Every combination encoded, and the names under which prior sets reach its models."""
+) -> tuple[list[GridCell], dict[str, set[str]]]:
+    """Every combination encoded, and by model the names under which prior sets reach it."""
     encoded: dict[tuple[Choice, ...], Encoding | str] = {}
-    cells, reached = [], set()
+    cells: list[GridCell] = []
+    reached: dict[str, set[str]] = {}
     for decisions in chosen:
         what = tuple(value for name, value in decisions.items() if name != "priors")
         if what not in encoded:
@@ -356,7 +359,7 @@ def _cells(
             continue
         try:
             problem = found.under(analysis.priors[str(decisions["priors"])])
-            reached |= problem.names_reached
+            reached.setdefault(str(decisions["model"]), set()).update(problem.names_reached)
             engine, reason = choose(problem, analysis.engine)
         except InputError as error:
             cells.append(GridCell(decisions, None, str(error)))
