@@ -26,3 +26,19 @@ def write_grid(folder: Path, text: str = SMALL, name: str = "small") -> Path:
     path = folder / "configs" / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def processes_of(parent: int) -> list[int]:
+    """The spawned processes below one, by /proc."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (entry / "stat").read_text("utf-8")
+            command = (entry / "cmdline").read_text("utf-8")
+        except OSError:
+            continue
+        if int(stat.rpartition(")")[2].split()[1]) == parent and "spawn_main" in command:
+            found.append(int(entry.name))
+    return found

@@ -79,7 +79,7 @@ def test_fits_do_not_depend_on_what_is_fitted_beside_them(fits: list[Fit]) -> No
 def test_shortest_intervals_and_further_quantities_are_those_of_the_fit(fits: list[Fit]) -> None:
     settings = replace(SETTINGS, interval=Interval(prob=0.8, kind="hdi"))
     asked = replace(ASKED, quantities=parse_quantities(["rho_mean", "bf_mu"]))
-    some = [replace(fit, interval=settings.interval) for fit in (fits[0], fits[12])]
+    some = [replace(fits[0], interval=settings.interval)]
     for fit, row in zip(some, answers(some, asked, settings), strict=True):
         assert row["lower"] == pytest.approx(fit.pooled.lower, abs=1e-9)
         assert row["upper"] == pytest.approx(fit.pooled.upper, abs=1e-9)
