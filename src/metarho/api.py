@@ -23,6 +23,8 @@ from metarho.spec.priors import PER_TAU, Prior
 if TYPE_CHECKING:
     import pytensor.tensor as pt
 
+    from metarho.batch.grid import GridPlan
+
 __all__ = ["Result", "fit", "load_model", "load_studies", "random_variable", "run"]
 
 
@@ -109,15 +111,14 @@ def run(config: str | Path, *, output: str | Path | None = None, workers: int = 
     guards what it runs by ``if __name__ == "__main__":``, for these processes import it.
     Raises InputError for anything wrong in what the config names, before writing.
     """
-    from metarho.batch.plan import plan
-    from metarho.batch.running import has_grid
+    from metarho.batch.grid import GridPlan
+    from metarho.batch.running import plan_each
     from metarho.report.publish import publish
 
     path = config if isinstance(config, Path) else find(config, "configs", Path.cwd())
-    folder = None if output is None else Path(output)
-    if has_grid(path):
-        return _run_grid(path, folder, workers)
-    planned = plan(path, folder)
+    (planned,) = plan_each([path], None if output is None else Path(output))
+    if isinstance(planned, GridPlan):
+        return Result(planned.folder, {}, _cells(planned, workers))
     outcome = publish(planned)
     return Result(
         planned.folder,
@@ -128,16 +129,15 @@ def run(config: str | Path, *, output: str | Path | None = None, workers: int = 
     )
 
 
-def _run_grid(path: Path, output: Path | None, workers: int) -> Result:
-    from metarho.batch.grid import plan_grid
+def _cells(planned: GridPlan, workers: int) -> tuple[Row, ...]:
+    """The table of a grid, which is left in its folder too."""
     from metarho.batch.runners import runner_of
     from metarho.batch.running import Watch, fill_all
-    from metarho.report.publish import publish_grid
+    from metarho.report.publish_grid import publish_grid
 
-    planned = plan_grid(path, output)
     watch = Watch(lambda done, source: None, lambda message: None, lambda: False)
     (filled,) = fill_all([planned], runner_of(workers), None, watch)
-    return Result(planned.folder, {}, tuple(publish_grid(planned, filled)))
+    return tuple(publish_grid(planned, filled))
 
 
 def _priors(priors: Mapping[str, str | Prior]) -> dict[str, Prior]:

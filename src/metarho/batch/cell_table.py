@@ -113,7 +113,8 @@ def known_answers(plan: GridPlan) -> Mapping[str, Row]:
     import pyarrow.parquet as pq
 
     wanted = {work.key for work in plan.works}
-    table = pq.read_table(io.BytesIO(content))
+    # Not read_table, which loads what reads folders of files.
+    table = pq.ParquetFile(io.BytesIO(content)).read()
     decisions = manifest["decisions"]
     found = {}
     for row in table.to_pylist():

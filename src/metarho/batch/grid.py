@@ -97,15 +97,17 @@ class GridPlan:
         return {**first, "priors": self.analysis.reference_set}
 
 
-def plan_grid(config: Path, output: Path | None = None) -> GridPlan:
-    """Read, resolve and check a config with a grid.
+def plan_grid(
+    config: Path, output: Path | None = None, read: tuple[Analysis, Document] | None = None
+) -> GridPlan:
+    """Resolve and check a config with a grid; ``read`` is what it says, where known.
 
     Raises InputError with file, line, value and what is allowed: for whatever is wrong in the
     config, and when every cell is refused. A combination that has no evidence, no meaning or no
     engine is a cell that is refused.
     """
     check_output(output)
-    analysis, document = read_analysis(config)
+    analysis, document = read or read_analysis(config)
     grid, here = analysis.grid, config.resolve().parent
     if grid is None:
         raise InputError("has no grid", place=str(config))

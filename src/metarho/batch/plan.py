@@ -69,13 +69,15 @@ class Plan:
         return self.studies.get("use") or next(iter(self.studies.values()))
 
 
-def plan(config: Path, output: Path | None = None) -> Plan:
-    """Read, resolve and check everything that a config names.
+def plan(
+    config: Path, output: Path | None = None, read: tuple[Analysis, Document] | None = None
+) -> Plan:
+    """Resolve and check everything that a config names; ``read`` is what it says, where known.
 
     Raises InputError with file, line, value and what is allowed.
     """
     check_output(output)
-    analysis, document = read_analysis(config)
+    analysis, document = read or read_analysis(config)
     here = config.resolve().parent
     studies = _studies(analysis, document, here)
     models = read_models(analysis, document, here)

@@ -39,17 +39,13 @@ def plan_each(configs: Sequence[Path], output: Path | None = None) -> list[AnyPl
 
     Raises InputError for anything wrong in them, and when two would write to one folder.
     """
-    plans = [
-        plan_grid(config, output) if has_grid(config) else plan(config, output)
-        for config in configs
-    ]
+    plans: list[AnyPlan] = []
+    for config in configs:
+        read = read_analysis(config)
+        has_grid = read[0].grid is not None
+        plans.append((plan_grid if has_grid else plan)(config, output, read))
     check_folders(plans)
     return plans
-
-
-def has_grid(config: Path) -> bool:
-    """Whether a config declares a grid. Raises InputError where it cannot be read."""
-    return read_analysis(config)[0].grid is not None
 
 
 def works_of(item: AnyPlan) -> list[Work]:

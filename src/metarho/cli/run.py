@@ -92,10 +92,11 @@ def run(
 def _publish(plan: AnyPlan, filled: Filled) -> list[str]:
     """Write what a plan found and say it; returns the statuses of its fits."""
     from metarho.batch.grid import GridPlan
-    from metarho.report.publish import publish, publish_grid
     from metarho.report.terminal import Progress, grid_in_words, headline, say
 
     if isinstance(plan, GridPlan):
+        from metarho.report.publish_grid import publish_grid
+
         rows = publish_grid(plan, filled)
         grid_in_words(plan, rows)
         say(f"results: {plan.folder}")
@@ -105,6 +106,8 @@ def _publish(plan: AnyPlan, filled: Filled) -> list[str]:
             say(f"{plan.config}: a fit failed: {reason}")
         say(f"{plan.config}: without results, for not all of its fits are there")
         return ["failed"] if filled.failures else []
+    from metarho.report.publish import publish
+
     with Progress(plan) as progress:
         fits = publish(plan, progress.announce, progress.warn).fits
     headline(plan, fits)

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from metarho.batch import reporting as reported
-from metarho.batch.cell_table import rows_of
 from metarho.batch.compare import AVERAGES, STUDIES, TABLE, Compared, compare
-from metarho.batch.fill import Filled
-from metarho.batch.grid import GridPlan
-from metarho.batch.grid_results import record_grid, write_grid
 from metarho.batch.plan import Plan
 from metarho.batch.run import Outcome, execute, record, write_results
 from metarho.batch.tables import to_csv
-from metarho.compare.rows import Row
 from metarho.engines.problem import Problem
 from metarho.store.files import write_text
 
@@ -42,14 +37,6 @@ def publish(
         written |= write_report(outcome, announce)
     record(outcome, written)
     return outcome
-
-
-def publish_grid(plan: GridPlan, filled: Filled) -> list[Row]:
-    """Leave the table of a grid and what it says in the plan's folder; returns the table."""
-    rows = rows_of(plan, filled)
-    written, sha256 = write_grid(plan, rows)
-    record_grid(plan, filled, written, sha256)
-    return rows
 
 
 def publish_comparison(
