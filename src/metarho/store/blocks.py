@@ -75,15 +75,18 @@ def _fill(path: Path, entries: Sequence[Entry], places: Sequence[Place]) -> None
         file.creation_library = "metarho"
         file.store_format = FORMAT
         file.sha256 = hashlib.sha256(text).hexdigest()
-        file.createDimension("character", len(text))
-        file.createDimension("byte", places[-1].stop)
-        table = file.createVariable(
-            "entries", "S1", ("character",), contiguous=True, fill_value=False
-        )
-        table[:] = np.frombuffer(text, "S1")
-        content = file.createVariable("content", "u1", ("byte",), contiguous=True, fill_value=False)
+        table = _bytes(file, "entries", len(text))
+        table[:] = np.frombuffer(text, "u1")
+        content = _bytes(file, "content", places[-1].stop)
         for entry, place in zip(entries, places, strict=True):
             content[place.start : place.stop] = np.frombuffer(entry.content, "u1")
+
+
+def _bytes(file: netCDF4.Dataset, name: str, size: int) -> netCDF4.Variable[Any]:
+    # Each along a dimension of its own name: any other is tied to its dimension through a heap
+    # that has no checksum, and a flipped byte there can keep the library reading for ever.
+    file.createDimension(name, size)
+    return file.createVariable(name, "u1", (name,), contiguous=True, fill_value=False)
 
 
 @contextmanager
@@ -101,10 +104,9 @@ def open_block(path: Path) -> Iterator[Block]:
         # The system's own errors are positive, those of netCDF (no such format) negative.
         if error.errno is None or error.errno > 0:
             raise
-        raise DamagedBlockError(f"is no NetCDF file ({_said(error)})") from None
+        raise DamagedBlockError(f"is damaged, or no NetCDF file ({_said(error)})") from None
     with file:
         file.set_auto_maskandscale(False)
-        file.set_auto_chartostring(False)
         try:
             places, content = _places(file), file["content"]
         # A file of others may hold anything, and what it says may be wrong in any way.

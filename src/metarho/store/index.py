@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -142,6 +143,8 @@ class Index:
 
     def _in_memory(self) -> sqlite3.Connection:
         index = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        # The only connection that stays open: as long as this index is used.
+        weakref.finalize(self, index.close)
         _make(index)
         self._compare(index)
         return index

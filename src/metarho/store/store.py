@@ -66,8 +66,10 @@ class Store:
             for path, held in self._index.files_of(sorted(wanted)).items():
                 asked = wanted & set(held)
                 found = self._results(path, asked)
-                wrong = wrong or len(found or asked) < len(asked)
-                for key, result in (found or {}).items():
+                if found is None:
+                    continue
+                wrong = wrong or len(found) < len(asked)
+                for key, result in found.items():
                     wanted.discard(key)
                     yield key, result
             if not wrong:
