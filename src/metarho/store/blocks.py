@@ -4,7 +4,7 @@ Variables ``entries`` (JSON text: of each entry key, engine, start, stop and SHA
 ``content`` (the entries' bytes, one after another). Attributes: ``creation_library``,
 ``store_format``, and ``sha256`` of ``entries``. Two variables, fixed in size and unchunked: each
 further one makes opening and writing a file slower by a fifth.
-"""  # fmt: skip
+"""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metarho.errors import shown
 from metarho.store.entries import Entry
 from metarho.store.files import write_whole
 
@@ -43,8 +44,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Block:
-    """An open file: its places, and ``read``, which reads one entry and nothing else."""
+    """An open file: the name it should have, its places, and what reads one entry alone."""
 
+    name: str
     places: tuple[Place, ...]
     read: Callable[[Place], Entry]
 
@@ -109,12 +111,13 @@ def open_block(path: Path) -> Iterator[Block]:
         file.set_auto_maskandscale(False)
         try:
             places, content = _places(file), file["content"]
+            name = name_of(place.key for place in places)
         # A file of others may hold anything, and what it says may be wrong in any way.
         except (DamagedBlockError, MemoryError):
             raise
         except Exception as error:
             raise DamagedBlockError(f"is damaged ({_said(error)})") from None
-        yield Block(places, lambda place: _entry(content, place))
+        yield Block(name, places, lambda place: _entry(content, place))
 
 
 def _places(file: netCDF4.Dataset) -> tuple[Place, ...]:
@@ -130,7 +133,19 @@ def _places(file: netCDF4.Dataset) -> tuple[Place, ...]:
     table = file["entries"][:].tobytes()
     if hashlib.sha256(table).hexdigest() != attrs["sha256"]:
         raise DamagedBlockError("is damaged (its table of entries is not what was written)")
-    return tuple(Place(**one) for one in json.loads(table))
+    size = len(file.dimensions["content"])
+    return tuple(_place(one, size) for one in json.loads(table))
+
+
+def _place(one: dict[str, Any], size: int) -> Place:
+    place = Place(**one)
+    texts = (place.key, place.engine, place.sha256)
+    ends = (place.start, place.stop)
+    if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in ends):
+        raise DamagedBlockError(f"is damaged (an entry is {shown(one)})")
+    if not 0 <= place.start <= place.stop <= size:
+        raise DamagedBlockError(f"is damaged (an entry lies at {ends} of {size} bytes)")
+    return place
 
 
 def _entry(contents: netCDF4.Variable[Any], place: Place) -> Entry:

@@ -248,6 +248,8 @@ def _transaction(index: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        index.execute("ROLLBACK")
+        # Where the disk is full SQLite has rolled back itself.
+        if index.in_transaction:
+            index.execute("ROLLBACK")
         raise
     index.execute("COMMIT")

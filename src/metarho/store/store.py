@@ -86,7 +86,7 @@ class Store:
         """Write results whole, as one block. Raises FitError or OSError where that fails."""
         if not results:
             return
-        path = _path_of(results)
+        path = _path_of(name_of(results))
         entries = [pack(key, results[key]) for key in sorted(results)]
         self._index.add(path, write_block(self.fits_folder / path, entries))
 
@@ -150,7 +150,7 @@ class Store:
         """What ``use`` makes of a block; None where it cannot be used, which is told."""
         try:
             with open_block(self.fits_folder / file) as block:
-                if file != _path_of(place.key for place in block.places):
+                if file != _path_of(block.name):
                     raise DamagedBlockError("has a name that is not that of its fits")
                 return use(block)
         except FileNotFoundError:
@@ -185,9 +185,8 @@ def is_block(file: str) -> bool:
     return name.endswith(".nc") and not name.startswith(".")
 
 
-def _path_of(keys: Iterable[str]) -> str:
-    """Where a block of these fits lies: folders of one 256th of all keep each of them short."""
-    name = name_of(keys)
+def _path_of(name: str) -> str:
+    """Where a block of a name lies, in one of 256 folders, each short enough to be listed."""
     return f"{name[:2]}/{name}.nc"
 
 
@@ -201,6 +200,8 @@ def _result(block: Block, place: Place) -> Result:
     entry = block.read(place)
     try:
         return unpack(entry)
-    # It is what was written, but by whom: it may say anything.
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MemoryError:
+        raise
+    # It is what was written, but by whom? It may say anything.
+    except Exception as error:
         raise DamagedBlockError(f"holds no result under {place.key} ({error!r})") from None
