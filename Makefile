@@ -33,6 +33,7 @@ benchmarks: $(STAMP)  ## What the performance claims rest on
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/exact.py
 	$(BIN)/python benchmarks/sensitivity.py
+	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/assurance.py
 	$(BIN)/python benchmarks/checks.py
 	$(BIN)/python benchmarks/nuts.py

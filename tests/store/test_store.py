@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -28,7 +29,7 @@ from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.nuts.draws import Draws
 from metarho.errors import FitError
 from metarho.store import blocks
-from metarho.store.entries import Result, pack
+from metarho.store.entries import Entry, Result, pack
 from metarho.store.index import Index
 from metarho.store.store import Store
 
@@ -58,7 +59,11 @@ def by_hand(full: bool = True) -> Draws:
         return rng.normal(size=(*shape, *more))
 
     parameters = {"mu": normal(), "beta[a b]": normal(), "tau": np.exp(normal())}
-    statistics = {"diverging": normal() > 1, "n_steps": rng.integers(1, 9, shape), "lp": normal()}
+    statistics: dict[str, Any] = {
+        "diverging": normal() > 1,
+        "n_steps": rng.integers(1, 9, shape),
+        "lp": normal(),
+    }
     if not full:
         return Draws(parameters, {}, statistics, 0.9, False)
     odd = normal()
@@ -288,7 +293,7 @@ def _no_table(path: Path) -> None:
 
 def _another_result(path: Path) -> None:
     """Whole, but what it says makes no sense: as if written by a faulty program."""
-    entry = blocks.Entry(key(1), "exact", b'{"variables": [], "attrs": {}}\n')
+    entry = Entry(key(1), "exact", b'{"variables": [], "attrs": {}}\n')
     blocks.write_block(path, [entry])
 
 
@@ -296,14 +301,14 @@ def _objects(path: Path) -> None:
     """A header that asks for objects, which would have to be unpickled."""
     header = {"variables": [{"name": "mass", "dtype": "|O", "shape": [1], "dims": ["x"]}]}
     content = json.dumps(header).encode() + b"\n" + pickle.dumps(1)
-    blocks.write_block(path, [blocks.Entry(key(1), "exact", content)])
+    blocks.write_block(path, [Entry(key(1), "exact", content)])
 
 
 def _huge(path: Path) -> None:
     """A header that asks for more memory than there is."""
     header = {"variables": [{"name": "mass", "dtype": "<f8", "shape": [10**15], "dims": ["x"]}]}
     content = json.dumps(header).encode() + b"\n"
-    blocks.write_block(path, [blocks.Entry(key(1), "exact", content)])
+    blocks.write_block(path, [Entry(key(1), "exact", content)])
 
 
 def _table(one: object) -> Callable[[Path], None]:
@@ -324,7 +329,7 @@ def _table(one: object) -> Callable[[Path], None]:
 
 ENTRY = {"key": key(1), "engine": "exact", "start": 0, "stop": 3, "sha256": "ab" * 32}
 
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a byte of its numbers": (_flipped_array, f"is damaged (fit {key(1)} is not what was"),
     "a byte of its header": (_flipped_header, f"is damaged (fit {key(1)} is not what was"),
     "a byte of its table": (_flipped_table, "is damaged (its table of entries is not what"),

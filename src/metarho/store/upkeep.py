@@ -88,7 +88,7 @@ def named_by_runs(output: Path) -> set[str]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             keys.update(map(str, content.get("keys", ())))
-        except (OSError, ValueError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise InputError(
                 f"is no record of a run ({error}); run its config again, or remove the file: until "
                 "then nobody knows which fits it uses",
