@@ -25,15 +25,12 @@ class Estimand:
 
 def choice(row: Row, decision: str) -> str:
     """What a cell chose, as text: numbers as tables write them, ``none`` for a blank."""
-    value = row[decision]
-    if value is None:
-        return "none"
-    return value if isinstance(value, str) else f"{value:.10g}"
+    return _as_text(row[decision])
 
 
 def options(rows: Sequence[Row], decision: str) -> tuple[str, ...]:
     """The values of a decision in order of appearance, which is that of the grid."""
-    return tuple(dict.fromkeys(choice(row, decision) for row in rows))
+    return tuple(dict.fromkeys(map(_as_text, dict.fromkeys(row[decision] for row in rows))))
 
 
 def varied(rows: Sequence[Row], decisions: Sequence[str]) -> tuple[str, ...]:
@@ -84,3 +81,9 @@ def by_estimand(
     for row in rows:
         groups.setdefault(tuple(choice(row, name) for name in asked), []).append(row)
     return [Estimand(dict(zip(asked, chosen, strict=True)), own) for chosen, own in groups.items()]
+
+
+def _as_text(value: Value) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else f"{value:.10g}"

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpstrf
 
 from metarho.cells.table import answered, answers, by_estimand, choice, varied
 from metarho.compare.rows import Row
 
 type Array = NDArray[np.float64]
+type Codes = NDArray[np.intp]
 
 COLUMNS = ("answer", "over", "term", "changes", "share", "sd", "cells")
 """The columns of the table of shares, in order."""
@@ -26,20 +29,23 @@ BETWEEN, REST = "between estimands", "interactions and rest"
 
 # Quantiles are exact to about 1e-8 of what they are of: smaller spreads are rounding.
 _SAME = 1e-8
-# Directions of dummies are whole cells or none (1e-3 of the largest at 10,000 cells); rounding is
-# 1e-13.
-_ALIASED = 1e-9
+# A dummy repeats those before it where its sum of squares beyond them is less. Sums of squares are
+# of counts: what is not 0 is hardly below 1/cells, and rounding is below 1e-9 at 1e5 cells.
+_ALIASED = 1e-7
 
 
 @dataclass(frozen=True)
 class Shares:
     """Shares of a variance by decision, which with ``rest`` sum to 1.
 
-    Of cells that all give the same answer there are none: ``shares`` is empty, ``rest`` is None.
+    ``by_chance`` is the sum that they would have on average had the answers been dealt to the cells
+    at random: the number of main effects that can be told apart over the number of cells, each less
+    what is held fixed. Of cells that all give the same answer there are no shares, and None.
     """
 
     shares: Mapping[str, float]
     rest: float | None
+    by_chance: float | None
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,8 @@ class VarianceByDecision:
     that are reportable and have no such number. ``everywhere`` are shares among all decisions.
     ``between`` is the share of the variance between estimands, ``sd_within`` the root of the
     variance within, and ``within`` are shares of that among the decisions that change only
-    estimation. Where all cells have one
-    estimand, or one answer, ``between`` is None and within is what is everywhere.
+    estimation. Where all cells have one estimand, or one answer, ``between`` is None and within is
+    what is everywhere.
     """
 
     answer: str
@@ -96,8 +102,8 @@ def variance_by_decision(
 
 def shapley(
     y: Array, chosen: Sequence[Sequence[str]], sizes: Sequence[int]
-) -> tuple[list[float], float]:
-    """Shares of P decisions in the variance of y (N), and of interactions and the rest.
+) -> tuple[list[float], int]:
+    """Shares of P decisions in the variance of y (N), and how many main effects there are.
 
     R²(S) is that of the regression of y on the dummies of the decisions S, main effects only. The
     share of decision d is its gain in R² averaged over all orders in which decisions can enter,
@@ -105,32 +111,37 @@ def shapley(
         Σ_{S not with d} |S|! (P - |S| - 1)! / P! [R²(S with d) - R²(S)]
 
     (Lindeman, Merenda & Gold 1980, pp. 119 ff., known as LMG; Grömping 2007,
-    10.1198/000313007X188252; the Shapley value of R²). In a balanced product it is the decision's
-    sum of squares over the total. Decisions that always change together share by symmetry. The rest
-    is 1 - R²(all). ``chosen`` has each decision's values (N). ``sizes`` are those of groups, one
-    after the other, within which all is taken less its mean; y varies within one at least. The work
-    grows as 2^P.
+    10.1198/000313007X188252; the Shapley value of R²). Shares sum to R²(all). In a balanced product
+    each is the decision's sum of squares over the total. Decisions that always change together
+    share by symmetry. ``chosen`` has each decision's values (N). ``sizes`` are those of groups, one
+    after the other, within which all is taken less its mean; y varies within one at least. There
+    are 2^P regressions, whose cost does not depend on N.
     """
-    response = _less_means(y[:, None], sizes)
-    blocks = [_less_means(_dummies(values), sizes) for values in chosen]
-    # Only inner products count from here on, which the triangle of N rows keeps.
-    triangle = np.linalg.qr(np.column_stack([*blocks, response]), mode="r")
-    ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
-    explained = _explained(triangle, [int(end) for end in ends]) / float(np.sum(response**2))
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    response = _less_means(y, groups)
+    response /= math.sqrt(float(response @ response))
+    gram, cross, block = _normal_equations(response, [_codes(names) for names in chosen], groups)
     count = len(chosen)
     sets = np.arange(2**count)
+    explained, rank = np.zeros(2**count), 0
+    for members in range(1, 2**count):
+        inside = (members >> block & 1).astype(bool)
+        explained[members], rank = _explained(gram[np.ix_(inside, inside)], cross[inside])
     entered = np.bitwise_count(sets)
-    orders = [
-        math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
-        for size in range(count)
-    ]
+    orders = np.array(
+        [
+            math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
+            for size in range(count)
+        ]
+    )
     shares = []
     for index in range(count):
         bit = 1 << index
         without = sets[(sets & bit) == 0]
         gains = explained[without | bit] - explained[without]
-        shares.append(float(np.array(orders)[entered[without]] @ gains))
-    return shares, 1 - float(explained[-1])
+        # Below 0 is rounding.
+        shares.append(max(0.0, float(orders[entered[without]] @ gains)))
+    return shares, rank
 
 
 def variance_rows(found: Sequence[VarianceByDecision], estimand: Collection[str]) -> list[Row]:
@@ -169,56 +180,63 @@ def _split(
 ) -> tuple[float | None, Shares]:
     """The sd within groups of these sizes, None without rows, and the shares of decisions in it."""
     if not rows:
-        return None, Shares({}, None)
+        return None, Shares({}, None, None)
     y = np.array(answers(rows, answer))
-    deviations = _less_means(y[:, None], sizes)[:, 0]
-    unit = float(np.abs(deviations).max())
-    if not unit > _SAME * float(np.abs(y).max()):
-        return 0.0, Shares({}, None)
     # Squares of tiny or huge numbers have no place.
-    scaled = deviations / unit
-    shares, rest = shapley(scaled, [[choice(r, name) for r in rows] for name in decisions], sizes)
-    sd = unit * math.sqrt(float(scaled @ scaled) / len(y))
-    return sd, Shares(dict(zip(decisions, shares, strict=True)), rest)
+    unit = float(np.abs(y).max()) or 1.0
+    deviations = _less_means(y / unit, np.repeat(np.arange(len(sizes)), sizes))
+    largest = float(np.abs(deviations).max())
+    if not largest > _SAME:
+        return 0.0, Shares({}, None, None)
+    chosen = [[choice(row, name) for row in rows] for name in decisions]
+    shares, rank = shapley(deviations, chosen, sizes)
+    sd = unit * math.sqrt(float(deviations @ deviations) / len(y))
+    rest = max(0.0, 1 - math.fsum(shares))
+    by_chance = rank / (len(y) - len(sizes))
+    return sd, Shares(dict(zip(decisions, shares, strict=True)), rest, by_chance)
 
 
-def _less_means(columns: Array, sizes: Sequence[int]) -> Array:
-    """Columns (N, K) less their means in groups of these sizes, one after the other."""
-    starts = np.cumsum([0, *sizes[:-1]])
-    means = np.add.reduceat(columns, starts, axis=0) / np.array(sizes)[:, None]
-    return np.asarray(columns - np.repeat(means, sizes, axis=0))
+def _less_means(y: Array, groups: Codes) -> Array:
+    """Numbers (N) less the mean of their group."""
+    means = np.bincount(groups, weights=y) / np.bincount(groups)
+    return np.asarray(y - means[groups])
 
 
-def _dummies(values: Sequence[str]) -> Array:
-    """A column (N) of 0 and 1 for each value."""
-    names = {name: place for place, name in enumerate(dict.fromkeys(values))}
-    block = np.zeros((len(values), len(names)))
-    block[np.arange(len(values)), [names[value] for value in values]] = 1.0
-    return block
+def _codes(names: Sequence[str]) -> Codes:
+    """Each name as its place (N) among those that there are."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return np.array([places[name] for name in names])
 
 
-def _explained(columns: Array, ends: Sequence[int]) -> Array:
-    """The sum of squares of the last column that each set of blocks explains (2^P).
+def _normal_equations(
+    response: Array, decisions: Sequence[Codes], groups: Codes
+) -> tuple[Array, Array, Codes]:
+    """X'X (L, L) and X'y (L) of dummies less their group means, and each dummy's decision (L).
 
-    Block i is the columns from ``ends[i]`` to ``ends[i + 1]``; bit i of a set's place says that it
-    is in. Sets are gone through as a tree: each adds a block to its parent, off which all columns
-    to come have been projected already, so what a block explains is a square, never below 0.
+    By counting: X'X = N - C' diag(1/n) C, with N the number of cells that have both values, C (G,
+    L) of those in a group that have one, and n (G) of those in a group.
     """
-    count = len(ends) - 1
-    found = np.zeros(2**count)
-    threshold = _ALIASED * float(np.linalg.norm(columns[:, :-1], axis=0).max(initial=0.0))
+    widths = [int(codes.max()) + 1 for codes in decisions]
+    starts = np.cumsum([0, *widths])
+    dummies = [codes + start for codes, start in zip(decisions, starts, strict=False)]
+    count, size = int(starts[-1]), int(groups.max()) + 1
+    both, in_group, cross = np.zeros((count, count)), np.zeros((size, count)), np.zeros(count)
+    for one in dummies:
+        np.add.at(in_group, (groups, one), 1.0)
+        np.add.at(cross, one, response)
+        for other in dummies:
+            np.add.at(both, (one, other), 1.0)
+    gram = both - in_group.T @ (in_group / np.bincount(groups)[:, None])
+    return gram, cross, np.repeat(np.arange(len(widths)), widths)
 
-    def descend(members: int, start: int, left: Array, sofar: float) -> None:
-        """``left``: the columns from block ``start`` on, less what the members explain."""
-        found[members] = sofar
-        for block in range(start, count):
-            first, last = ends[block] - ends[start], ends[block + 1] - ends[start]
-            directions, lengths, _ = np.linalg.svd(left[:, first:last], full_matrices=False)
-            basis = directions[:, lengths > threshold]
-            later = left[:, last:]
-            along = basis.T @ later
-            gained = float(along[:, -1] @ along[:, -1])
-            descend(members | 1 << block, block + 1, later - basis @ along, sofar + gained)
 
-    descend(0, 0, columns, 0.0)
-    return found
+def _explained(gram: Array, cross: Array) -> tuple[float, int]:
+    """The sum of squares of y that dummies explain, and how many of them repeat no others.
+
+    With the Cholesky factor R'R = X'X, rows and columns in the order of pivots, it is |R'⁻¹ X'y|².
+    """
+    if not gram.any():  # decisions that go with the groups
+        return 0.0, 0
+    factor, pivots, rank, _ = dpstrf(gram, tol=_ALIASED)
+    solved = solve_triangular(factor[:rank, :rank], cross[pivots[:rank] - 1], trans="T")
+    return float(solved @ solved), int(rank)
