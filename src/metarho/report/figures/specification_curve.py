@@ -7,6 +7,7 @@ posterior medians and intervals.
 from __future__ import annotations
 
 import math
+import statistics
 import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -79,10 +80,13 @@ def specification_curve(
             height_ratios=[_UPPER, _LINE * len(lines)] if lines else None,
         )[:, 0]
         _curve(panels[0], drawn, _pitch(width, drawn))
+        limits = _limits(drawn)
+        if limits:
+            panels[0].set_ylim(*limits)
         panels[0].set_ylabel("yi" if scale == "yi" else "correlation r")
         panels[0].set_title(f"Median of the mean, {prob * 100:g}% interval", loc="left")
         if lines:
-            _choices(panels[1], drawn, lines, estimand, _pitch(width, drawn))
+            _choices(panels[1], drawn, lines, estimand, _pitch(width, drawn), place)
         for axes in panels:
             axes.set_xlim(0.4, max(1, len(drawn)) + 0.6)
             axes.set_xticks([])
@@ -92,7 +96,8 @@ def specification_curve(
         if place is not None:
             panels[0].plot(place, number(drawn[place - 1]["median"]), "D", color=ORANGE,
                            markersize=5, markeredgecolor="white", zorder=4)  # fmt: skip
-        _legend(figure, drawn, place, _counted(rows, drawn), width)
+        caption = _caption(rows, drawn, limits, reference)
+        _legend(figure, drawn, place, caption, width)
     return Drawing(
         "specification-curve",
         figure,
@@ -111,10 +116,11 @@ def in_words(rows: Sequence[Row], decisions: Sequence[str], prob: float) -> str:
         return said
     medians = sorted(answers(drawn, "median"))
     apart = sum(_excludes_zero(row) for row in drawn)
-    return (
-        f"{said} Medians from {medians[0]:z.3f} to {medians[-1]:z.3f}; {apart:,} intervals exclude "
-        f"0. Below, what each chose of: {', '.join(decisions) or 'nothing'}."
+    said += (
+        f" Medians from {medians[0]:z.3f} to {medians[-1]:z.3f}; {apart:,} of {len(drawn):,} "
+        "intervals exclude 0."
     )
+    return f"{said} Below, what each chose of: {', '.join(decisions)}." if decisions else said
 
 
 def _by_median(row: Row) -> tuple[float, ...]:
@@ -124,9 +130,45 @@ def _by_median(row: Row) -> tuple[float, ...]:
 
 def _counted(rows: Sequence[Row], drawn: Sequence[Row]) -> str:
     if len(drawn) == len(rows):
-        return f"{len(rows):,} cells, by their medians"
+        return "1 cell" if len(rows) == 1 else f"{len(rows):,} cells, by their medians"
     left_out = ", ".join(f"{count:,} {why}" for why, count in not_answered(rows).items())
     return f"{len(drawn):,} of {len(rows):,} cells, by their medians; not drawn: {left_out}"
+
+
+def _caption(
+    rows: Sequence[Row],
+    drawn: Sequence[Row],
+    limits: tuple[float, float] | None,
+    reference: int | None,
+) -> str:
+    """How many cells there are, and what of them cannot be seen."""
+    said = _counted(rows, drawn)
+    if limits:
+        low, high = limits
+        cut = sum(
+            any(not low <= end <= high for end in (number(row.get(e)) for e in ("lower", "upper"))
+                if end is not None) for row in drawn)  # fmt: skip
+        if cut:
+            said += f"; {cut:,} interval{' goes' if cut == 1 else 's go'} on beyond the edge"
+    if reference is not None and _place(rows, drawn, reference) is None:
+        said += f"; the reference is not drawn ({rows[reference]['status']})"
+    return said
+
+
+def _limits(drawn: Sequence[Row]) -> tuple[float, float] | None:
+    """Where the upper panel begins and ends: at 0, all medians, and twice a usual interval on.
+
+    One interval of a hundred times the others' length would flatten all of them.
+    """
+    medians = answers(drawn, "median")
+    lowers, uppers = answers(drawn, "lower"), answers(drawn, "upper")
+    if not lowers or not uppers:
+        return None
+    usual = statistics.median(uppers) - statistics.median(lowers)
+    low = min(0.0, *medians, max(min(lowers), min(medians) - 2 * usual))
+    high = max(0.0, *medians, min(max(uppers), max(medians) + 2 * usual))
+    pad = 0.04 * (high - low) or 0.1
+    return low - pad, high + pad
 
 
 def _place(rows: Sequence[Row], drawn: Sequence[Row], reference: int | None) -> int | None:
@@ -152,8 +194,8 @@ def _lines(rows: Sequence[Row], decision: str, asks: bool, longest: int) -> list
 
 def _short(texts: Sequence[str], longest: int) -> list[str]:
     """Labels on one line of at most ``longest`` letters; numbered where they are alike."""
-    single = [" ".join(text.split()) for text in texts]
-    cut = [text if len(text) <= longest else f"{text[: longest - 1]}…" for text in single]
+    plain = [" ".join(text.split()) for text in texts]
+    cut = [text if len(text) <= longest else f"{text[: longest - 1]}…" for text in plain]
     return [
         label if cut.count(label) == 1 else f"{label} ({cut[: index + 1].count(label)})"
         for index, label in enumerate(cut)
@@ -193,6 +235,7 @@ def _choices(
     lines: Sequence[_Line],
     estimand: Collection[str],
     pitch: float,
+    reference: int | None,
 ) -> None:
     chosen = {
         name: [choice(row, name) for row in drawn]
@@ -219,6 +262,9 @@ def _choices(
             many = len(drawn) > _LINES
             thick = pitch if many else 0.7 * pitch
             _uprights(axes, [(at, -y - 0.36, -y + 0.36) for at in places], colour, thick, many)
+        if reference in places:
+            axes.plot(reference, -y, "D", color=ORANGE, markersize=4, markeredgecolor="white",
+                      markeredgewidth=0.6, zorder=4)  # fmt: skip
     named = {-y: line.label for y, line in enumerate(lines) if line.option is not None}
     axes.set_yticks(list(named), list(named.values()), fontsize=7, parse_math=False)
     axes.tick_params(axis="y", length=0)
