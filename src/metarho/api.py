@@ -137,7 +137,7 @@ def _cells(planned: GridPlan, workers: int) -> tuple[Row, ...]:
 
     watch = Watch(lambda done, source: None, lambda message: None, lambda: False)
     (filled,) = fill_all([planned], runner_of(workers), None, watch)
-    return tuple(publish_grid(planned, filled))
+    return publish_grid(planned, filled).rows
 
 
 def _priors(priors: Mapping[str, str | Prior]) -> dict[str, Prior]:

@@ -21,9 +21,9 @@ ESTIMAND = ("where",)
 
 def _cell(median: float | None, half: float = 0.1, **more: Value) -> Row:
     ends = (None, None) if median is None else (median - half, median + half)
-    chosen = {"where": "all", "rho_within": 0.5, "priors": "default", "model": "two"}
-    found = {"status": "ok", "reason": None, "median": median, "lower": ends[0], "upper": ends[1]}
-    return {**chosen, **found, **more}
+    chosen: Row = {"where": "all", "rho_within": 0.5, "priors": "default", "model": "two"}
+    found: Row = {"status": "ok", "median": median, "lower": ends[0], "upper": ends[1]}
+    return {**chosen, "reason": None, **found, **more}
 
 
 def _table(count: int) -> list[Row]:

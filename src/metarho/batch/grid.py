@@ -20,6 +20,7 @@ from metarho.batch.plan import (
     read_studies,
 )
 from metarho.batch.work import Work
+from metarho.cells.average import check_weights
 from metarho.compare.rows import Row
 from metarho.data.reporting import zero_order
 from metarho.data.selection import keeps
@@ -115,6 +116,10 @@ def plan_grid(
     values = _values(analysis, grid)
     size = math.prod(len(options) for options in values.values())
     chosen = _chosen(grid, values, size, document)
+    try:
+        check_weights(chosen, tuple(values), grid.estimand, grid.weights)
+    except InputError as error:
+        raise error.at(document.place(("grid", "weights"))) from None
     evidence = _Evidence(analysis.studies, grid, here)
     evidence.check_rules(document)
     cells, reached = _cells(chosen, analysis, models, evidence)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from metarho.batch.cell_table import (
     CSV,
@@ -29,8 +31,20 @@ def write_grid(plan: GridPlan, rows: Sequence[Row]) -> tuple[set[str], str]:
     return {CSV, PARQUET, "audit.csv", "config.resolved.yaml"}, sha256
 
 
-def record_grid(plan: GridPlan, filled: Filled, written: set[str], sha256: str) -> None:
-    """Write the run's record, and remove files of an earlier run that this one did not make."""
+def earlier_record(folder: Path) -> Mapping[str, Any]:
+    """The record that a run left in a folder; empty where there is none that can be read."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def record_grid(plan: GridPlan, filled: Filled, written: set[str], sha256: str, drawn: str) -> None:
+    """Write the run's record, and remove files of an earlier run that this one did not make.
+
+    ``sha256`` is that of the table of cells, ``drawn`` of what the picture shows.
+    """
     forget(plan.folder, written)
     content = {
         "files": sorted(written),
@@ -43,6 +57,7 @@ def record_grid(plan: GridPlan, filled: Filled, written: set[str], sha256: str) 
             "answers": digest(asked_of(plan), plan.analysis.interval),
             "decisions": list(plan.values),
         },
+        "drawn": drawn,
         "keys": sorted(work.key for work in plan.works),
     }
     write_text(plan.folder / MANIFEST, json.dumps(content, indent=1) + "\n")

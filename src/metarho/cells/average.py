@@ -80,8 +80,7 @@ def average_cells(
     Raises InputError for decisions and values that the table lacks, values without a weight,
     weights that are negative, not finite or all 0, and weights of decisions in ``estimand``.
     """
-    for name, given in weights.items():
-        _check(rows, name, given, decisions, estimand)
+    check_weights(rows, decisions, estimand, weights)
     stated = {
         name: _summing_to_1(weights.get(name), options(rows, name))
         for name in varied(rows, decisions)
@@ -138,6 +137,14 @@ def weighted_quantile(values: Sequence[float], weights: Sequence[float], share: 
     return max(values)
 
 
+def check_weights(
+    rows: Sequence[Row], decisions: Sequence[str], estimand: Collection[str], weights: Weights
+) -> None:
+    """Raise InputError for weights that ``average_cells`` refuses."""
+    for name, given in weights.items():
+        _check(rows, name, given, decisions, estimand)
+
+
 def _check(
     rows: Sequence[Row],
     decision: str,
@@ -146,8 +153,8 @@ def _check(
     estimand: Collection[str],
 ) -> None:
     if decision not in decisions:
-        raise InputError(f"weights: no decision {shown(decision)}; "
-                         f"{did_you_mean(decision, decisions)}")  # fmt: skip
+        known = did_you_mean(decision, decisions)
+        raise InputError(f"weights: no decision {shown(decision)}; {known}")
     if decision in estimand:
         raise InputError(
             f"weights: {decision} changes the estimand, and answers to different questions are "

@@ -92,15 +92,16 @@ def run(
 def _publish(plan: AnyPlan, filled: Filled) -> list[str]:
     """Write what a plan found and say it; returns the statuses of its fits."""
     from metarho.batch.grid import GridPlan
-    from metarho.report.terminal import Progress, grid_in_words, headline, say
+    from metarho.report.terminal import Progress, headline, say
 
     if isinstance(plan, GridPlan):
+        from metarho.report.cells import print_grid
         from metarho.report.publish_grid import publish_grid
 
-        rows = publish_grid(plan, filled)
-        grid_in_words(plan, rows)
+        published = publish_grid(plan, filled)
+        print_grid(plan, published)
         say(f"results: {plan.folder}")
-        return [str(row["status"]) for row in rows]
+        return [str(row["status"]) for row in published.rows]
     if filled.failures or not filled.is_whole:
         for reason in dict.fromkeys(filled.failures.values()):
             say(f"{plan.config}: a fit failed: {reason}")

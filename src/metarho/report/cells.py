@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,10 @@ from metarho.cells.table import answered, not_answered
 from metarho.cells.variance import BETWEEN, REST, Shares, VarianceByDecision
 from metarho.compare.rows import Row
 from metarho.report.terminal import number, say, wide
+
+if TYPE_CHECKING:
+    from metarho.batch.grid import GridPlan
+    from metarho.report.publish_grid import Published
 
 # Main effects that chance alone would give more than this leave small shares without a meaning.
 _TELLING = 0.1
@@ -34,6 +39,17 @@ _WORDS: Mapping[str, str] = {
     "tau": "the posterior median of tau",
     "log_evidence": "the log evidence",
 }
+
+
+def print_grid(plan: GridPlan, found: Published) -> None:
+    """What became of the cells of a grid, and what those with an answer say."""
+    estimand = plan.grid.estimand
+    say("")
+    print_counts(found.rows)
+    for remark in plan.remarks:
+        say(f"note: {remark}")
+    print_variance(found.variances, estimand)
+    print_averages(found.averages, estimand)
 
 
 def print_counts(rows: Sequence[Row]) -> None:
@@ -60,7 +76,7 @@ def counted(rows: Sequence[Row]) -> str:
 
 
 def print_variance(found: Sequence[VarianceByDecision], estimand: Collection[str]) -> None:
-    """Shares of the variance of each answer by decision, and what they say."""
+    """Shares of the variance of each answer by decision, and what those of the first say."""
     if not found:
         return
     table = Table(box=None, pad_edge=False)
@@ -78,9 +94,8 @@ def print_variance(found: Sequence[VarianceByDecision], estimand: Collection[str
     wide().print(table)
     if any(name in estimand for one in everywhere for name in one.shares):
         say("* changes the estimand")
-    for one in found:
-        for sentence in variance_sentences(one, estimand):
-            say(sentence)
+    for sentence in variance_sentences(found[0], estimand):
+        say(sentence)
 
 
 def variance_sentences(found: VarianceByDecision, estimand: Collection[str]) -> list[str]:

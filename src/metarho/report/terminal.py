@@ -17,7 +17,6 @@ from metarho.posterior.marginals import Summary
 
 if TYPE_CHECKING:
     from metarho.batch.compute import Done
-    from metarho.batch.grid import GridPlan
     from metarho.batch.plan import Plan
     from metarho.compare.rows import Row
     from metarho.engines.problem import Problem
@@ -376,15 +375,3 @@ class BatchProgress:
     def warn(self, message: str) -> None:
         """A line above the bar."""
         self._bar.console.print(Text(message))
-
-
-def grid_in_words(plan: GridPlan, rows: Sequence[Row]) -> None:
-    """What became of the cells of a grid, and why some have no answer."""
-    counts = Counter(str(row["status"]) for row in rows)
-    say("")
-    say(f"{len(rows)} cells: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
-    reasons = Counter((str(r["status"]), str(r["reason"])) for r in rows if r["reason"])
-    for (status, reason), count in reasons.most_common():
-        say(f"  {count} {status}: {reason}")
-    for remark in plan.remarks:
-        say(f"note: {remark}")

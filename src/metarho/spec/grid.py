@@ -57,6 +57,8 @@ class Grid(Frozen):
     cells: tuple[Mapping[str, Choice], ...] = ()
     sample: Sample | None = None
     estimand: tuple[str, ...] = ESTIMAND
+    # Of the values of decisions in averages over cells, as tables write them; equal unless said.
+    weights: Mapping[str, Mapping[str, Annotated[float, Field(ge=0)]]] = Field(default_factory=dict)
     # Beside those of every table; these take a refit or an integral a cell.
     quantities: tuple[str, ...] = ()
 
@@ -95,6 +97,15 @@ class Grid(Frozen):
     @field_validator("estimand")
     @classmethod
     def _estimand_names_decisions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            _decision(name)
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_name_decisions(
+        cls, value: Mapping[str, Mapping[str, float]]
+    ) -> Mapping[str, Mapping[str, float]]:
         for name in value:
             _decision(name)
         return value
