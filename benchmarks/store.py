@@ -3,8 +3,8 @@
     make benchmarks
 
 First 2,048 exact fits (240 nodes each) in eight blocks: written, read back, asked for; and single
-fits. Then stores of 1,000, 3,000 and 10,000 files of one fit each, every step in its own process:
-seconds, and the most memory that the process held.
+fits. Then stores of 1,000, 3,000 and 10,000 files of one fit each, each step in a process of its
+own: seconds, and the most memory that the process held.
 """
 
 from __future__ import annotations

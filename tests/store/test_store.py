@@ -280,8 +280,11 @@ def _foreign(path: Path) -> None:
 
 def _other_format(change: int) -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        with netCDF4.Dataset(path, "a") as file:
-            file.store_format = blocks.FORMAT + change
+        with blocks.open_block(path) as block:
+            entries = [block.read(place) for place in block.places]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(blocks, "FORMAT", blocks.FORMAT + change)
+            blocks.write_block(path, entries)
 
     return write
 

@@ -64,24 +64,47 @@ def write_block(path: Path, entries: Sequence[Entry]) -> list[Place]:
         stop = start + len(entry.content)
         places.append(Place(entry.key, entry.engine, start, stop, entry.sha256))
         start = stop
-    write_whole(path, lambda aside: _fill(aside, entries, places))
+    content = _netcdf(entries, places)
+    write_whole(path, lambda aside: _write(aside, content))
     return places
 
 
-def _fill(path: Path, entries: Sequence[Entry], places: Sequence[Place]) -> None:
+def _write(path: Path, content: memoryview) -> None:
+    path.write_bytes(content)
+
+
+def _netcdf(entries: Sequence[Entry], places: Sequence[Place]) -> memoryview:
+    """The bytes of a file.
+
+    Made in memory: where the disk is full, the library would say that access is denied, and keep
+    the removed file open and its space taken.
+    """
     import netCDF4
     import numpy as np
 
     text = json.dumps([asdict(place) for place in places]).encode()
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
-        file.creation_library = "metarho"
-        file.store_format = FORMAT
-        file.sha256 = hashlib.sha256(text).hexdigest()
-        table = _bytes(file, "entries", len(text))
-        table[:] = np.frombuffer(text, "u1")
-        content = _bytes(file, "content", places[-1].stop)
-        for entry, place in zip(entries, places, strict=True):
-            content[place.start : place.stop] = np.frombuffer(entry.content, "u1")
+    size = places[-1].stop
+    # The name is none of a file; the memory grows where this is too little.
+    file = netCDF4.Dataset("block", "w", format="NETCDF4", memory=size + len(text))
+    file.creation_library = "metarho"
+    file.store_format = FORMAT
+    file.sha256 = hashlib.sha256(text).hexdigest()
+    _bytes(file, "entries", len(text))[:] = np.frombuffer(text, "u1")
+    content = _bytes(file, "content", size)
+    for entry, place in zip(entries, places, strict=True):
+        content[place.start : place.stop] = np.frombuffer(entry.content, "u1")
+    return _to_its_end(file.close())
+
+
+def _to_its_end(file: memoryview) -> memoryview:
+    """A file without what lies behind its end: in memory the library grows it by 64 kB at a time.
+
+    The end stands in the superblock (HDF5 File Format Specification, II.A, versions 2 and 3).
+    """
+    version, size_of_offsets = file[8], file[9]
+    if version not in (2, 3) or size_of_offsets != 8:
+        return file
+    return file[: int.from_bytes(file[28:36], "little")]
 
 
 def _bytes(file: netCDF4.Dataset, name: str, size: int) -> netCDF4.Variable[Any]:
