@@ -22,8 +22,14 @@ ESTIMAND = ("where",)
 def _cell(median: float | None, half: float = 0.1, **more: Value) -> Row:
     ends = (None, None) if median is None else (median - half, median + half)
     chosen: Row = {"where": "all", "rho_within": 0.5, "priors": "default", "model": "two"}
-    found: Row = {"status": "ok", "median": median, "lower": ends[0], "upper": ends[1]}
-    return {**chosen, "reason": None, **found, **more}
+    found: Row = {
+        "status": "ok",
+        "reason": None,
+        "median": median,
+        "lower": ends[0],
+        "upper": ends[1],
+    }
+    return {**chosen, **found, **more}
 
 
 def _table(count: int) -> list[Row]:
@@ -73,7 +79,8 @@ def test_cells_are_in_the_order_of_their_medians_and_the_others_counted() -> Non
 
 
 def test_only_decisions_with_several_values_are_below_those_of_the_estimand_first() -> None:
-    words = _words(_drawn(ROWS))
+    backwards = specification_curve(ROWS, DECISIONS[::-1], ESTIMAND, None, "z", 0.95)
+    words = _words(backwards)
     assert [w for w in words if w in ("where (changes the estimand)", "priors", "model")] == [
         "where (changes the estimand)", "priors",
     ]  # fmt: skip
@@ -126,6 +133,12 @@ def test_any_number_of_cells_is_a_small_file(count: int) -> None:
     # Above 400 marks are pixels within the file.
     assert ("<image" in drawing.svg) == (count > 400)
     assert len(drawing.data) == count and drawing.svg == drawing.svg
+
+
+def test_the_legend_names_only_what_is_there() -> None:
+    both = _words(_drawn(ROWS))
+    assert "interval without 0" in both and "interval with 0" in both
+    assert "interval with 0" not in _words(_drawn(ROWS[:1]))
 
 
 def test_one_endless_interval_does_not_flatten_the_others() -> None:
