@@ -37,6 +37,13 @@ def run(
             help="Processes that compute; 0: one for each processor, 1: this one.", min=0, max=1024
         ),
     ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute on Dask: local (--workers says how many) or a scheduler that you trust, "
+            "tcp://host:8786."
+        ),
+    ] = None,
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds that a fit may take.", min=0.001)
     ] = None,
@@ -54,6 +61,10 @@ def run(
     """
     from metarho.batch.running import Watch, fill_all, plan_each, works_of
 
+    if dask is not None:
+        from metarho.batch.runners.dask_cluster import check_address
+
+        check_address(dask, workers, time_limit)
     plans = plan_each([config_path(name) for name in configs], output)
     if dry_run:
         from metarho.batch.forecast import forecast
@@ -75,7 +86,7 @@ def run(
                 gave_up.set()
 
         watch = Watch(heard, progress.warn, lambda: interrupted.is_set() or gave_up.is_set())
-        filled = fill_all(plans, runner_of(workers or os.cpu_count() or 1), time_limit, watch)
+        filled = fill_all(plans, runner_of(workers, dask), time_limit, watch)
     statuses = [status for pair in zip(plans, filled, strict=True) for status in _publish(*pair)]
     if interrupted.is_set() and not all(one.is_whole for one in filled):
         done = {key for one in filled for key in (*one.answers, *one.failures)}

@@ -18,7 +18,8 @@ from metarho.spec.analysis import Sampler
 # Raised when what is stored, or how it is computed, changes its meaning.
 FORMAT = 5
 
-_COMPUTES = {
+# Packages whose versions decide about numbers, by engine.
+COMPUTES = {
     "exact": ("numpy", "scipy"),
     "nuts": ("numpy", "scipy", "pymc", "pytensor", "nutpie"),
 }
@@ -68,7 +69,7 @@ def key_of(problem: Problem, engine: str, sampler: Sampler, draws_factor: int = 
         "imputation": _unknown(problem.imputation),
         "scale_design": _content(problem.scale_design),
         "engine": engine,
-        "versions": {name: _version(name) for name in _COMPUTES[engine]},
+        "versions": {name: _version(name) for name in COMPUTES[engine]},
         "sampler": sampler.model_dump(),
         "draws_factor": draws_factor,
     }

@@ -26,11 +26,20 @@ class Runner(Protocol):
         """Compute the blocks."""
 
 
-def runner_of(workers: int) -> Runner:
-    """The runner with so many processes; with one it is this process."""
+def runner_of(workers: int, dask: str | None = None) -> Runner:
+    """The runner of ``--workers`` and ``--dask``.
+
+    ``workers``: so many processes; 1 is this process, 0 one for each processor. ``dask``: ``local``
+    or the address of a scheduler, None without Dask.
+    """
     from functools import partial
+    from os import cpu_count
 
     from metarho.batch.runners.in_process import in_process
     from metarho.batch.runners.processes import processes
 
-    return in_process if workers == 1 else partial(processes, workers)
+    if dask is not None:
+        from metarho.batch.runners.dask import on_dask
+
+        return partial(on_dask, dask, workers)
+    return in_process if workers == 1 else partial(processes, workers or cpu_count() or 1)

@@ -145,6 +145,11 @@ def _hear(worker: _Worker) -> Done | _Ended | None:
     return message
 
 
+def died(times: int) -> str:
+    """Why a fit has failed at which processes die."""
+    return f"its process died {times} times (killed, out of memory, or crashed)"
+
+
 def _after_death(left: list[Work], again: deque[Block], deaths: Counter[str]) -> Iterator[Done]:
     """What a dead process has left undone is tried again; what killed three of them has failed."""
     if not left:
@@ -159,7 +164,7 @@ def _after_death(left: list[Work], again: deque[Block], deaths: Counter[str]) ->
         yield Done(
             first.key,
             0.0,
-            failure=f"its process died {MOST_DEATHS} times (killed, out of memory, or crashed)",
+            failure=died(MOST_DEATHS),
         )
         left = others
     if left:
