@@ -53,10 +53,33 @@ def rows_of(plan: GridPlan, filled: Filled) -> list[Row]:
 
 def write_cells(folder: Path, rows: Sequence[Row]) -> str:
     """Write the table in both forms; returns the SHA-256 of the one that is read again."""
-    content = to_parquet(rows)
     write_text(folder / CSV, to_csv(rows))
+    earlier = _earlier_table(folder)
+    # One that says the same is kept: what writes it takes longer to load than the rest of a rerun.
+    if earlier is not None and _rows_in(earlier) == list(rows):
+        return hashlib.sha256(earlier).hexdigest()
+    content = to_parquet(rows)
     write_bytes(folder / PARQUET, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _earlier_table(folder: Path) -> bytes | None:
+    """The table that a run left in a folder, as that run left it; None where there is none."""
+    try:
+        content = (folder / PARQUET).read_bytes()
+        cells = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["cells"]
+        left = cells["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if left == hashlib.sha256(content).hexdigest() else None
+
+
+def _rows_in(content: bytes) -> list[Row]:
+    import pyarrow.parquet as pq
+
+    # Not read_table, which loads what reads folders of files.
+    found: list[Row] = pq.ParquetFile(io.BytesIO(content)).read().to_pylist()
+    return found
 
 
 def to_parquet(rows: Sequence[Row]) -> bytes:
@@ -98,27 +121,16 @@ def known_answers(plan: GridPlan) -> Mapping[str, Row]:
 
     Nothing where it is not there, is not as that run left it, or was asked for something else.
     """
-    try:
-        manifest = json.loads((plan.folder / MANIFEST).read_text(encoding="utf-8"))["cells"]
-        content = (plan.folder / PARQUET).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError):
+    content = _earlier_table(plan.folder)
+    if content is None:
         return {}
-    asked = asked_of(plan)
-    same = isinstance(manifest, dict) and (
-        manifest.get("sha256") == hashlib.sha256(content).hexdigest()
-        and manifest.get("answers") == digest(asked, plan.analysis.interval)
-    )
-    if not same:
+    manifest = json.loads((plan.folder / MANIFEST).read_text(encoding="utf-8"))["cells"]
+    if manifest.get("answers") != digest(asked_of(plan), plan.analysis.interval):
         return {}
-    import pyarrow.parquet as pq
-
     wanted = {work.key for work in plan.works}
-    # Not read_table, which loads what reads folders of files.
-    table = pq.ParquetFile(io.BytesIO(content)).read()
-    decisions = manifest["decisions"]
-    found = {}
-    for row in table.to_pylist():
+    others = {"key", *manifest["decisions"]}
+    found: dict[str, Row] = {}
+    for row in _rows_in(content):
         if row["key"] in wanted and row["status"] in ("ok", "warnings", "not reportable"):
-            key = row.pop("key")
-            found[key] = {name: value for name, value in row.items() if name not in decisions}
+            found[str(row["key"])] = {n: v for n, v in row.items() if n not in others}
     return found
