@@ -64,6 +64,9 @@ def connected(address: str, workers: int) -> Iterator[Client]:
     """
     import dask
 
+    # Before settings are laid over its own, which leave again with what was laid over them.
+    import distributed
+
     settings = {
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s",
         "distributed.comm.timeouts.tcp": f"{ANSWER_SECONDS:g}s",
@@ -74,8 +77,6 @@ def connected(address: str, workers: int) -> Iterator[Client]:
     }
     with ExitStack() as opened:
         opened.enter_context(dask.config.set(settings))
-        import distributed
-
         opened.enter_context(_quiet())
         target: object = address
         if address == LOCAL:
