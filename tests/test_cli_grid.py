@@ -102,7 +102,9 @@ def test_weights_are_checked_before_anything_runs(command: CommandLine) -> None:
     code, out, err = command.run("run", "small")
     assert (code, out) == (2, "")
     assert "small.yaml:11: weights of priors: no value 'sceptic'" in err
-    write_grid(command.folder, SMALL + weights.replace("sceptic:", "sceptical:").replace(": 1,", ": 3,"))
+    write_grid(
+        command.folder, SMALL + weights.replace("sceptic:", "sceptical:").replace(": 1,", ": 3,")
+    )
     code, out, _ = command.run("run", "small")
     assert code == 0
     assert "priors: default 75%, sceptical 25%" in out
