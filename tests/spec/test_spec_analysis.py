@@ -88,9 +88,9 @@ def test_an_analysis_and_its_parts_are_frozen(
 FAULTS = {
     "an unknown key": (
         "new_studys: []\n",
-        ":3: unknown key 'new_studys'; allowed: agreement, checks, defaults, description, engine, grid, "
-        "interval, models, new_studies, priors, reference, report, sampler, studies, thresholds, "
-        "title; did you mean 'new_studies'?",
+        ":3: unknown key 'new_studys'; allowed: agreement, checks, defaults, description, engine, "
+        "grid, interval, models, new_studies, priors, reference, report, sampler, studies, "
+        "thresholds, title; did you mean 'new_studies'?",
     ),
     "an unknown key inside": (
         "sampler:\n  chians: 4\n",

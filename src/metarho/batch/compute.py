@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -15,6 +15,7 @@ from metarho.batch.work import Block, Work
 from metarho.compare.rows import Row
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.nuts.draws import Draws
+from metarho.errors import FitError
 from metarho.fitting import Settings, finished, solve_group
 from metarho.store.store import Store
 
@@ -62,8 +63,8 @@ def compute(
     """Fit the works of a block, in order, each kept in the store and read.
 
     Without a store the results are handed on. A fit that fails is told, and the others go on.
-    Between fits ``stopped`` is asked, and nothing further is begun when it says so. Raises OSError
-    or FitError when the store cannot be written.
+    Between fits ``stopped`` is asked, and nothing further is begun when it says so. Raises FitError
+    when the store cannot be written.
     """
     left = list(block.works)
     # After a failure in what a group shares, each is tried on its own.
@@ -103,7 +104,7 @@ def _keep(
     found: list[tuple[Work, Result, float]], task: Task, store: Store | None
 ) -> Iterator[Done]:
     if store is not None:
-        store.write({work.key: result for work, result, _ in found})
+        keep(store, {work.key: result for work, result, _ in found})
     rows = read([(work, result) for work, result, _ in found], task)
     for (work, result, seconds), row in zip(found, rows, strict=True):
         yield Done(
@@ -113,6 +114,17 @@ def _keep(
             row if isinstance(row, str) else None,
             result if store is None else None,
         )
+
+
+def keep(store: Store, results: Mapping[str, Result]) -> None:
+    """Write results. Raises FitError, which says what to do, when the store cannot be written."""
+    try:
+        store.write(results)
+    except OSError as error:
+        raise FitError(
+            f"cannot write the store {store.folder}: {error.strerror or error}; what was done is "
+            "kept: when it can be written, the same command goes on from there"
+        ) from error
 
 
 def read(found: list[tuple[Work, Result]], task: Task) -> list[Row | str | None]:

@@ -267,6 +267,8 @@ def _check_checks(
 
 def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
     remarks = []
+    if analysis.grid is not None:
+        remarks.append("the grid is for metarho run and check; this is the analysis without it")
     for name in dict.fromkeys(cell.model for cell in cells):
         (reached, own), *_ = [
             (cell.problem.names_reached, cell.problem.model.priors)

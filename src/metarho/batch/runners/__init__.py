@@ -18,7 +18,7 @@ __all__ = ["Runner", "runner_of"]
 
 
 class Runner(Protocol):
-    """One way to compute blocks. Raises FitError or OSError where the store cannot be written."""
+    """One way to compute blocks. Raises FitError where the store cannot be written."""
 
     def __call__(
         self, blocks: Iterable[Block], task: Task, store: Store, stopped: Callable[[], bool]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from metarho.batch.compute import Done, Task
+from metarho.batch.compute import Done, Task, keep
 from metarho.batch.runners.dask_cluster import ANSWER_SECONDS, LOCAL, connected, said
 from metarho.batch.runners.dask_task import environment, packed, serve
 from metarho.batch.runners.processes import died
@@ -110,7 +110,7 @@ def _kept(found: list[Done], block: Block, store: Store) -> Iterator[Done]:
     together = len(found) if block.engine == "exact" else 1
     for start in range(0, len(found), together or 1):
         part = found[start : start + together]
-        store.write({done.key: done.result for done in part if done.result is not None})
+        keep(store, {done.key: done.result for done in part if done.result is not None})
         yield from (replace(done, result=None) for done in part)
 
 

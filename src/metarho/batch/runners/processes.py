@@ -187,6 +187,6 @@ def _serve(connection: Connection, task: Task, folder: Path) -> None:
                 for done in compute(block, task, store, stopped):
                     connection.send(done)
                 ended = _Ended()
-            except (OSError, FitError) as error:
+            except FitError as error:
                 ended = _Ended(str(error))
             connection.send(ended)
