@@ -71,30 +71,30 @@ def compute(
     alone = False
     while left and not stopped():
         group = left[:1] if alone else left
+        together = block.engine == "exact"
         kept: list[tuple[Work, Result, float]] = []
-        failure: str | None = None
+        count, failure = 0, None
         stream = solve_group(block.engine, [(w.key, w.problem) for w in group], task.settings)
-        start = time.perf_counter()
-        while len(kept) < len(group) and failure is None and not (kept and stopped()):
+        while count < len(group) and not (count and stopped()):
+            start = time.perf_counter()
             try:
                 with time_limit(task.limit):
                     _, result = next(stream)
             except (Exception, _OutOfTime) as error:  # told, with the others unharmed
                 failure = _said(error, task.limit)
                 break
-            now = time.perf_counter()
-            work = group[len(kept)]
-            kept.append((work, result, now - start))
-            if block.engine == "nuts":
+            kept.append((group[count], result, time.perf_counter() - start))
+            count += 1
+            if not together:
                 # Seconds of work each: kept and told one by one.
-                yield from _keep(kept[-1:], task, store)
-            start = time.perf_counter()
-        if block.engine == "exact" and kept:
+                yield from _keep(kept, task, store)
+                kept = []
+        if kept:
             yield from _keep(kept, task, store)
-        left = left[len(kept) :]
+        left = left[count:]
         if failure is None:
             continue
-        if block.engine == "exact" and len(group) > 1:
+        if together and len(group) > 1:
             alone = True
             continue
         yield Done(left.pop(0).key, time.perf_counter() - start, failure=failure)
