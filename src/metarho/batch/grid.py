@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -31,7 +31,7 @@ from metarho.errors import InputError, did_you_mean, shown
 from metarho.fitting import choose
 from metarho.spec.analysis import Analysis, StudiesSpec, read_analysis
 from metarho.spec.document import Document
-from metarho.spec.filters import Both, Comparison, Either, Filter, Opposite, parse_filter
+from metarho.spec.filters import Filter, comparisons, parse_filter
 from metarho.spec.grid import DECISIONS, Choice, Grid
 from metarho.spec.model import Model
 from metarho.store.keys import key_of
@@ -220,7 +220,7 @@ def _constraints(
     for index, text in enumerate(grid.unless):
         place = document.place(("grid", "unless", index))
         condition = parse_filter(text)
-        for comparison in _comparisons(condition):
+        for comparison in comparisons(condition):
             name = comparison.column
             if name not in values:
                 raise InputError(
@@ -237,17 +237,6 @@ def _constraints(
                     )
         found.append(condition)
     return found
-
-
-def _comparisons(condition: Filter) -> Iterator[Comparison]:
-    match condition:
-        case Both(parts) | Either(parts):
-            for part in parts:
-                yield from _comparisons(part)
-        case Opposite(part):
-            yield from _comparisons(part)
-        case Comparison():
-            yield condition
 
 
 def _allowed(

@@ -17,7 +17,8 @@ from metarho.batch.cell_table import (
 )
 from metarho.batch.fill import Filled
 from metarho.batch.grid import GridPlan
-from metarho.batch.run import forget, versions
+from metarho.batch.inputs import INPUTS, inputs_text
+from metarho.batch.run import digests, forget, models_of, versions
 from metarho.batch.tables import audit_rows, to_csv
 from metarho.compare.rows import Row
 from metarho.store.files import write_text, yaml_text
@@ -28,7 +29,8 @@ def write_grid(plan: GridPlan, rows: Sequence[Row]) -> tuple[set[str], str]:
     sha256 = write_cells(plan.folder, rows)
     write_text(plan.folder / "audit.csv", to_csv(audit_rows(plan.studies)))
     write_text(plan.folder / "config.resolved.yaml", resolved_grid(plan))
-    return {CSV, PARQUET, "audit.csv", "config.resolved.yaml"}, sha256
+    write_text(plan.folder / INPUTS, inputs_text(plan.analysis, models_of(plan), plan.studies))
+    return {CSV, PARQUET, "audit.csv", "config.resolved.yaml", INPUTS}, sha256
 
 
 def earlier_record(folder: Path) -> Mapping[str, Any]:
@@ -48,6 +50,7 @@ def record_grid(plan: GridPlan, filled: Filled, written: set[str], sha256: str, 
     forget(plan.folder, written)
     content = {
         "files": sorted(written),
+        "sha256": digests(plan.folder, written & {INPUTS}),
         "config": plan.config.name,
         **versions(),
         "models": {name: path.name for name, (_, path) in plan.models.items()},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from metarho.batch.inputs import INPUTS, inputs_text
+from metarho.batch.plain_answers import ANSWERS, answers_text
 from metarho.batch.plan import Plan, file_names
 from metarho.batch.tables import audit_rows, prediction_rows, summary_rows, to_csv
 from metarho.engines.problem import Problem
@@ -17,6 +20,7 @@ from metarho.fitting import Settings, fit_many, keys_of
 from metarho.posterior.fit import Fit
 from metarho.predict.new_studies import Prediction, predict
 from metarho.spec.analysis import Analysis
+from metarho.spec.model import Model
 from metarho.store.files import write_text, yaml_text
 from metarho.store.save import save_fit
 from metarho.store.store import Store
@@ -51,6 +55,13 @@ class _Analysed(Protocol):
 
     @property
     def output(self) -> Path: ...
+
+
+class _Modelled(Protocol):
+    """A plan of any kind: its models, and the files they come from."""
+
+    @property
+    def models(self) -> Mapping[str, tuple[Model, Path]]: ...
 
 
 def settings_of(
@@ -99,6 +110,8 @@ def write_results(outcome: Outcome) -> set[str]:
         "summary.csv": to_csv(summary_rows(plan, outcome.fits)),
         "audit.csv": to_csv(audit_rows(plan.evidence)),
         "config.resolved.yaml": resolved_config(plan),
+        INPUTS: inputs_text(plan.analysis, models_of(plan), plan.evidence),
+        ANSWERS: answers_text(plan, outcome.fits),
     }
     if plan.analysis.new_studies:
         texts["predictions.csv"] = to_csv(prediction_rows(plan, outcome.predictions))
@@ -116,7 +129,11 @@ def record(outcome: Outcome, written: set[str]) -> None:
     """Write the run's record, and remove files of an earlier run that this one did not make."""
     folder = outcome.plan.folder
     forget(folder, written)
-    content = {"files": sorted(written), **provenance(outcome.plan, outcome.fits)}
+    content = {
+        "files": sorted(written),
+        "sha256": digests(folder, written & {INPUTS, ANSWERS}),
+        **provenance(outcome.plan, outcome.fits),
+    }
     write_text(folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
@@ -140,6 +157,16 @@ def provenance(plan: Plan, fits: Sequence[Fit]) -> dict[str, object]:
         # By these the store knows which of its files a run still uses.
         "keys": sorted({key for fit in fits for key in keys_of(fit)}),
     }
+
+
+def models_of(plan: _Modelled) -> dict[str, Model]:
+    """The models of a plan of any kind."""
+    return {name: model for name, (model, _) in plan.models.items()}
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files, by which a later command knows that they are as the run left them."""
+    return {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in sorted(names)}
 
 
 def versions() -> dict[str, object]:

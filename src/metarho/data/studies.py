@@ -179,12 +179,40 @@ def load_studies(
         if not 0 < value < 1:
             raise InputError(f"{name} is a number between 0 and 1, not {value!r}")
     table, own = _table(source)
-    roles = _roles(columns, own)
+    rows = audited(table, _roles(columns, own), measure, where, intervals, (alpha, rho_tests))
+    covariances: Covariances = ()
+    if covariance is not None:
+        matrix = read_covariances(Path(covariance), len(table))
+        v = [row.vi if row.included else None for row in rows]
+        covariances = checked_covariances(matrix, v, [row.study for row in rows], str(covariance))
+    name = str(source) if _is_shipped(source) else Path(source).name
+    held = tuple(dict.fromkeys([name, *overlaps]))
+    return Studies(table, measure, intervals, rows, rho_within, covariances, held)
+
+
+def roles_of(source: str, columns: Columns | None) -> dict[str, str]:
+    """Role -> column of a source: as a config maps them, or as a shipped set brings them."""
+    own = shipped_columns(source) if _is_shipped(source) else None
+    return _roles(columns, own)
+
+
+def audited(
+    table: Table,
+    roles: Mapping[str, str],
+    measure: Measure,
+    where: str | None,
+    intervals: Intervals,
+    defaults: tuple[float, float],
+) -> tuple[Row, ...]:
+    """Every row of a table, in or out: columns have ``roles``, ``defaults`` are alpha, rho_tests.
+
+    Raises InputError with place, value and what is allowed, and when no row is left.
+    """
     _check_roles(roles, measure, table)
     kept = keeps(parse_filter(where), table) if where is not None else [True] * len(table)
     numbers = _numbers_in_study(table, roles)
     rows = tuple(
-        read_row(table, index, roles, numbers[index], measure, intervals, (alpha, rho_tests))
+        read_row(table, index, roles, numbers[index], measure, intervals, defaults)
         if keep
         else _filtered(table, index, roles, numbers[index])
         for index, keep in enumerate(kept)
@@ -195,14 +223,7 @@ def load_studies(
     if not any(row.included for row in rows):
         why = "; ".join(sorted({row.reason for row in rows}))
         raise InputError(f"no row is left: {why}", place=table.source)
-    covariances: Covariances = ()
-    if covariance is not None:
-        matrix = read_covariances(Path(covariance), len(table))
-        v = [row.vi if row.included else None for row in rows]
-        covariances = checked_covariances(matrix, v, [row.study for row in rows], str(covariance))
-    name = str(source) if _is_shipped(source) else Path(source).name
-    held = tuple(dict.fromkeys([name, *overlaps]))
-    return Studies(table, measure, intervals, rows, rho_within, covariances, held)
+    return rows
 
 
 def _table(source: str | Path) -> tuple[Table, Columns | None]:

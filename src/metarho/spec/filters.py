@@ -7,7 +7,7 @@ A filter compares columns with literals: ``== != < <= > >= in not in``, joined b
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from metarho.errors import InputError, shown
@@ -73,6 +73,18 @@ def parse_filter(text: str) -> Filter:
         return _filter(expression(source.strip()), text, quoted)
     except (SyntaxError, OverflowError, RecursionError):
         raise _refused(text, "it does not parse") from None
+
+
+def comparisons(condition: Filter) -> Iterator[Comparison]:
+    """Every comparison in a filter, from left to right."""
+    match condition:
+        case Both(parts) | Either(parts):
+            for part in parts:
+                yield from comparisons(part)
+        case Opposite(part):
+            yield from comparisons(part)
+        case Comparison():
+            yield condition
 
 
 def _filter(node: ast.expr, text: str, quoted: Mapping[str, str]) -> Filter:

@@ -42,7 +42,7 @@ def problem_text(problem: Problem) -> str:
 
 def problem_from(text: str) -> tuple[Problem, Studies]:
     """The problem in a text, and its rows. Raises ValueError, KeyError or TypeError for others."""
-    content: Mapping[str, Any] = _clean(json.loads(text))
+    content: Mapping[str, Any] = cleaned(json.loads(text))
     for key in ("overlaps", "dropped"):
         if not all(isinstance(one, str) for one in content[key]):
             raise ValueError(f"{key} are texts")
@@ -67,14 +67,14 @@ def problem_from(text: str) -> tuple[Problem, Studies]:
     return replace(problem, dropped=tuple(content["dropped"])), studies
 
 
-def _clean(value: Any) -> Any:
+def cleaned(value: Any) -> Any:
     """JSON without control characters, as texts of tables and configs are read."""
     if isinstance(value, str):
         return without_control(value)
     if isinstance(value, list):
-        return [_clean(one) for one in value]
+        return [cleaned(one) for one in value]
     if isinstance(value, dict):
-        return {without_control(name): _clean(one) for name, one in value.items()}
+        return {without_control(name): cleaned(one) for name, one in value.items()}
     return value
 
 
