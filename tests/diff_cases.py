@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metarho.batch.grid import GridPlan
+from metarho.batch.plan import Plan
 from metarho.batch.run_folder import RunFolder, read_run
 from metarho.batch.runners import runner_of
 from metarho.batch.running import Watch, fill_all, plan_each
@@ -57,6 +58,7 @@ def run_of(folder: Path, name: str, config: str = CONFIG, studies: str = STUDIES
         (filled,) = fill_all([one], runner_of(1), None, watch)
         publish_grid(one, filled)
     else:
+        assert isinstance(one, Plan)
         publish(one)
     return read_run(one.folder)
 

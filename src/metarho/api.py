@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pytensor.tensor as pt
 
     from metarho.batch.grid import GridPlan
+    from metarho.batch.simulation.plan import SimulationPlan
 
 __all__ = ["Result", "fit", "load_model", "load_studies", "random_variable", "run"]
 
@@ -32,7 +33,8 @@ __all__ = ["Result", "fit", "load_model", "load_studies", "random_variable", "ru
 class Result:
     """What a run left behind: its folder and its fits by (model, prior set, intervals).
 
-    A grid has no fits here but ``cells``, one row each: their decisions and their answers.
+    A grid has no fits here but ``cells``, one row each: their decisions and their answers; of a
+    simulation these are the rows of its table.
     """
 
     folder: Path
@@ -113,11 +115,12 @@ def run(config: str | Path, *, output: str | Path | None = None, workers: int = 
     """
     from metarho.batch.grid import GridPlan
     from metarho.batch.running import plan_each
+    from metarho.batch.simulation.plan import SimulationPlan
     from metarho.report.publish import publish
 
     path = config if isinstance(config, Path) else find(config, "configs", Path.cwd())
     (planned,) = plan_each([path], None if output is None else Path(output))
-    if isinstance(planned, GridPlan):
+    if isinstance(planned, GridPlan | SimulationPlan):
         return Result(planned.folder, {}, _cells(planned, workers))
     outcome = publish(planned)
     return Result(
@@ -129,14 +132,18 @@ def run(config: str | Path, *, output: str | Path | None = None, workers: int = 
     )
 
 
-def _cells(planned: GridPlan, workers: int) -> tuple[Row, ...]:
-    """The table of a grid, which is left in its folder too."""
+def _cells(planned: GridPlan | SimulationPlan, workers: int) -> tuple[Row, ...]:
+    """The table of a grid or a simulation, which is left in its folder too."""
     from metarho.batch.runners import runner_of
     from metarho.batch.running import Watch, fill_all
+    from metarho.batch.simulation.plan import SimulationPlan
+    from metarho.batch.simulation.results import publish_simulation
     from metarho.report.publish_grid import publish_grid
 
     watch = Watch(lambda done, source: None, lambda message: None, lambda: False)
     (filled,) = fill_all([planned], runner_of(workers), None, watch)
+    if isinstance(planned, SimulationPlan):
+        return tuple(publish_simulation(planned, filled))
     return publish_grid(planned, filled).rows
 
 

@@ -21,11 +21,12 @@ from command_line import CommandLine
 from dask_processes import family, listening, scheduler, until, worker
 from grid_cases import write_grid
 from metarho.batch.compute import Done, Task
+from metarho.batch.grid import plan_grid
 from metarho.batch.runners import dask_cluster
 from metarho.batch.runners.dask import on_dask
 from metarho.batch.runners.dask_cluster import LOCAL, check_address, connected
 from metarho.batch.runners.dask_task import _fault, environment
-from metarho.batch.running import plan_each, task_of, works_of
+from metarho.batch.running import task_of, works_of
 from metarho.batch.work import Block, Work
 from metarho.errors import FitError, InputError
 from metarho.store.store import Store
@@ -62,7 +63,7 @@ def never() -> bool:
 
 def work_in(folder: Path) -> tuple[list[Work], Task, Store]:
     """What a small grid wants, and where it goes."""
-    (plan,) = plan_each([write_grid(folder)], folder / "outputs")
+    plan = plan_grid(write_grid(folder), folder / "outputs")
     return works_of(plan), task_of(plan, None), Store(folder / "outputs" / "store")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any, Protocol
 
 from metarho.batch.answers import Asked, answers
 from metarho.batch.work import Block, Work
@@ -38,14 +39,15 @@ class Task:
 class Done:
     """What became of one fit: kept in the store with its answers, or failed, and why.
 
-    ``result`` is None where it is in the store already, or failed.
+    ``result`` is None where it is in the store already, or failed; of a unit that is no block of
+    fits it is what that keeps.
     """
 
     key: str
     seconds: float
     answer: Row | None = None
     failure: str | None = None
-    result: Result | None = None
+    result: Any = None
 
     @property
     def status(self) -> str:
@@ -53,11 +55,51 @@ class Done:
         return "failed" if self.failure else str((self.answer or {}).get("status", "ok"))
 
 
-class _OutOfTime(BaseException):
+class OutOfTime(BaseException):
     """The time of a fit is up."""
 
 
+class Keyed(Protocol):
+    """What has a key."""
+
+    @property
+    def key(self) -> str:
+        """The key of what is kept of it."""
+
+
+class Unit(Protocol):
+    """What one process computes in one go that is not a block of fits: it knows itself how."""
+
+    @property
+    def works(self) -> Sequence[Keyed]:
+        """What is told of by its key when it is done."""
+
+    @property
+    def engine(self) -> str:
+        """The engine of all."""
+
+    def of(self, keys: Collection[str]) -> Unit:
+        """What is tried again of some, after a process died."""
+
+    def compute(
+        self, task: Task, store: Store | None, stopped: Callable[[], bool]
+    ) -> Iterator[Done]:
+        """Compute all, and keep it in the store; without one what is to be kept is handed on."""
+
+    def keep(self, done: Done, store: Store) -> None:
+        """Keep what was handed on."""
+
+
 def compute(
+    block: Block | Unit, task: Task, store: Store | None, stopped: Callable[[], bool]
+) -> Iterator[Done]:
+    """Compute a block of fits, or whatever else knows itself how it is computed."""
+    if isinstance(block, Block):
+        return _compute_fits(block, task, store, stopped)
+    return block.compute(task, store, stopped)
+
+
+def _compute_fits(
     block: Block, task: Task, store: Store | None, stopped: Callable[[], bool]
 ) -> Iterator[Done]:
     """Fit the works of a block, in order, each kept in the store and read.
@@ -80,8 +122,8 @@ def compute(
             try:
                 with time_limit(task.limit):
                     _, result = next(stream)
-            except (Exception, _OutOfTime) as error:  # told, with the others unharmed
-                failure = _said(error, task.limit)
+            except (Exception, OutOfTime) as error:  # told, with the others unharmed
+                failure = said(error, task.limit)
                 break
             kept.append((group[count], result, time.perf_counter() - start))
             count += 1
@@ -118,8 +160,15 @@ def _keep(
 
 def keep(store: Store, results: Mapping[str, Result]) -> None:
     """Write results. Raises FitError, which says what to do, when the store cannot be written."""
-    try:
+    with writing(store):
         store.write(results)
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[None]:
+    """Raise FitError, which says what to do, where the store cannot be written."""
+    try:
+        yield
     except OSError as error:
         raise FitError(
             f"cannot write the store {store.folder}: {error.strerror or error}; what was done is "
@@ -136,12 +185,13 @@ def read(found: list[tuple[Work, Result]], task: Task) -> list[Row | str | None]
         return list(answers(fits, task.asked, task.settings))
     except Exception as error:
         if len(found) == 1:
-            return [_said(error, None)]
+            return [said(error, None)]
         return [row for one in found for row in read([one], task)]
 
 
-def _said(error: BaseException, limit: float | None) -> str:
-    if isinstance(error, _OutOfTime):
+def said(error: BaseException, limit: float | None) -> str:
+    """Why something failed, in one line."""
+    if isinstance(error, OutOfTime):
         return f"took longer than the limit of {limit:g} s"
     said = str(error).splitlines()[0] if str(error) else ""
     # What the package says of a fit is a sentence; of others the kind of error is part of it.
@@ -159,7 +209,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         raise RuntimeError("a time limit needs the main thread of a process")
 
     def up(number: int, frame: FrameType | None) -> None:
-        raise _OutOfTime
+        raise OutOfTime
 
     before = signal.signal(signal.SIGALRM, up)
     signal.setitimer(signal.ITIMER_REAL, seconds)

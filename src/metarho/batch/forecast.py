@@ -6,14 +6,17 @@ from metarho.batch.cell_table import known_answers
 from metarho.batch.describe import describe, describe_grid
 from metarho.batch.grid import GridPlan
 from metarho.batch.running import AnyPlan, task_of, works_of
+from metarho.batch.simulation.describe import forecast_simulation
+from metarho.batch.simulation.plan import SimulationPlan
+from metarho.batch.times import in_words
 from metarho.batch.work import blocks, seconds
 from metarho.store.store import Store
-
-_MINUTE, _HOUR = 60, 3600
 
 
 def forecast(plan: AnyPlan, workers: int) -> list[str]:
     """The lines of a plan, how many of its fits are there already, and the time of the others."""
+    if isinstance(plan, SimulationPlan):
+        return forecast_simulation(plan, workers)
     lines = describe_grid(plan) if isinstance(plan, GridPlan) else describe(plan)
     works, settings = works_of(plan), task_of(plan, None).settings
     known = known_answers(plan) if isinstance(plan, GridPlan) else {}
@@ -24,12 +27,6 @@ def forecast(plan: AnyPlan, workers: int) -> list[str]:
     share = seconds(todo, settings) / max(1, min(workers, len(todo)))
     lines.append(
         f"{len(works) - len(left)} of {len(works)} fits are there; {len(left)} are to be made, in "
-        f"{len(todo)} blocks: about {_in_words(share)}"
+        f"{len(todo)} blocks: about {in_words(share)}"
     )
     return lines
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < _MINUTE:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / _MINUTE:.0f} min" if seconds < _HOUR else f"{seconds / _HOUR:.1f} h"

@@ -17,7 +17,7 @@ from metarho.spec.analysis import Analysis, Intervals, StudiesSpec, read_analysi
 from metarho.spec.checks import read_check_file
 from metarho.spec.document import Document
 from metarho.spec.lookup import find, workspace
-from metarho.spec.model import Model, read_model
+from metarho.spec.model import Model, PriorSet, read_model
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,16 @@ def cell_of(plan: Plan, model: str | None, prior_set: str | None, intervals: str
     return next(c for c in plan.cells if [c.model, c.prior_set, c.intervals] == names)
 
 
+class _Chosen(Protocol):
+    """What names models and prior sets."""
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+
+    @property
+    def priors(self) -> Mapping[str, PriorSet]: ...
+
+
 class _Placed(Protocol):
     """What has a config and a folder for its results."""
 
@@ -161,9 +171,7 @@ def default_output(here: Path) -> Path:
     return (workspace(here, Path.cwd()) or Path.cwd()) / "outputs"
 
 
-def read_models(
-    analysis: Analysis, document: Document, here: Path
-) -> dict[str, tuple[Model, Path]]:
+def read_models(analysis: _Chosen, document: Document, here: Path) -> dict[str, tuple[Model, Path]]:
     """The models that an analysis names, and their files. Raises InputError with the place."""
     models = {}
     for index, name in enumerate(analysis.models):
@@ -207,7 +215,7 @@ def read_studies(spec: StudiesSpec, here: Path, intervals: Intervals) -> Studies
     )
 
 
-def check_reached(analysis: Analysis, document: Document, reached: set[str]) -> None:
+def check_reached(analysis: _Chosen, document: Document, reached: set[str]) -> None:
     """Raise InputError for a name in a prior set that no model has.
 
     One that only some lack is a remark.

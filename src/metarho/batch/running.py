@@ -15,14 +15,18 @@ from metarho.batch.journal import Journal
 from metarho.batch.plan import Plan, check_folders, plan
 from metarho.batch.run import settings_of
 from metarho.batch.runners import Runner
+from metarho.batch.simulation.fill import fill_chunks
+from metarho.batch.simulation.plan import SimulationPlan, plan_simulation
 from metarho.batch.work import Work
 from metarho.compare.rows import Row, Value
-from metarho.fitting import both_cover
+from metarho.fitting import Settings, both_cover
 from metarho.spec.analysis import read_analysis
+from metarho.spec.simulation import is_simulation
 from metarho.store.keys import key_of
 from metarho.store.store import Store
 
-type AnyPlan = Plan | GridPlan
+type FitsPlan = Plan | GridPlan
+type AnyPlan = FitsPlan | SimulationPlan
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,15 @@ class Watch:
 
 
 def plan_each(configs: Sequence[Path], output: Path | None = None) -> list[AnyPlan]:
-    """The plans of configs, with a grid or without, all checked before any is run.
+    """The plans of configs, with a grid, a simulation or neither, checked before any is run.
 
     Raises InputError for anything wrong in them, and when two would write to one folder.
     """
     plans: list[AnyPlan] = []
     for config in configs:
+        if is_simulation(config):
+            plans.append(plan_simulation(config, output))
+            continue
         read = read_analysis(config)
         has_grid = read[0].grid is not None
         plans.append((plan_grid if has_grid else plan)(config, output, read))
@@ -48,7 +55,7 @@ def plan_each(configs: Sequence[Path], output: Path | None = None) -> list[AnyPl
     return plans
 
 
-def works_of(item: AnyPlan) -> list[Work]:
+def works_of(item: FitsPlan) -> list[Work]:
     """The fits that a plan wants, equal ones once; with agreement those of both engines."""
     if isinstance(item, GridPlan):
         return list(item.works)
@@ -66,8 +73,16 @@ def works_of(item: AnyPlan) -> list[Work]:
     return list(found.values())
 
 
+def keys_of(item: AnyPlan) -> list[str]:
+    """The keys of what a plan wants: of its fits, or of the chunks of its simulation."""
+    wanted = item.chunks if isinstance(item, SimulationPlan) else works_of(item)
+    return [one.key for one in wanted]
+
+
 def task_of(item: AnyPlan, limit: float | None) -> Task:
     """What is done with each fit of a plan."""
+    if isinstance(item, SimulationPlan):
+        return Task(Settings(engine="exact", interval=item.simulation.interval), None, limit)
     settings = replace(settings_of(item), store=None)
     return Task(settings, asked_of(item) if isinstance(item, GridPlan) else None, limit)
 
@@ -79,9 +94,10 @@ def fill_all(
 
     Raises FitError or OSError where something cannot be written.
     """
-    groups: dict[tuple[Path, str], list[int]] = {}
+    groups: dict[tuple[Path, bool, str], list[int]] = {}
     for index, item in enumerate(plans):
-        alike = item.output.resolve(), repr(task_of(item, limit))
+        kind = isinstance(item, SimulationPlan)
+        alike = item.output.resolve(), kind, repr(task_of(item, limit))
         groups.setdefault(alike, []).append(index)
     found: dict[int, Filled] = {}
     for places in groups.values():
@@ -93,7 +109,7 @@ def fill_all(
 
 def _of(item: AnyPlan, filled: Filled) -> Filled:
     """What became of the fits of one plan."""
-    keys = [work.key for work in works_of(item)]
+    keys = keys_of(item)
     answers = {key: filled.answers[key] for key in keys if key in filled.answers}
     failures = {key: filled.failures[key] for key in keys if key in filled.failures}
     return Filled(answers, failures, len(answers) + len(failures) == len(keys))
@@ -102,11 +118,6 @@ def _of(item: AnyPlan, filled: Filled) -> Filled:
 def _fill_alike(
     plans: Sequence[AnyPlan], runner: Runner, limit: float | None, watch: Watch
 ) -> Filled:
-    works = {work.key: work for item in plans for work in works_of(item)}
-    known: dict[str, Row] = {}
-    for item in plans:
-        if isinstance(item, GridPlan):
-            known |= known_answers(item)
     with ExitStack() as open_files:
         journals = [open_files.enter_context(Journal(p.folder, cells_by_key(p))) for p in plans]
 
@@ -115,20 +126,35 @@ def _fill_alike(
                 journal.write(done, source)
             watch.heard(done, source)
 
-        return fill(
-            list(works.values()),
-            task_of(plans[0], limit),
-            Store(plans[0].output / "store", watch.warn),
-            runner,
-            known,
-            heard,
-            watch.stopped,
-        )
+        task = task_of(plans[0], limit)
+        store = Store(plans[0].output / "store", watch.warn)
+        chunks = {c.key: c for p in plans if isinstance(p, SimulationPlan) for c in p.chunks}
+        if chunks:
+            # Plans of one kind are filled together.
+            return fill_chunks(list(chunks.values()), task, store, runner, heard, watch.stopped)
+        works: dict[str, Work] = {}
+        known: dict[str, Row] = {}
+        for item in plans:
+            if not isinstance(item, SimulationPlan):
+                works |= {work.key: work for work in works_of(item)}
+            if isinstance(item, GridPlan):
+                known |= known_answers(item)
+        return fill(list(works.values()), task, store, runner, known, heard, watch.stopped)
 
 
 def cells_by_key(item: AnyPlan) -> Mapping[str, list[Mapping[str, Value]]]:
-    """The cells of a plan, as their decisions, by the keys of the fits that they want."""
+    """The cells of a plan, as their decisions, by the keys of the fits that they want.
+
+    Of a simulation its truths with a model and prior set, and which of their data sets.
+    """
     found: dict[str, list[Mapping[str, Value]]] = {}
+    if isinstance(item, SimulationPlan):
+        for method in item.methods:
+            for chunk in method.chunks:
+                numbers = f"{chunk.start + 1}-{chunk.stop}"
+                line = {**method.decisions, "replications": numbers}
+                found.setdefault(chunk.key, []).append(line)
+        return found
     if isinstance(item, GridPlan):
         for cell in item.cells:
             if cell.work is not None:

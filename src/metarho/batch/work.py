@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from metarho.compare.quantities import way
@@ -39,6 +39,10 @@ class Block:
     def engine(self) -> str:
         """The engine of all."""
         return self.works[0].engine
+
+    def of(self, keys: Collection[str]) -> Block:
+        """The block of some of the fits."""
+        return Block(tuple(work for work in self.works if work.key in keys))
 
 
 def structure_of(work: Work) -> tuple[object, ...]:

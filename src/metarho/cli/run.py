@@ -57,9 +57,10 @@ def run(
     """Run analyses: fit every model with every prior set, write tables and a report.
 
     A config with a grid is fitted at every combination of its decisions. Fits that are in the
-    store are not made again; an interrupted run goes on where it was.
+    store are not made again; an interrupted run goes on where it was. A config that simulates its
+    data is answered by a table of how often its models are right.
     """
-    from metarho.batch.running import Watch, fill_all, plan_each, works_of
+    from metarho.batch.running import Watch, fill_all, keys_of, plan_each
 
     if dask is not None:
         from metarho.batch.runners.dask_cluster import check_address
@@ -76,7 +77,7 @@ def run(
     from metarho.batch.runners import runner_of
     from metarho.report.terminal import BatchProgress, say
 
-    wanted = {work.key for plan in plans for work in works_of(plan)}
+    wanted = {key for plan in plans for key in keys_of(plan)}
     gave_up = Event()
     with interruptible() as interrupted, BatchProgress(len(wanted)) as progress:
 
@@ -103,8 +104,17 @@ def run(
 def _publish(plan: AnyPlan, filled: Filled) -> list[str]:
     """Write what a plan found and say it; returns the statuses of its fits."""
     from metarho.batch.grid import GridPlan
+    from metarho.batch.simulation.plan import SimulationPlan
     from metarho.report.terminal import Progress, headline, say
 
+    if isinstance(plan, SimulationPlan):
+        from metarho.batch.simulation.results import publish_simulation
+        from metarho.report.simulation import simulation_in_words
+
+        rows = publish_simulation(plan, filled)
+        simulation_in_words(plan, rows)
+        say(f"results: {plan.folder}")
+        return [str(row["status"]) for row in rows]
     if isinstance(plan, GridPlan):
         from metarho.report.cells import print_grid
         from metarho.report.publish_grid import publish_grid
@@ -152,7 +162,12 @@ def check(configs: Configs) -> None:
     from metarho.batch.describe import describe, describe_grid
     from metarho.batch.grid import GridPlan
     from metarho.batch.running import plan_each
+    from metarho.batch.simulation.describe import describe_simulation
+    from metarho.batch.simulation.plan import SimulationPlan
 
     for plan in plan_each([config_path(name) for name in configs]):
-        lines = describe_grid(plan) if isinstance(plan, GridPlan) else describe(plan)
+        if isinstance(plan, SimulationPlan):
+            lines = describe_simulation(plan)
+        else:
+            lines = describe_grid(plan) if isinstance(plan, GridPlan) else describe(plan)
         print("\n".join(lines))

@@ -214,6 +214,19 @@ def read_analysis(path: Path) -> tuple[Analysis, Document]:
     Raises InputError with file, line, value and what is allowed.
     """
     document = read_document(path)
+    check_name(document)
+    if "simulate" in document.data:
+        raise InputError(
+            "simulates its data, which only metarho run and metarho check do; a config with "
+            "evidence has studies: in place of simulate:",
+            place=document.place(("simulate",)),
+        )
+    return document.validate(Analysis, name=path.stem), document
+
+
+def check_name(document: Document) -> None:
+    """Raise InputError where a config's name, its file's, cannot name the folder of its results."""
+    path = document.path
     if "name" in document.data:
         raise InputError(
             "unknown key 'name'; an analysis is named by its file",
@@ -228,4 +241,3 @@ def read_analysis(path: Path) -> tuple[Analysis, Document]:
         raise InputError(
             "a config may not be called store: its results would lie in the store", place=str(path)
         )
-    return document.validate(Analysis, name=path.stem), document

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from metarho.batch.compute import Done, Task
+from metarho.batch.compute import Done, Task, Unit
 from metarho.batch.work import Block
 from metarho.store.store import Store
 
@@ -21,7 +21,7 @@ class Runner(Protocol):
     """One way to compute blocks. Raises FitError where the store cannot be written."""
 
     def __call__(
-        self, blocks: Iterable[Block], task: Task, store: Store, stopped: Callable[[], bool]
+        self, blocks: Iterable[Block | Unit], task: Task, store: Store, stopped: Callable[[], bool]
     ) -> Iterator[Done]:
         """Compute the blocks."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from metarho.batch.compute import Done, Task, keep
+from metarho.batch.compute import Done, Task, Unit, keep
 from metarho.batch.runners.dask_cluster import ANSWER_SECONDS, LOCAL, connected, said
 from metarho.batch.runners.dask_task import environment, packed, serve
 from metarho.batch.runners.processes import died
@@ -38,7 +38,7 @@ _LOOK = 2.0
 def on_dask(
     address: str,
     workers: int,
-    blocks: Iterable[Block],
+    blocks: Iterable[Block | Unit],
     task: Task,
     store: Store,
     stopped: Callable[[], bool],
@@ -60,15 +60,15 @@ def on_dask(
 
 def _run(
     scheduler: _Scheduler,
-    waiting: Iterator[Block],
+    waiting: Iterator[Block | Unit],
     task: Task,
     store: Store,
     stopped: Callable[[], bool],
 ) -> Iterator[Done]:
     wanted = environment()
-    again, suspects = deque[Block](), deque[Block]()
-    flying: dict[Future[Any], Block] = {}
-    alone: Block | None = None
+    again, suspects = deque[Block | Unit](), deque[Block | Unit]()
+    flying: dict[Future[Any], Block | Unit] = {}
+    alone: Block | Unit | None = None
     is_told = False
     while True:
         if not stopped():
@@ -96,7 +96,7 @@ def _run(
             if isinstance(found, list):
                 yield from _kept(found, block, store)
             elif len(block.works) > 1:
-                again.extend(Block((work,)) for work in block.works)
+                again.extend(block.of([work.key]) for work in block.works)
             elif block is alone:
                 yield Done(block.works[0].key, 0.0, failure=died(found))
             else:
@@ -105,8 +105,13 @@ def _run(
             time.sleep(_PATIENCE)
 
 
-def _kept(found: list[Done], block: Block, store: Store) -> Iterator[Done]:
+def _kept(found: list[Done], block: Block | Unit, store: Store) -> Iterator[Done]:
     """Write the results of a block: exact ones together, sampled ones each; then tell of them."""
+    if not isinstance(block, Block):
+        for done in found:
+            block.keep(done, store)
+            yield replace(done, result=None)
+        return
     together = len(found) if block.engine == "exact" else 1
     for start in range(0, len(found), together or 1):
         part = found[start : start + together]

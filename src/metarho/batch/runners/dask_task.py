@@ -8,13 +8,13 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from metarho.batch.compute import Done, Task, compute
+from metarho.batch.compute import Done, Task, Unit, compute
 from metarho.batch.work import Block
 from metarho.errors import FitError
 from metarho.store.keys import COMPUTES, FORMAT
 
 
-def packed(block: Block, task: Task) -> bytes:
+def packed(block: Block | Unit, task: Task) -> bytes:
     """A block as it is sent.
 
     As bytes: the scheduler unpacks what it is sent, and has no use for this; and a worker looks at

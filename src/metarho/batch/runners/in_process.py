@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from metarho.batch.compute import Done, Task, compute
+from metarho.batch.compute import Done, Task, Unit, compute
 from metarho.batch.work import Block
 from metarho.store.store import Store
 
 
 def in_process(
-    blocks: Iterable[Block], task: Task, store: Store, stopped: Callable[[], bool]
+    blocks: Iterable[Block | Unit], task: Task, store: Store, stopped: Callable[[], bool]
 ) -> Iterator[Done]:
     """Compute blocks here, in order."""
     for block in blocks:

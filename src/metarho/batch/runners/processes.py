@@ -18,8 +18,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from metarho.batch.compute import Done, Task, compute
-from metarho.batch.work import Block, Work
+from metarho.batch.compute import Done, Task, Unit, compute
+from metarho.batch.work import Block
 from metarho.errors import FitError
 from metarho.store.store import Store
 
@@ -38,23 +38,28 @@ class _Ended:
 
 @dataclass
 class _Worker:
-    """A process, this end of its pipe, and of its block what it has not answered yet."""
+    """A process, this end of its pipe, its block, and of that the keys not answered yet."""
 
     process: BaseProcess
     connection: Connection
     is_busy: bool = False
-    left: list[Work] = field(default_factory=list)
+    block: Block | Unit | None = None
+    left: list[str] = field(default_factory=list)
 
 
 def processes(
-    count: int, blocks: Iterable[Block], task: Task, store: Store, stopped: Callable[[], bool]
+    count: int,
+    blocks: Iterable[Block | Unit],
+    task: Task,
+    store: Store,
+    stopped: Callable[[], bool],
 ) -> Iterator[Done]:
     """Compute blocks in so many processes.
 
     A process that dies is replaced, and what it had not answered is tried again; a fit at which
     three have died has failed. Raises FitError where the store cannot be written.
     """
-    waiting, again = iter(blocks), deque[Block]()
+    waiting, again = iter(blocks), deque[Block | Unit]()
     deaths: Counter[str] = Counter()
     workers = [_start(task, store.folder) for _ in range(count)]
     is_told = False
@@ -82,10 +87,10 @@ def processes(
                     continue
                 message = _hear(worker)
                 if message is None:
-                    yield from _after_death(worker.left, again, deaths)
+                    yield from _after_death(worker, again, deaths)
                     workers[place] = _replace(worker, task, store.folder)
                 elif isinstance(message, Done):
-                    worker.left = [work for work in worker.left if work.key != message.key]
+                    worker.left = [key for key in worker.left if key != message.key]
                     yield message
                 elif message.broken is not None:
                     raise FitError(message.broken)
@@ -118,13 +123,14 @@ def _replace(worker: _Worker, task: Task, folder: Path) -> _Worker:
     return _start(task, folder)
 
 
-def _hand(worker: _Worker, block: Block) -> bool:
+def _hand(worker: _Worker, block: Block | Unit) -> bool:
     """Give a process a block; False when the process is gone."""
     try:
         worker.connection.send(block)
     except OSError:
         return False
-    worker.is_busy, worker.left = True, list(block.works)
+    worker.is_busy, worker.block = True, block
+    worker.left = [work.key for work in block.works]
     return True
 
 
@@ -150,25 +156,28 @@ def died(times: int) -> str:
     return f"its process died {times} times (killed, out of memory, or crashed)"
 
 
-def _after_death(left: list[Work], again: deque[Block], deaths: Counter[str]) -> Iterator[Done]:
+def _after_death(
+    worker: _Worker, again: deque[Block | Unit], deaths: Counter[str]
+) -> Iterator[Done]:
     """What a dead process has left undone is tried again; what killed three of them has failed."""
-    if not left:
+    block, left = worker.block, worker.left
+    if block is None or not left:
         return
-    if len(left) > 1 and Block(tuple(left)).engine == "exact":
+    if len(left) > 1 and block.engine == "exact":
         # Computed together: which of them it was shows when each is alone.
-        again.extend(Block((work,)) for work in left)
+        again.extend(block.of([key]) for key in left)
         return
     first, *others = left
-    deaths[first.key] += 1
-    if deaths[first.key] >= MOST_DEATHS:
+    deaths[first] += 1
+    if deaths[first] >= MOST_DEATHS:
         yield Done(
-            first.key,
+            first,
             0.0,
             failure=died(MOST_DEATHS),
         )
         left = others
     if left:
-        again.append(Block(tuple(left)))
+        again.append(block.of(left))
 
 
 def _serve(connection: Connection, task: Task, folder: Path) -> None:
