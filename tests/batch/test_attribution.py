@@ -114,6 +114,13 @@ def test_what_the_folder_says_otherwise_is_of_versions(tmp_path: Path) -> None:
     assert shares(one)[VERSIONS] == pytest.approx(known - 0.2, abs=1e-15)
     assert shares(one, "lower")[VERSIONS] == 0.0
     check_sums(one)
+    # So where it is the new run that says something else.
+    late = replace(new, answers=tuple(moved(one) for one in new.answers))
+    one = cell(old, late)
+    own = next(a for a in new.answers if a.decisions["priors"] == "sceptical").numbers["median"]
+    assert own is not None
+    assert shares(one)[VERSIONS] == pytest.approx(0.2 - own, abs=1e-15)
+    check_sums(one)
     assert VERSIONS not in shares(cell(old, new))
 
 

@@ -14,6 +14,15 @@ from metarho.errors import InputError
 from metarho.spec.analysis import Sampler
 from metarho.store.keys import key_of
 
+READINGS = """\
+studies: {source: internet-alliance, where: role == "main", intervals: [use, drop]}
+models: [random-effects, common-effect]
+grid:
+  where: {all: null, guided: guidance == "guided"}
+  measure: [ZCOR, COR]
+  statistic: [all, zero-order, printed]
+"""
+
 NONE: frozenset[tuple[str, str]] = frozenset()
 
 
@@ -22,7 +31,7 @@ def pair_of(old: RunFolder, new: RunFolder, **decisions: str | float) -> Pair:
     return Pair(cell_inputs(old.inputs, at), cell_inputs(new.inputs, at))
 
 
-@pytest.mark.parametrize("config", [CONFIG, GRID], ids=["plain", "grid"])
+@pytest.mark.parametrize("config", [CONFIG, GRID, READINGS], ids=["plain", "grid", "readings"])
 def test_the_problems_of_a_run_are_made_again_from_its_folder(tmp_path: Path, config: str) -> None:
     run = run_of(tmp_path, "run", config)
     keys = {

@@ -52,7 +52,8 @@ def test_a_folder_alone_says_what_the_run_was_made_from(folder: Path, grid: Path
 
 
 def test_a_shipped_set_is_kept_with_its_own_columns(tmp_path: Path) -> None:
-    config = "studies: {source: internet-alliance, intervals: drop}\nmodels: [random-effects]\nreport: none\n"
+    studies = "studies: {source: internet-alliance, intervals: drop}"
+    config = f"{studies}\nmodels: [random-effects]\nreport: none\n"
     run = run_of(tmp_path, "run", config)
     assert run.inputs.roles["reported"] == "reported"
     assert run.inputs.table.source == "internet-alliance"
@@ -163,7 +164,7 @@ def test_a_run_of_an_earlier_metarho_says_so(folder: Path) -> None:
     record = json.loads((folder / "run.json").read_text("utf-8"))
     del record["sha256"]
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    with pytest.raises(InputError, match="an earlier metarho wrote run.json"):
+    with pytest.raises(InputError, match=r"an earlier metarho wrote run\.json"):
         read_run(folder)
 
 

@@ -42,7 +42,7 @@ def evidence_changes(old: Inputs, new: Inputs) -> list[InputChange]:
     for study in dict.fromkeys((*before, *after)):
         rows, own = before.get(study, {}), after.get(study, {})
         if not rows or not own:
-            counts = [f"{len(one)} rows" if one else "" for one in (rows, own)]
+            counts = [_rows(len(one)) for one in (rows, own)]
             found.append(InputChange("evidence", study, *counts))
             continue
         for effect in dict.fromkeys((*rows, *own)):
@@ -51,6 +51,10 @@ def evidence_changes(old: Inputs, new: Inputs) -> list[InputChange]:
         counts = [f"{len(one.covariances)} pairs" for one in (old, new)]
         found.append(InputChange("evidence", "covariance", *counts))
     return found
+
+
+def _rows(count: int) -> str:
+    return "" if count == 0 else "1 row" if count == 1 else f"{count} rows"
 
 
 def _row_changes(

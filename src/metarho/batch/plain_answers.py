@@ -66,17 +66,23 @@ def monte_carlo_errors(fit: Fit) -> dict[str, float]:
 
     posterior, interval = fit.posterior, fit.interval
     ends = ("lower", "upper") if interval.kind == "eti" else ()
-    marginals = {
-        "": (posterior.rho(posterior.mean_of(posterior.head)), ("median", *ends)),
-        "new_": (posterior.rho(posterior.theta_new(posterior.head)), ends),
-    }
+    mean = posterior.rho(posterior.mean_of(posterior.head))
+    new = posterior.rho(posterior.theta_new(posterior.head))
+    named = (
+        (mean, {"median": "median", **{end: end for end in ends}}),
+        (new, {end: f"new_{end}" for end in ends}),
+        (posterior.tau, {"median": "tau"}),
+    )
     found: dict[str, float] = {}
-    for start, (marginal, names) in marginals.items():
-        if isinstance(marginal, Sample):
-            errors = of_draws(marginal.draws, interval.prob)
-            found |= {f"{start}{name}": errors[name] for name in names}
-    if isinstance(posterior.tau, Sample):
-        found["tau"] = of_draws(posterior.tau.draws, interval.prob)["median"]
+    for marginal, names in named:
+        if not isinstance(marginal, Sample):
+            continue
+        if marginal.draws.min() == marginal.draws.max():
+            # All draws are one number, known without error: ArviZ would divide by their spread.
+            found |= dict.fromkeys(names.values(), 0.0)
+            continue
+        errors = of_draws(marginal.draws, interval.prob)
+        found |= {name: errors[of] for of, name in names.items()}
     if fit.log_evidence_mcse is not None:
         found["log_evidence"] = fit.log_evidence_mcse
     return {name: value for name, value in found.items() if math.isfinite(value)}
