@@ -490,6 +490,9 @@ def test_a_wrong_index_never_gives_a_wrong_result(
     assert sum(store.check(file) for file in store.blocks()) == 2
     assert store.holds(stored) == set(stored)
     assert (tmp_path / "outside.nc").read_text(encoding="utf-8") == "precious"
+    # And not only in memory.
+    with closing(sqlite3.connect(folder / "index.sqlite")) as index:
+        assert index.execute("SELECT count(*) FROM fit").fetchone() == (2,)
 
 
 def test_an_index_behind_the_files_catches_up(results: dict[str, Result], tmp_path: Path) -> None:
@@ -500,6 +503,16 @@ def test_an_index_behind_the_files_catches_up(results: dict[str, Result], tmp_pa
     name = blocks.name_of([key(2)])
     blocks.write_block(store.fits_folder / name[:2] / f"{name}.nc", [entry])
     assert Store(tmp_path).holds([key(1), key(2)]) == {key(1), key(2)}
+
+
+def test_an_index_ahead_of_the_files_forgets(results: dict[str, Result], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in (1, 2):
+        store.write({key(number): results["conjugate"]})
+    for path in tmp_path.rglob("*.nc"):
+        if _holds(path, key(1)):
+            path.unlink()
+    assert Store(tmp_path).holds([key(1), key(2)]) == {key(2)}
 
 
 def test_an_index_is_read_once_and_hears_what_other_processes_write(
