@@ -14,6 +14,12 @@ from metarho.errors import InputError
 from metarho.spec.analysis import Sampler
 from metarho.store.keys import key_of
 
+SHIPPED = """\
+studies: {source: internet-alliance, intervals: [use, drop]}
+models: [random-effects]
+report: none
+"""
+
 READINGS = """\
 studies: {source: internet-alliance, where: role == "main", intervals: [use, drop]}
 models: [random-effects, common-effect]
@@ -31,7 +37,9 @@ def pair_of(old: RunFolder, new: RunFolder, **decisions: str | float) -> Pair:
     return Pair(cell_inputs(old.inputs, at), cell_inputs(new.inputs, at))
 
 
-@pytest.mark.parametrize("config", [CONFIG, GRID, READINGS], ids=["plain", "grid", "readings"])
+@pytest.mark.parametrize(
+    "config", [CONFIG, SHIPPED, GRID, READINGS], ids=["plain", "shipped", "grid", "readings"]
+)
 def test_the_problems_of_a_run_are_made_again_from_its_folder(tmp_path: Path, config: str) -> None:
     run = run_of(tmp_path, "run", config)
     keys = {

@@ -22,6 +22,7 @@ from dask_processes import family, listening, scheduler, until, worker
 from grid_cases import write_grid
 from metarho.batch.compute import Done, Task
 from metarho.batch.grid import plan_grid
+from metarho.batch.runners import dask as dask_runner
 from metarho.batch.runners import dask_cluster
 from metarho.batch.runners.dask import on_dask
 from metarho.batch.runners.dask_cluster import LOCAL, check_address, connected
@@ -85,9 +86,25 @@ def test_what_is_no_scheduler_is_refused_with_what_is_allowed(address: str) -> N
         check_address(address, 1, None)
 
 
-@pytest.mark.parametrize("address", [LOCAL, "tcp://host:8786", "tls://10.0.0.1:1", "tcp://[::1]:2"])
-def test_a_scheduler_is_an_address_of_tcp_or_tls(address: str) -> None:
+@pytest.mark.parametrize("address", [LOCAL, "tcp://host:8786", "tcp://10.0.0.1:1", "tcp://[::1]:2"])
+def test_a_scheduler_is_an_address(address: str) -> None:
     check_address(address, 1, None)
+
+
+def test_tls_without_certificates_is_refused_with_where_dask_reads_them() -> None:
+    with pytest.raises(InputError, match=r"distributed\.comm\.tls, ca-file"):
+        check_address("tls://host:1", 1, None)
+
+
+def test_a_worker_of_other_versions_is_found_before_it_is_sent_anything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cluster: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    works, task, store = work_in(tmp_path)
+    here = environment()
+    monkeypatch.setattr(dask_runner, "environment", lambda: {**here, "scipy": "0.1"})
+    said = f"the worker tcp://.* of {cluster[0]} cannot compute: it has scipy .*, not 0.1; install"
+    with pytest.raises(FitError, match=said):
+        list(on_dask(cluster[0], 1, one_by_one(works), task, store, never))
 
 
 def test_workers_are_those_that_a_scheduler_has() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from metarho.batch.compute import Done, Task, Unit, keep
 from metarho.batch.runners.dask_cluster import ANSWER_SECONDS, LOCAL, connected, said
-from metarho.batch.runners.dask_task import environment, packed, serve
+from metarho.batch.runners.dask_task import differing, environment, packed, serve
 from metarho.batch.runners.processes import died
 from metarho.batch.work import Block
 from metarho.errors import FitError
@@ -33,6 +33,8 @@ _FEWEST = 4
 # Seconds between looks at what is done, and at who computes.
 _PATIENCE = 0.02
 _LOOK = 2.0
+# Seconds in which one of the workers on this machine has started again, even a slow one.
+_RESTART = 120.0
 
 
 def on_dask(
@@ -126,18 +128,52 @@ class _Scheduler:
     client: Client
     address: str
     warn: Callable[[str], None]
-    _threads: int = field(default=0, init=False)
+    _workers: dict[str, int] = field(default_factory=dict, init=False)
     _looked: float | None = field(default=None, init=False)
+    _alone_since: float | None = field(default=None, init=False)
 
     def room(self) -> int:
-        """How many blocks may be under way."""
+        """How many blocks may be under way. Looks who is there, and whether they are fit for it."""
         now = time.monotonic()
         if self._looked is None or now - self._looked > _LOOK:
-            threads = sum(self._ask("ncores").values())
-            if threads == 0 and (self._looked is None or self._threads):
+            if self._looked is None:
+                found = self._ask("versions", packages=["metarho"])
+                self._check_versions("the scheduler", found, ["metarho"])
+            workers = self._ask("ncores")
+            self._check_workers(sorted(set(workers) - set(self._workers)))
+            self._workers, self._looked = workers, now
+            self._miss_workers(now)
+        return max(_FEWEST, _A_THREAD * sum(self._workers.values()))
+
+    def _miss_workers(self, now: float) -> None:
+        """Say once that there are none; those of a local cluster have to come back."""
+        if self._workers:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+            if self.address != LOCAL:
                 self.warn(f"no worker is at {self.address}: waiting for one")
-            self._threads, self._looked = threads, now
-        return max(_FEWEST, _A_THREAD * self._threads)
+        elif self.address == LOCAL and now - self._alone_since > _RESTART:
+            raise FitError("the workers of this run do not start; use --workers without --dask")
+
+    def _check_workers(self, addresses: list[str]) -> None:
+        # By Dask's own means: a worker without metarho dies of what names it.
+        if not addresses:
+            return
+        names = [name for name in environment() if name.isidentifier() and name != "Python"]
+        message = {"op": "versions", "packages": names}
+        found = self._ask("broadcast", msg=message, workers=addresses, on_error="ignore")
+        for address in addresses:
+            self._check_versions(f"the worker {address}", found.get(address), names)
+
+    def _check_versions(self, who: str, found: Any, names: list[str]) -> None:
+        # None of one that has left meanwhile.
+        if found is None:
+            return
+        there = {name: found["packages"].get(name) or "none" for name in names}
+        fault = differing(there, {name: environment()[name] for name in names})
+        if fault:
+            raise FitError(f"{who} of {self.address} cannot compute: {fault}")
 
     def submit(self, sent: bytes, wanted: dict[str, str]) -> Future[Any]:
         """Hand a block over."""

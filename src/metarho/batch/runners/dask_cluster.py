@@ -44,6 +44,8 @@ def check_address(address: str, workers: int, time_limit: float | None) -> None:
         )
     if find_spec("distributed") is None:
         raise InputError("--dask needs the package distributed: pip install 'metarho[dask]'")
+    if address.startswith("tls"):
+        _check_certificates()
 
 
 def _is_scheduler(address: str) -> bool:
@@ -71,6 +73,9 @@ def connected(address: str, workers: int) -> Iterator[Client]:
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s",
         "distributed.comm.timeouts.tcp": f"{ANSWER_SECONDS:g}s",
         "distributed.scheduler.allowed-failures": MOST_DEATHS - 1,
+        # A local cluster would close a worker's nanny for good that happens to be restarting it so
+        # many seconds after an earlier death; with some deaths none would be left.
+        "distributed.deploy.lost-worker-timeout": "365 days",
         # Servers for HTTP start whatever one says; these have no page to show.
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
@@ -104,6 +109,23 @@ def connected(address: str, workers: int) -> Iterator[Client]:
             ) from error
         opened.callback(client.close, CONNECT_SECONDS)
         yield client
+
+
+def _check_certificates() -> None:
+    """Raises InputError where Dask has not been told of certificates, or cannot use them."""
+    from distributed.security import Security
+
+    try:
+        found = Security().get_connection_args("client").get("ssl_context")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--dask tls://...: the certificates cannot be used: {said(error)}"
+        ) from None
+    if found is None:
+        raise InputError(
+            "--dask tls://... needs certificates; say in Dask's configuration where they are: "
+            "distributed.comm.tls, ca-file and client's cert and key (docs/cluster.md)"
+        )
 
 
 def said(error: BaseException) -> str:

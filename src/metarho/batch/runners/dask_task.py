@@ -67,15 +67,23 @@ def _threads() -> int:
     return int(get_worker().state.nthreads)
 
 
-def _fault(found: Mapping[str, str], wanted: Mapping[str, str], threads: int) -> str | None:
-    """Why a process may not compute; None where it may."""
+def differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> str | None:
+    """What of an environment is not as wanted; None where all is."""
     differ = [
         f"{name} {found.get(name, 'none')}, not {value}"
         for name, value in wanted.items()
         if found.get(name) != value
     ]
+    if not differ:
+        return None
+    return f"it has {'; '.join(differ)}; install there what is installed here"
+
+
+def _fault(found: Mapping[str, str], wanted: Mapping[str, str], threads: int) -> str | None:
+    """Why a process may not compute; None where it may."""
+    differ = differing(found, wanted)
     if differ:
-        return f"it has {'; '.join(differ)}; install there what is installed here"
+        return differ
     if threads != 1:
         # Neither PyTensor's compiler nor Python's record of warnings is safe in threads.
         return (
