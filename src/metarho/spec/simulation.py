@@ -28,6 +28,8 @@ type Reporting = Literal["all", "words", "drawer"]
 
 # tanh(2.65) is .99: beyond, people differ in nothing else, and no meta-analysis is about that.
 LARGEST_MU = 2.65
+# Nearer to 0 nothing shows a difference to it, and a multiple of it is no number.
+SMALLEST_MU = 1e-6
 MOST_STUDIES = 1000
 # As many people as a table may say, and as few as Fisher's variance 1/(n - 3) needs.
 MOST_PEOPLE, FEWEST_PEOPLE = 10_000_000, 4
@@ -73,6 +75,14 @@ class Simulate(Frozen):
             raise ValueError("a list with at least one value is needed")
         if len(set(value)) != len(value):
             raise ValueError("a value is named twice")
+        return value
+
+    @field_validator("mu")
+    @classmethod
+    def _is_0_or_shows(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        for mu in value:
+            if 0 < abs(mu) < SMALLEST_MU:
+                raise ValueError(f"{mu!r} is nearer to 0 than {SMALLEST_MU:g}; write 0")
         return value
 
 
