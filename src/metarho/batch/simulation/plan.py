@@ -33,7 +33,7 @@ from metarho.store.keys import key_of
 # killed.
 LENGTH = {"at once": 50, "one by one": 10, "slow": 2}
 # Seconds a data set takes, with its model without an effect, on two cores of 2026.
-SECONDS = {"at once": 0.005, "one by one": 0.15, "slow": 8.0}
+SECONDS = {"at once": 0.005, "one by one": 0.3, "slow": 4.0}
 # More are no table that a person reads.
 MOST_METHODS = 20_000
 
