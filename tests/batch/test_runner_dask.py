@@ -173,6 +173,20 @@ def test_a_scheduler_that_does_not_answer_is_named(
         list(on_dask("tcp://127.0.0.1:9", 1, one_by_one(works), task, store, never))
 
 
+def test_workers_that_do_not_start_end_the_run_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import distributed
+
+    def fail(**options: object) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(distributed, "LocalCluster", fail)
+    works, task, store = work_in(tmp_path)
+    with pytest.raises(FitError, match=r"did not start \(RuntimeError: Nanny failed to start"):
+        list(on_dask(LOCAL, 1, one_by_one(works), task, store, never))
+
+
 def test_a_scheduler_that_is_killed_ends_the_run_and_what_was_done_is_kept(
     tmp_path: Path, cluster: tuple[str, subprocess.Popen[bytes]]
 ) -> None:
@@ -249,7 +263,7 @@ def test_workers_killed_at_random_change_no_table(tmp_path: Path) -> None:
     chance = random.Random(20261126)
     for number in range(20):
         output = tmp_path / f"there{number}"
-        done = run(config, output, "--dask", "local", meanwhile=killing(chance, "spawn_main"))
+        done = run(config, output, "--dask", "local", meanwhile=killing(chance, output))
         assert done.returncode == 0, done.stderr
         assert tables(output / "small") == tables(tmp_path / "here/small")
         assert "Traceback" not in done.stderr
@@ -294,8 +308,7 @@ def test_an_interrupt_of_all_processes_of_a_terminal_keeps_what_runs(tmp_path: P
     run(config, tmp_path / "here").check_returncode()
 
     def interrupt(process: subprocess.Popen[str]) -> None:
-        journal = tmp_path / "there/small/run.jsonl"
-        until(lambda: journal.exists() and journal.read_text(encoding="utf-8"))
+        computing(tmp_path / "there")
         os.killpg(process.pid, signal.SIGINT)
 
     done = run(config, tmp_path / "there", "--dask", "local", meanwhile=interrupt)
@@ -308,13 +321,15 @@ def test_an_interrupt_of_all_processes_of_a_terminal_keeps_what_runs(tmp_path: P
 
 # Some seconds of exact fits, in blocks of which each takes a moment.
 LONGER = """\
-studies: {source: internet-alliance, intervals: [use, drop]}
+studies: {source: internet-alliance, intervals: drop}
 models: [random-effects, three-level]
 priors:
   default: {}
   sceptical: {mu: "Normal(mu=0, sigma=0.15)"}
+  wide: {mu: "Normal(mu=0, sigma=1)"}
 grid:
-  where: {main: 'role == "main"', guided: 'role == "main" and guidance == "guided"'}
+  where: {main: 'role == "main"', guided: 'guidance == "guided"'}
+  measure: [ZCOR, COR]
   statistic: [all, zero-order]
   rho_within: [0, 0.4]
 """
@@ -326,7 +341,7 @@ priors:
   default: {}
   sceptical: {mu: "Normal(mu=0, sigma=0.15)"}
 engine: nuts
-sampler: {chains: 2, draws: 300, tune: 300}
+sampler: {chains: 4, draws: 1500, tune: 500}
 grid:
   measure: [ZCOR, COR]
 """
@@ -358,17 +373,24 @@ def run(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def killing(chance: random.Random, name: str) -> Callable[[subprocess.Popen[str]], None]:
-    """Kills two workers, each at some moment of a run."""
+def killing(chance: random.Random, output: Path) -> Callable[[subprocess.Popen[str]], None]:
+    """Kills two workers, each at some moment of a run that has begun to compute."""
 
     def meanwhile(process: subprocess.Popen[str]) -> None:
+        computing(output)
         for _ in range(2):
-            time.sleep(chance.uniform(0, 4))
-            workers = [pid for pid in sorted(family(process.pid)) if name in command(pid)]
+            time.sleep(chance.uniform(0, 3))
+            workers = [pid for pid in sorted(family(process.pid)) if "spawn_main" in command(pid)]
             if workers:
                 os.kill(chance.choice(workers), signal.SIGKILL)
 
     return meanwhile
+
+
+def computing(output: Path) -> None:
+    """Wait until a first fit has been told of."""
+    journal = output / "small/run.jsonl"
+    until(lambda: journal.exists() and journal.read_text(encoding="utf-8"))
 
 
 def command(pid: int) -> str:

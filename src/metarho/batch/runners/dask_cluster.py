@@ -15,7 +15,7 @@ from metarho.batch.runners.processes import MOST_DEATHS
 from metarho.errors import FitError, InputError, shown
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 LOCAL = "local"
 # Seconds until a scheduler that does not answer is given up. One that has much to do answers late,
@@ -86,20 +86,7 @@ def connected(address: str, workers: int) -> Iterator[Client]:
         target: object = address
         if address == LOCAL:
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="metarho-dask-"))
-            target = opened.enter_context(
-                distributed.LocalCluster(
-                    n_workers=workers if workers > 1 else os.cpu_count() or 1,
-                    threads_per_worker=1,
-                    host=_LOOPBACK,
-                    dashboard_address=f"{_LOOPBACK}:0",
-                    scheduler_kwargs={"dashboard": False},
-                    preload="metarho.batch.runners.dask_task",
-                    local_directory=folder,
-                    # Not ended by Dask for what it believes of memory.
-                    memory_limit=None,
-                    silence_logs=logging.CRITICAL + 1,
-                )
-            )
+            target = opened.enter_context(_local_cluster(workers, folder))
         try:
             client = distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError) as error:
@@ -109,6 +96,31 @@ def connected(address: str, workers: int) -> Iterator[Client]:
             ) from error
         opened.callback(client.close, CONNECT_SECONDS)
         yield client
+
+
+def _local_cluster(workers: int, folder: str) -> LocalCluster:
+    """A scheduler in this process, with workers in others. Raises FitError."""
+    import distributed
+
+    try:
+        return distributed.LocalCluster(
+            n_workers=workers if workers > 1 else os.cpu_count() or 1,
+            threads_per_worker=1,
+            host=_LOOPBACK,
+            dashboard_address=f"{_LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": False},
+            preload="metarho.batch.runners.dask_task",
+            local_directory=folder,
+            # Not ended by Dask for what it believes of memory.
+            memory_limit=None,
+            silence_logs=logging.CRITICAL + 1,
+        )
+    except (RuntimeError, OSError) as error:
+        # Once they run, others take the place of those that die.
+        raise FitError(
+            f"the workers of this run did not start ({said(error)}); run the same command again, "
+            "or use --workers without --dask"
+        ) from error
 
 
 def _check_certificates() -> None:
