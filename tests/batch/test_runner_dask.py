@@ -16,6 +16,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from distributed import Client
 
 from command_line import CommandLine
 from dask_processes import family, listening, scheduler, until, worker
@@ -53,8 +54,10 @@ def cli(
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A scheduler with one worker."""
+    """A scheduler with one worker, which it knows of."""
     with scheduler(tmp_path) as (address, process), worker(address):
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
         yield address, process
 
 
