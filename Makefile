@@ -19,10 +19,10 @@ run: $(STAMP)  ## The main job: configs/internet-alliance.yaml to outputs/intern
 # A file of tests is one worker's, so that what its tests share is made once; a worker has a
 # processor of its own, which linear algebra in threads would take from the other.
 test: $(STAMP)  ## The fast tests, on all processors
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)  ## Long simulations (many minutes)
-	$(BIN)/python -m pytest -m slow -o log_cli=true --log-cli-level=INFO
+	$(BIN)/python -m pytest -m "slow or hostile" --hypothesis-profile thorough -o log_cli=true --log-cli-level=INFO
 
 lint: $(STAMP)  ## Style and types
 	$(BIN)/ruff format --no-cache --check .

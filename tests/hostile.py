@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -33,6 +34,20 @@ TOLERANCE, THREE = 1e-8, 1e-6
 IN_PROBABILITY = 1e-7
 SHARES = (0.025, 0.5, 0.975)
 LOG_2PI = math.log(2 * math.pi)
+
+
+# What the profile says (conftest.py): 100, or 200 of the thorough one.
+DRAWN = getattr(settings.default, "max_examples", 100)
+
+
+def hostile(examples: int) -> settings:
+    """The same few examples each time; under the profile "thorough" twice as many."""
+    return settings(
+        max_examples=examples * DRAWN // 100,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 
 
 def powers(lowest: float, highest: float) -> st.SearchStrategy[float]:

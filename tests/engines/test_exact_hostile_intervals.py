@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
@@ -20,11 +21,14 @@ from hostile import (
     cauchy_prior,
     fitted,
     holds,
+    hostile,
     log_normal,
     normal_prior,
     powers,
     tau_prior,
 )
+
+pytestmark = pytest.mark.hostile
 
 type Array = NDArray[np.float64]
 type Numbers = Sequence[tuple[float, float]]
@@ -42,9 +46,7 @@ INTERVALS = st.one_of(
     # Identical intervals.
     st.tuples(INTERVAL, st.integers(2, 5)).map(lambda drawn: [drawn[0]] * drawn[1]),
 )
-HOSTILE = settings(
-    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+HOSTILE = hostile(4)
 
 
 def _log_probability(low: Array, high: Array) -> Array:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import gammaln, hyp2f1, log_ndtr, ndtri, voigt_profile
@@ -25,6 +25,7 @@ from hostile import (
     THREE,
     fitted,
     holds,
+    hostile,
     log_normal,
     normal_prior,
     tau_prior,
@@ -34,6 +35,8 @@ from metarho.engines.problem import Problem, encode
 from metarho.spec.model import Step, StepSelection
 from metarho.spec.priors import parse_prior
 
+pytestmark = pytest.mark.hostile
+
 type Array = NDArray[np.float64]
 type Numbers = Sequence[tuple[float, float]]
 
@@ -42,11 +45,9 @@ FEW = st.one_of(
     st.tuples(ROW, st.integers(2, 4)).map(lambda drawn: [drawn[0]] * drawn[1]),
     st.tuples(st.floats(-4, 4), ROW).map(lambda drawn: [(drawn[0], 1e-6), drawn[1]]),
 )
-HOSTILE = settings(
-    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+HOSTILE = hostile(4)
 # The reference integrates true effects at every point.
-COSTLY = settings(HOSTILE, max_examples=4)
+COSTLY = hostile(2)
 
 
 def _rows(numbers: Numbers) -> list[dict[str, object]]:
@@ -148,7 +149,7 @@ def _log_free_weight(numbers: Numbers, mu: Array, tau: Array) -> Array:
 
 
 @pytest.mark.slow
-@settings(HOSTILE, max_examples=12)
+@hostile(6)
 # Near omega = 0 a spike that holds 1e-5 of the mass.
 @example([(-2.636, 1e-6), (0.0, 1.0)], (0.0, 1.0), ("HalfNormal", 0.01))
 # One that is as high as 1e24, with as much mass in each of 24 decades above it.

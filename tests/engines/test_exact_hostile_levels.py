@@ -14,16 +14,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from cases import problem
 from cubature import Logarithmic
-from hostile import MU, ROW, TAU, THREE, fitted, holds, log_normal, normal_prior, tau_prior
+from hostile import MU, ROW, TAU, THREE, fitted, holds, hostile, log_normal, normal_prior, tau_prior
 from metarho.engines.exact.likelihood import log_likelihood_table
 from metarho.errors import FitError
+
+pytestmark = pytest.mark.hostile
 
 type Array = NDArray[np.float64]
 type Law = tuple[Array, Array, Array]
@@ -66,9 +68,7 @@ def _posterior(
     return law
 
 
-@settings(
-    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@hostile(4)
 # The law of mu given tau changes near tau = 0, where the density of tau does not.
 @example([[(-1.8772, 1e-5)]], (0.0, 100.0), ("HalfCauchy", 0.00528), ("HalfNormal", 5.058))
 @given(studies=STUDIES, mu=MU, tau_study=TAU, tau_effect=TAU)
@@ -114,9 +114,7 @@ INTERVAL = st.tuples(ROW, st.sampled_from([(-40.0, 0.0), (1.0, 40.0), (-0.5, 0.5
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@hostile(4)
 @given(studies=STUDIES, interval=INTERVAL, mu=MU, tau_study=TAU, tau_effect=TAU)
 def test_three_levels_with_an_interval_give_the_answer_of_adaptive_cubature(
     studies: Sequence[Sequence[tuple[float, float]]],

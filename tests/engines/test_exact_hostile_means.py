@@ -6,14 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from cases import problem
 from cubature import Line, Logarithmic
-from hostile import MU, NUMBERS, TAU, fitted, holds, log_normal, log_t, tau_prior
+from hostile import MU, NUMBERS, TAU, fitted, holds, hostile, log_normal, log_t, tau_prior
+
+pytestmark = pytest.mark.hostile
 
 type Array = NDArray[np.float64]
 type Density = Callable[[Array], Array]
@@ -75,9 +78,7 @@ def _holds(numbers: Rows, family: str, mu: tuple[float, float], tau: Drawn) -> N
     holds(encoded, log_density, {"tau": Logarithmic(), "mu": Line(marks, lower, upper)})
 
 
-@settings(
-    max_examples=8, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@hostile(4)
 @given(numbers=NUMBERS, family=FAMILIES, mu=MU, tau=TAU)
 def test_any_prior_on_the_mean_gives_the_answer_of_adaptive_cubature(
     numbers: Rows, family: str, mu: tuple[float, float], tau: Drawn

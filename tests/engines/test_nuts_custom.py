@@ -57,10 +57,13 @@ def test_multiplicative_heterogeneity_is_what_two_integrals_say(
 ) -> None:
     problem, draws = numbers
     y, v = problem.evidence.y, problem.evidence.v
+    root_v = math.sqrt(math.prod(v))
 
     def joint(mu: float, phi: float) -> float:
-        prior = stats.norm.pdf(mu, 0, 0.5) * stats.lognorm.pdf(phi, s=1)
-        return float(prior * np.exp(stats.norm.logpdf(y, mu, np.sqrt(phi * v)).sum()))
+        # Normal(mu; 0, 0.5) LogNormal(phi; 0, 1) ∏ Normal(y; mu, √(phi v)).
+        squares = (mu / 0.5) ** 2 + math.log(phi) ** 2 + float(((y - mu) ** 2 / v).sum()) / phi
+        sizes = 0.5 * phi * math.sqrt(phi) ** len(y) * root_v * (2 * math.pi) ** (len(y) / 2 + 1)
+        return float(math.exp(-0.5 * squares) / sizes)
 
     def expectation(of: Callable[[float, float], float]) -> float:
         # Both ends lie where less than 1e-9 of the posterior is beyond them.

@@ -16,7 +16,7 @@ from metarho.spec.analysis import Profile, Sampler
 LOG = logging.getLogger("parts")
 
 # Of the parts that the exact engine does not cover, one of every kind that a tree treats alike.
-SOME = ["crossed with raters", "moderators of tau", "mixture, study"]
+SOME = ["crossed with raters", "mixture, study"]
 
 
 def _sampled(name: str) -> Fit:

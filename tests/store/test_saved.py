@@ -45,7 +45,7 @@ CASES: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
     "two levels, a total": ("three-level", "alliance", None, {"tau": "HalfNormal(sigma=0.2)"}),
     "the exact law of r": ("exact-r", "molloy", None, {}),
     "selected": ("selection", "molloy", None, {}),
-    "Student-t effects": ("student-t", "alliance", None, {}),
+    "Student-t effects": ("student-t", "alliance", None, {"nu": "DiracDelta(c=4)"}),
     "moderators": (
         "random-effects",
         "alliance",

@@ -219,11 +219,18 @@ def _average(group: Estimand, stated: Weights, thresholds: Sequence[float]) -> C
         share(_lies_above(row, 0) or _lies_below(row, 0) for row in cells),
         {t: share(_lies_above(row, t) for row in cells) for t in thresholds},
         stated,
-        {
-            name: {value: share(choice(row, name) == value for row in cells) for value in of}
-            for name, of in stated.items()
-        },
+        {name: _by_choice(cells, weights, name, of) for name, of in stated.items()},
     )
+
+
+def _by_choice(
+    cells: Sequence[Row], weights: Sequence[float], decision: str, options: Iterable[str]
+) -> dict[str, float]:
+    """The weight of the cells that chose each option: one pass, as options may be as many."""
+    parts: dict[str, list[float]] = {option: [] for option in options}
+    for row, weight in zip(cells, weights, strict=True):
+        parts[choice(row, decision)].append(weight)
+    return {option: math.fsum(own) for option, own in parts.items()}
 
 
 def _lies_above(row: Row, threshold: float) -> bool:

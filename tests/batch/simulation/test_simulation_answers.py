@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -138,10 +140,21 @@ def test_what_the_numbers_depend_on_is_in_their_key(
     assert len(keys) == 16 and not keys & others
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulationPlan, list[Row]]:
+    """A plan whose chunks are made, and its table."""
+    folder = tmp_path_factory.mktemp("done")
+    plan = plan_simulation(write_simulation(folder), folder / "out")
+    return plan, table(plan)
+
+
 @pytest.mark.parametrize("damage", ["cut", "number", "foreign", "no JSON", "columns"])
-def test_a_damaged_chunk_is_set_aside_and_made_again(tmp_path: Path, damage: str) -> None:
-    plan = plan_simulation(write_simulation(tmp_path), tmp_path / "out")
-    before = table(plan)
+def test_a_damaged_chunk_is_set_aside_and_made_again(
+    tmp_path: Path, done: tuple[SimulationPlan, list[Row]], damage: str
+) -> None:
+    made, before = done
+    plan = replace(made, output=tmp_path)
+    shutil.copytree(made.output / "store", tmp_path / "store")
     said: list[str] = []
     store = Store(plan.output / "store", said.append)
     key = chunk(plan).key

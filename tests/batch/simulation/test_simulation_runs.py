@@ -101,16 +101,6 @@ def test_a_second_run_computes_nothing_and_two_processes_find_the_same(
     assert files(command.folder / "other" / "sim") == first
 
 
-def test_more_replications_extend_the_same_series(command: CommandLine) -> None:
-    config(command.folder, TEXT.replace("60\n", "100\n"))
-    command.run("run", "sim")
-    folder = command.folder / "outputs" / "sim"
-    config(command.folder, TEXT.replace("60\n", "150\n"))
-    command.run("run", "sim")
-    found = sources(folder)
-    assert found.count("store") == 2 * found.count("computed")
-
-
 def test_a_damaged_chunk_is_set_aside_and_made_again(command: CommandLine) -> None:
     command.run("run", "sim")
     folder = command.folder / "outputs" / "sim"

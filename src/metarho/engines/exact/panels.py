@@ -16,7 +16,7 @@ Within a panel a function is the polynomial through its values at the Gauss–Le
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Literal
@@ -65,6 +65,8 @@ HIDDEN = 0.05
 _MOVED_ORDER = 16
 # Panels that are added at an end span this much of u: a factor of e**1.5 in the tails.
 GROWTH = 1.5
+# And no more of them are added at once: a tail may fall faster than it began.
+MOST_GROWN = 16
 
 
 @cache
@@ -206,6 +208,11 @@ class Axis:
         ]
         return replace(self, breaks=np.concatenate([*inner, self.breaks[-1:]]))
 
+    def is_part_of(self, other: Axis) -> bool:
+        """Whether this is the other axis, less what lies beyond some ends."""
+        inside = self.breaks[0] >= other.breaks[0] and self.breaks[-1] <= other.breaks[-1]
+        return bool(inside and np.isin(self.breaks[1:-1], other.breaks).all())
+
     def meets(self, lower: float, upper: float) -> bool:
         """Whether a node lies between two values of the parameter."""
         return bool(((self.nodes >= lower) & (self.nodes <= upper)).any())
@@ -306,70 +313,151 @@ def refine(
 
     ``look(axes)`` gives the log density at the tensor of the axes' nodes. A panel is
     halved while the highest Legendre coefficients of the density over it, summed over the
-    other axes, exceed a share of the total mass. Atoms stay. The first panels show where the mass
-    lies; what is found is cut anew. Returns axes of ``rule.order``.
+    other axes, exceed a share of the total mass. Atoms stay. Returns axes of ``rule.order``.
     """
-    for round_number in range(MOST_ROUNDS):
-        coarse = round_number < COARSE_ROUNDS
-        axes = [axis.with_order(COARSE_ORDER if coarse else rule.cut) for axis in axes]
-        # In the coordinates: what counts is the mass of a panel, not the height of the density.
+    return next(refinements(look, axes, reaches, rule))
+
+
+def refinements(
+    look: Callable[[Sequence[Axis]], Seen],
+    axes: Sequence[Axis],
+    reaches: Sequence[Reach],
+    rule: Rule,
+) -> Iterator[list[Axis]]:
+    """The same; and then the same panels cut on, to a tenth of the tolerance each time.
+
+    The first panels show where the mass lies; what is found is cut anew.
+    """
+    axes = list(axes)
+    for round_number in range(COARSE_ROUNDS):
+        looked = _Looked.at(look, axes, COARSE_ORDER)
+        if not looked.has_mass:
+            break
+        axes = looked.recut(reaches, CAUTIOUS, None)
+        if round_number == COARSE_ROUNDS - 1:
+            axes, reaches = looked.cut_anew(axes, reaches, rule.cut)
+    looked = _Looked.at(look, axes, rule.cut)
+    if looked.has_mass:
+        # What was missed between few nodes is still found.
+        looked = _Looked.at(look, looked.recut(reaches, CAUTIOUS, rule.tolerance), rule.cut)
+    while True:
+        axes, looked = _resolved(look, looked, reaches, rule)
+        yield [axis.with_order(rule.order) for axis in axes]
+        rule = replace(rule, tolerance=rule.tolerance / 10)
+
+
+def _resolved(
+    look: Callable[[Sequence[Axis]], Seen],
+    looked: _Looked,
+    reaches: Sequence[Reach],
+    rule: Rule,
+) -> tuple[list[Axis], _Looked]:
+    """Axes whose panels were halved, and grew, until none had to; and what was seen last."""
+    for _ in range(MOST_ROUNDS):
+        if not looked.has_mass:
+            break
+        axes = looked.recut(reaches, rule.negligible, rule.tolerance)
+        # A part of what is resolved is: where only ends are dropped no further look is needed.
+        if all(cut.is_part_of(old) for old, cut in zip(looked.axes, axes, strict=True)):
+            return axes, looked
+        looked = _Looked.at(look, axes, rule.cut)
+    return looked.axes, looked
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What is seen at the tensor of the nodes of axes; ``values`` is the log density in u."""
+
+    axes: list[Axis]
+    values: Array
+    averaged: Sequence[Array]
+
+    @classmethod
+    def at(
+        cls, look: Callable[[Sequence[Axis]], Seen], axes: Sequence[Axis], order: int
+    ) -> _Looked:
+        axes = [axis.with_order(order) for axis in axes]
         seen = look(axes)
+        # In the coordinates: what counts is the mass of a panel, not the height of the density.
         values = seen.log_density
         for dimension, axis in enumerate(axes):
             if not axis.is_atoms:
                 values = values + along(np.log(axis.slope(axis.u)), dimension, values.ndim)
-        peak = float(np.max(values))
-        if not np.isfinite(peak):
-            break
-        negligible = CAUTIOUS if round_number <= COARSE_ROUNDS else rule.negligible
-        mass = np.exp(values - peak)
-        for dimension, axis in enumerate(axes):
+        return cls(axes, values, seen.averaged)
+
+    @property
+    def has_mass(self) -> bool:
+        return bool(np.isfinite(self.values.max()))
+
+    @cached_property
+    def mass(self) -> Array:
+        """Mass at the nodes, up to a factor."""
+        mass = np.exp(self.values - self.values.max())
+        for dimension, axis in enumerate(self.axes):
             if not axis.is_atoms:
                 in_u = axis.weights / axis.slope(axis.u)
                 mass = mass * along(in_u, dimension, mass.ndim)
-        total = float(mass.sum())
-        # About its mean a function is small where the mass lies.
-        products = [] if coarse else [mass * (f - (mass * f).sum() / total) for f in seen.averaged]
+        return np.asarray(mass)
+
+    def recut(
+        self, reaches: Sequence[Reach], negligible: float, tolerance: float | None
+    ) -> list[Axis]:
+        """Panels halved that are not resolved to a share of the mass, ends dropped or grown.
+
+        Without a tolerance nodes are few: none is halved.
+        """
+        total = float(self.mass.sum())
+        products = []
+        if tolerance is not None:
+            # About its mean a function is small where the mass lies.
+            products = [self.mass * (f - (self.mass * f).sum() / total) for f in self.averaged]
         new = []
-        for dimension, (axis, reach) in enumerate(zip(axes, reaches, strict=True)):
+        for dimension, (axis, reach) in enumerate(zip(self.axes, reaches, strict=True)):
             if axis.is_atoms:
                 new.append(axis)
                 continue
-            highest = np.moveaxis(values, dimension, 0).reshape(len(axis.u), -1).max(axis=1)
+            highest = _laid(self.values, dimension).max(axis=1)
             # A wide panel may hold more than a narrow one far above it.
             highest = highest + np.repeat(np.log(axis.widths), axis.order)
-            counted = _counted(axis, highest, float(highest.max()) - negligible, reach.moments)
-            alive = _alive(counted)
-            split = np.zeros(axis.panels, bool)
-            if not coarse:
-                laid = np.moveaxis(mass, dimension, 0).reshape(len(axis.u), -1)
-                split = _unresolved(axis, laid, rule.tolerance * total)
-                for product in products:
-                    with_it = np.moveaxis(product, dimension, 0).reshape(len(axis.u), -1)
-                    split |= _unresolved(axis, with_it, rule.tolerance * total)
-                if reach.moments > 0:
-                    # A tail that hardly counts may decide the sd.
-                    weight = _size(axis, laid.sum(axis=1) / total) ** min(reach.moments, 2)
-                    split |= _unresolved(axis, laid * weight[:, None], rule.tolerance * total)
-                # The neighbour of a panel that counts may be so wide that its nodes miss a tail.
-                beside = alive.copy()
-                beside[:-1] |= alive[1:]
-                beside[1:] |= alive[:-1]
-                split &= beside
-            new.append(_recut(axis, split, alive, None if coarse else counted, reach))
-        if not coarse and all(
-            np.array_equal(old.breaks, cut.breaks) for old, cut in zip(axes, new, strict=True)
-        ):
-            break
-        if round_number == COARSE_ROUNDS - 1:
-            masses = [_marginal(mass, dimension) for dimension in range(mass.ndim)]
-            pairs = [
-                _cut_anew(cut, reach, old.nodes, share / total, rule.cut)
-                for cut, reach, old, share in zip(new, reaches, axes, masses, strict=True)
-            ]
-            new, reaches = [axis for axis, _ in pairs], [reach for _, reach in pairs]
-        axes = new
-    return [axis.with_order(rule.order) for axis in axes]
+            floor = float(highest.max()) - negligible
+            above = _with_moments(axis, highest, reach.moments) - floor
+            alive = _alive(above >= 0)
+            if tolerance is None:
+                new.append(_recut(axis, np.zeros(axis.panels, bool), alive, None, reach))
+                continue
+            most = tolerance * total
+            laid = _laid(self.mass, dimension)
+            split = _unresolved(axis, laid, most)
+            for product in products:
+                split |= _unresolved(axis, _laid(product, dimension), most)
+            if reach.moments > 0:
+                # A tail that hardly counts may decide the sd.
+                weight = _size(axis, laid.sum(axis=1) / total) ** min(reach.moments, 2)
+                split |= _unresolved(axis, laid * weight[:, None], most)
+            # The neighbour of a panel that counts may be so wide that its nodes miss a tail.
+            beside = alive.copy()
+            beside[:-1] |= alive[1:]
+            beside[1:] |= alive[:-1]
+            new.append(_recut(axis, split & beside, alive, above, reach))
+        return new
+
+    def cut_anew(
+        self, axes: Sequence[Axis], reaches: Sequence[Reach], order: int
+    ) -> tuple[list[Axis], list[Reach]]:
+        """Axes that were recut in few panels, even where the mass was seen."""
+        total = float(self.mass.sum())
+        pairs = [
+            _cut_anew(axis, reach, seen.nodes, _marginal(self.mass, dimension) / total, order)
+            for dimension, (axis, reach, seen) in enumerate(
+                zip(axes, reaches, self.axes, strict=True)
+            )
+        ]
+        return [axis for axis, _ in pairs], [reach for _, reach in pairs]
+
+
+def _laid(values: Array, dimension: int) -> Array:
+    """Values at a tensor as a table: the nodes of one axis, and all others."""
+    return np.moveaxis(values, dimension, 0).reshape(values.shape[dimension], -1)
 
 
 def _cut_anew(
@@ -407,8 +495,8 @@ def _marginal(mass: Array, dimension: int) -> Array:
     return np.asarray(mass.sum(axis=others))
 
 
-def _counted(axis: Axis, highest: Array, floor: float, moments: int) -> NDArray[np.bool_]:
-    """Which nodes (panels, order) reach the floor in log mass, with the weight of the moments.
+def _with_moments(axis: Axis, highest: Array, moments: int) -> Array:
+    """Log mass of the nodes (panels, order) with the weight of the moments.
 
     Far out x grows like exp(|u|), so |x|**moments adds moments·|u| to the log density.
     """
@@ -417,7 +505,7 @@ def _counted(axis: Axis, highest: Array, floor: float, moments: int) -> NDArray[
         far = np.abs(axis.u)
     elif axis.kind == "log":
         far = np.maximum(axis.u, 0.0)
-    return np.asarray((highest + moments * far).reshape(axis.panels, -1) >= floor)
+    return np.asarray((highest + moments * far).reshape(axis.panels, -1))
 
 
 def _alive(counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -465,35 +553,47 @@ def _recut(
     axis: Axis,
     split: NDArray[np.bool_],
     alive: NDArray[np.bool_],
-    counted: NDArray[np.bool_] | None,
+    above: Array | None,
     reach: Reach,
 ) -> Axis:
     """Halve panels, drop dead ends, grow where the density at an end counts.
 
-    ``counted`` is None while nodes are few: then the peak may lie across the border of the best
-    panel, whose neighbour stays.
+    ``above`` is how far the log mass of the nodes lies above what counts. It is None while nodes
+    are few: then the peak may lie across the border of the best panel, whose neighbour stays.
     """
     first, last = np.flatnonzero(alive)[[0, -1]]
-    below = counted is None or bool(counted[first, 0])
-    above = counted is None or bool(counted[last, -1])
-    start, end = max(first - below, 0), min(last + above, axis.panels - 1)
+    grows_below = 1 if above is None else _missing(above[first, ::-1])
+    grows_above = 1 if above is None else _missing(above[last])
+    start = max(first - min(grows_below, 1), 0)
+    end = min(last + min(grows_above, 1), axis.panels - 1)
     breaks = [axis.breaks[start]]
     for panel in range(start, end + 1):
         if split[panel]:
             breaks.append(0.5 * (axis.breaks[panel] + axis.breaks[panel + 1]))
         breaks.append(axis.breaks[panel + 1])
-    if below and start == first and axis.breaks[0] > reach.lower:
-        breaks.insert(0, max(reach.lower, axis.breaks[0] - GROWTH))
-    if above and end == last and axis.breaks[-1] < reach.upper:
-        breaks.append(min(reach.upper, axis.breaks[-1] + GROWTH))
-    if counted is not None:
+    for _ in range(grows_below if start == first else 0):
+        if breaks[0] > reach.lower:
+            breaks.insert(0, max(reach.lower, breaks[0] - GROWTH))
+    for _ in range(grows_above if end == last else 0):
+        if breaks[-1] < reach.upper:
+            breaks.append(min(reach.upper, breaks[-1] + GROWTH))
+    if above is not None:
         # An end panel half of which is dead loses that half.
-        u, half = axis.u.reshape(counted.shape), axis.order // 2
-        if not counted[last, half:].any():
+        u, half = axis.u.reshape(above.shape), axis.order // 2
+        if not (above[last, half:] >= 0).any():
             breaks = [*(x for x in breaks if x < u[last, half]), float(u[last, half])]
-        if not counted[first, :half].any():
+        if not (above[first, :half] >= 0).any():
             breaks = [float(u[first, half - 1]), *(x for x in breaks if x > u[first, half - 1])]
     return replace(axis, breaks=np.array(breaks))
+
+
+def _missing(above: Array) -> int:
+    """How many panels an end is short of, by how its last panel's nodes fall towards it."""
+    if above[-1] < 0:
+        return 0
+    fall = float(above[0] - above[-1])
+    # A panel as wide as a new one, or less: it is not expected to fall faster.
+    return 1 if fall <= 0 else min(max(1, math.ceil(above[-1] / fall)), MOST_GROWN)
 
 
 def along(vector: Array, dimension: int, count: int) -> Array:

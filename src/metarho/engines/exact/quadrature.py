@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metarho.engines.exact import exact_r, likelihood, reporting, selection, student
 from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters
-from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, Seen, along, refine
+from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, Seen, along, refinements
 from metarho.engines.exact.priors import components, log_density
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.model import StepSelection
@@ -86,12 +86,14 @@ def solve(problem: Problem) -> Quadrature:
 
     first, reaches = [h.axis for h in hard], [h.reach for h in hard]
     rule = rule_for(first)
-    found = _solved(problem, hard, refine(look, first, reaches, rule), rule)
-    # Coefficients below the rounding of the log density are noise.
-    finest = max(rule.finest, 10 * float(np.finfo(float).eps) * abs(found.log_integral))
-    if found.quad_err > rule.asked and finest < rule.tolerance:
-        finer = replace(rule, tolerance=finest)
-        found = _solved(problem, hard, refine(look, first, reaches, finer), finer)
+    tolerance = rule.tolerance
+    for axes in refinements(look, first, reaches, rule):
+        found = _solved(problem, hard, axes, rule)
+        tolerance /= 10
+        # Coefficients below the rounding of the log density are noise.
+        finest = max(rule.finest, 10 * float(np.finfo(float).eps) * abs(found.log_integral))
+        if found.quad_err <= rule.asked or tolerance < finest:
+            break
     return found
 
 
