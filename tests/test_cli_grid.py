@@ -74,6 +74,29 @@ def test_a_second_run_computes_nothing_and_leaves_the_same_bytes(command: Comman
         assert {line["source"] for line in lines_in(folder / "run.jsonl")} == {"store"}
 
 
+def test_a_picture_that_is_not_there_or_was_changed_is_drawn_whatever_the_record_says(
+    command: CommandLine,
+) -> None:
+    text = SMALL[: SMALL.index("grid:")] + "grid: {}\n"
+    write_grid(command.folder, text + "report: none\n")
+    assert command.run("run", "small")[0] == 0
+    folder = command.folder / "outputs" / "small"
+    assert not (folder / "figures").exists()
+    write_grid(command.folder, text)
+    command.run("run", "small")
+    first = hashes(folder)
+    (folder / "figures/specification-curve.svg").write_text("no picture", encoding="utf-8")
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    changes: list[dict[str, object]] = [
+        {"files": None},
+        {"files": [{}], "cells": {**record["cells"], "decisions": None}},
+    ]
+    for changed in changes:
+        (folder / "run.json").write_text(json.dumps({**record, **changed}), encoding="utf-8")
+        assert command.run("run", "small")[0] == 0
+        assert hashes(folder) == first
+
+
 def test_a_changed_study_makes_the_fits_that_use_it_and_no_others(command: CommandLine) -> None:
     text = "study,r,n,kind\n" + "".join(
         f"s{i},{0.1 + i / 20:.2f},{30 + i},{'old' if i < 4 else 'new'}\n" for i in range(8)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,22 +57,32 @@ def write_cells(folder: Path, rows: Sequence[Row]) -> str:
     write_text(folder / CSV, to_csv(rows))
     earlier = _earlier_table(folder)
     # One that says the same is kept: what writes it takes longer to load than the rest of a rerun.
-    if earlier is not None and _rows_in(earlier) == list(rows):
-        return hashlib.sha256(earlier).hexdigest()
+    if earlier is not None and _rows_in(earlier.content) == list(rows):
+        return hashlib.sha256(earlier.content).hexdigest()
     content = to_parquet(rows)
     write_bytes(folder / PARQUET, content)
     return hashlib.sha256(content).hexdigest()
 
 
-def _earlier_table(folder: Path) -> bytes | None:
+@dataclass(frozen=True)
+class _Earlier:
+    """The table that a run left: its bytes, what its answers depend on, and its decisions."""
+
+    content: bytes
+    answers: str
+    decisions: frozenset[str]
+
+
+def _earlier_table(folder: Path) -> _Earlier | None:
     """The table that a run left in a folder, as that run left it; None where there is none."""
     try:
         content = (folder / PARQUET).read_bytes()
         cells = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["cells"]
-        left = cells["sha256"]
+        left, answers, decisions = cells["sha256"], cells["answers"], cells["decisions"]
+        found = _Earlier(content, str(answers), frozenset(map(str, decisions)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return content if left == hashlib.sha256(content).hexdigest() else None
+    return found if left == hashlib.sha256(content).hexdigest() else None
 
 
 def _rows_in(content: bytes) -> list[Row]:
@@ -121,16 +132,13 @@ def known_answers(plan: GridPlan) -> Mapping[str, Row]:
 
     Nothing where it is not there, is not as that run left it, or was asked for something else.
     """
-    content = _earlier_table(plan.folder)
-    if content is None:
-        return {}
-    manifest = json.loads((plan.folder / MANIFEST).read_text(encoding="utf-8"))["cells"]
-    if manifest.get("answers") != digest(asked_of(plan), plan.analysis.interval):
+    earlier = _earlier_table(plan.folder)
+    if earlier is None or earlier.answers != digest(asked_of(plan), plan.analysis.interval):
         return {}
     wanted = {work.key for work in plan.works}
-    others = {"key", *manifest["decisions"]}
+    others = {"key", *earlier.decisions}
     found: dict[str, Row] = {}
-    for row in _rows_in(content):
+    for row in _rows_in(earlier.content):
         if row["key"] in wanted and row["status"] in ("ok", "warnings", "not reportable"):
             found[str(row["key"])] = {n: v for n, v in row.items() if n not in others}
     return found

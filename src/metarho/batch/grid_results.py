@@ -48,9 +48,10 @@ def record_grid(plan: GridPlan, filled: Filled, written: set[str], sha256: str, 
     ``sha256`` is that of the table of cells, ``drawn`` of what the picture shows.
     """
     forget(plan.folder, written)
+    figures = {name for name in written if name.startswith("figures/")}
     content = {
         "files": sorted(written),
-        "sha256": digests(plan.folder, written & {INPUTS}),
+        "sha256": digests(plan.folder, {INPUTS, *figures}),
         "config": plan.config.name,
         **versions(),
         "models": {name: path.name for name, (_, path) in plan.models.items()},

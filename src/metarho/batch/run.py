@@ -217,10 +217,10 @@ def forget(folder: Path, written: set[str]) -> None:
     if not manifest.is_file():
         return
     try:
-        earlier = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        earlier = set(map(str, json.loads(manifest.read_text(encoding="utf-8"))["files"]))
     except (ValueError, KeyError, TypeError):
         return
-    for name in set(earlier) - written:
-        path = (folder / str(name)).resolve()
+    for name in earlier - written:
+        path = (folder / name).resolve()
         if path.is_relative_to(folder.resolve()) and path.is_file():
             path.unlink()

@@ -11,6 +11,7 @@ from metarho.batch.cell_table import rows_of
 from metarho.batch.fill import Filled
 from metarho.batch.grid import GridPlan
 from metarho.batch.grid_results import earlier_record, record_grid, write_grid
+from metarho.batch.run import digests
 from metarho.batch.tables import to_csv
 from metarho.cells.average import CellAverage, average_cells, average_rows, weight_rows
 from metarho.cells.variance import VarianceByDecision, variance_by_decision, variance_rows
@@ -62,11 +63,23 @@ def _drawn_from(plan: GridPlan, sha256: str) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def _drawn_before(plan: GridPlan, drawn: str) -> set[str]:
+    """The files of a picture of the same, where an earlier run drew one and they are as it left."""
+    earlier = earlier_record(plan.folder)
+    left = earlier.get("sha256")
+    if earlier.get("drawn") != drawn or not isinstance(left, dict):
+        return set()
+    names = {name for name in left if name.startswith(f"figures/{FIGURE}.")}
+    try:
+        there = digests(plan.folder, names)
+    except OSError:
+        return set()
+    return names if there.items() <= left.items() else set()
+
+
 def _figure(plan: GridPlan, rows: Sequence[Row], drawn: str) -> set[str]:
     """Draw the specification curve, unless it is there and shows the same; returns its files."""
-    earlier = earlier_record(plan.folder)
-    names = {str(name) for name in earlier.get("files", ()) if f"/{FIGURE}." in str(name)}
-    if earlier.get("drawn") == drawn and all((plan.folder / name).is_file() for name in names):
+    if names := _drawn_before(plan, drawn):
         return names
     # Loaded here: Matplotlib is for pictures only.
     from metarho.report.figures.drawing import write_drawing
