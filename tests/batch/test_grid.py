@@ -155,6 +155,11 @@ def test_a_sample_is_part_of_the_product_and_the_same_each_time(
     assert [decisions for decisions in every if decisions in drawn] == drawn
 
 
+def test_weights_are_of_every_value_though_a_sample_has_not_all(tmp_path: Path) -> None:
+    weights = "  weights: {priors: {default: 1, sceptical: 2}, rho_within: {'0': 1, '0.4': 2}}\n"
+    assert len(planned(tmp_path, f"{SMALL}{weights}  sample: {{cells: 1}}\n").cells) == 1
+
+
 def test_of_a_product_too_large_to_list_a_sample_is_drawn(tmp_path: Path) -> None:
     rules = ", ".join(f"rule {n}: 'year > {1900 + n}'" for n in range(100))
     rhos = ", ".join(f"{n / 2000}" for n in range(1000))

@@ -15,9 +15,11 @@ from metarho.cells.average import (
     CellAverage,
     average_cells,
     average_rows,
+    check_weights,
     weight_rows,
     weighted_quantile,
 )
+from metarho.cells.table import options
 from metarho.compare.rows import Row
 from metarho.errors import InputError
 
@@ -90,6 +92,14 @@ def test_a_value_of_weight_zero_is_out() -> None:
     assert (one.cells, one.without, one.mean, one.least, one.largest) == (1, 1, 0.15, 0.15, 0.15)
 
 
+def test_values_that_no_cell_has_may_have_weights() -> None:
+    drawn = {"priors": {"a": 1.0, "b": 3.0}}
+    beside = {"priors": {"a": 1.0, "b": 3.0, "c": 7.0}}
+    assert averages(weights=beside) == averages(weights=drawn)
+    one, two = averages(weights={"priors": {"a": 0.0, "b": 0.0, "c": 1.0}})
+    assert (one.cells, one.mean, two.cells, two.mean) == (0, None, 0, None)
+
+
 def test_questions_are_averaged_apart_or_named_as_one() -> None:
     assert [one.estimand for one in averages()] == [{"where": "all"}, {"where": "adults"}]
     (pooled,) = average_cells(ROWS, DECISIONS, [], {"where": {"all": 0, "adults": 1}}, ())
@@ -156,8 +166,9 @@ def test_numbers_and_blanks_are_values_too() -> None:
 def test_weights_that_say_nothing_are_refused_with_what_is_allowed(
     weights: Mapping[str, Mapping[str, float]], message: str
 ) -> None:
+    values = {name: options(ROWS, name) for name in DECISIONS}
     with pytest.raises(InputError) as caught:
-        averages(weights=weights)
+        check_weights(values, ["where"], weights)
     assert message in caught.value.message
 
 

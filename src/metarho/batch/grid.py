@@ -21,6 +21,7 @@ from metarho.batch.plan import (
 )
 from metarho.batch.work import Work
 from metarho.cells.average import check_weights
+from metarho.cells.table import as_text
 from metarho.compare.rows import Row
 from metarho.data.reporting import zero_order
 from metarho.data.selection import keeps
@@ -117,7 +118,8 @@ def plan_grid(
     size = math.prod(len(options) for options in values.values())
     chosen = _chosen(grid, values, size, document)
     try:
-        check_weights(chosen, tuple(values), grid.estimand, grid.weights)
+        texts = {name: [as_text(option) for option in of] for name, of in values.items()}
+        check_weights(texts, grid.estimand, grid.weights)
     except InputError as error:
         raise error.at(document.place(("grid", "weights"))) from None
     evidence = _Evidence(analysis.studies, grid, here)

@@ -75,12 +75,9 @@ def average_cells(
 
     The weight of a cell is the product over decisions of its value's weight, each decision's
     weights summing to 1, divided by the sum over the cells that are averaged. The values of a
-    decision that is not named weigh the same.
-
-    Raises InputError for decisions and values that the table lacks, values without a weight,
-    weights that are negative, not finite or all 0, and weights of decisions in ``estimand``.
+    decision that is not named weigh the same. ``weights`` are such as ``check_weights`` passes, and
+    may name values that no row has.
     """
-    check_weights(rows, decisions, estimand, weights)
     stated = {
         name: _summing_to_1(weights.get(name), options(rows, name))
         for name in varied(rows, decisions)
@@ -138,22 +135,25 @@ def weighted_quantile(values: Sequence[float], weights: Sequence[float], share: 
 
 
 def check_weights(
-    rows: Sequence[Row], decisions: Sequence[str], estimand: Collection[str], weights: Weights
+    values: Mapping[str, Sequence[str]], estimand: Collection[str], weights: Weights
 ) -> None:
-    """Raise InputError for weights that ``average_cells`` refuses."""
+    """Raise InputError for weights that say nothing of a grid's decisions and their ``values``.
+
+    For decisions and values that it lacks, values without a weight, weights that are negative, not
+    finite or all 0, and weights of decisions in ``estimand``.
+    """
     for name, given in weights.items():
-        _check(rows, name, given, decisions, estimand)
+        _check(values, name, given, estimand)
 
 
 def _check(
-    rows: Sequence[Row],
+    declared: Mapping[str, Sequence[str]],
     decision: str,
     given: Mapping[str, float],
-    decisions: Sequence[str],
     estimand: Collection[str],
 ) -> None:
-    if decision not in decisions:
-        known = did_you_mean(decision, decisions)
+    if decision not in declared:
+        known = did_you_mean(decision, declared)
         raise InputError(f"weights: no decision {shown(decision)}; {known}")
     if decision in estimand:
         raise InputError(
@@ -161,7 +161,7 @@ def _check(
             "not averaged; leave its weights out, or take it out of the estimand"
         )
     place = f"weights of {decision}"
-    values = options(rows, decision)
+    values = declared[decision]
     for value, weight in given.items():
         if value not in values:
             raise InputError(f"{place}: no value {shown(value)}; {did_you_mean(value, values)}")
@@ -180,11 +180,13 @@ def _check(
 
 
 def _summing_to_1(given: Mapping[str, float] | None, values: Sequence[str]) -> dict[str, float]:
-    """The weight of each value; equal where none are given."""
+    """The weight of each value; equal where none are given, 0 where all that are given are."""
     if given is None:
         return {value: 1 / len(values) for value in values}
     # Divided first: huge weights have no sum.
-    largest = max(given.values())
+    largest = max(given[value] for value in values)
+    if not largest:
+        return dict.fromkeys(values, 0.0)
     parts = {value: given[value] / largest for value in values}
     total = math.fsum(parts.values())
     return {value: part / total for value, part in parts.items()}

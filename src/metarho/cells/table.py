@@ -23,14 +23,21 @@ class Estimand:
         return ", ".join(f"{name}: {chosen}" for name, chosen in self.choices.items())
 
 
+def as_text(value: Value) -> str:
+    """A value as tables write it: ten digits of a number, ``none`` for a blank."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else f"{value:.10g}"
+
+
 def choice(row: Row, decision: str) -> str:
-    """What a cell chose, as text: numbers as tables write them, ``none`` for a blank."""
-    return _as_text(row[decision])
+    """What a cell chose, as text."""
+    return as_text(row[decision])
 
 
 def options(rows: Sequence[Row], decision: str) -> tuple[str, ...]:
     """The values of a decision in order of appearance, which is that of the grid."""
-    return tuple(dict.fromkeys(map(_as_text, dict.fromkeys(row[decision] for row in rows))))
+    return tuple(dict.fromkeys(map(as_text, dict.fromkeys(row[decision] for row in rows))))
 
 
 def varied(rows: Sequence[Row], decisions: Sequence[str]) -> tuple[str, ...]:
@@ -81,9 +88,3 @@ def by_estimand(
     for row in rows:
         groups.setdefault(tuple(choice(row, name) for name in asked), []).append(row)
     return [Estimand(dict(zip(asked, chosen, strict=True)), own) for chosen, own in groups.items()]
-
-
-def _as_text(value: Value) -> str:
-    if value is None:
-        return "none"
-    return value if isinstance(value, str) else f"{value:.10g}"
