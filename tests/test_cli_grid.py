@@ -144,6 +144,20 @@ def test_other_thresholds_or_intervals_are_read_anew_from_the_same_fits(
     assert "P(rho > 0.25)" in rows_in(folder / "cells.csv")[0]
 
 
+def test_thresholds_on_r_say_nothing_of_effects_that_are_no_correlations(
+    command: CommandLine,
+) -> None:
+    (command.folder / "configs" / "mine.csv").write_text("y,v\n0.2,0.03\n0.4,0.02\n", "utf-8")
+    source = "studies: {source: ./mine.csv, measure: GEN, columns: {yi: y, vi: v}}\n"
+    write_grid(
+        command.folder, f"{source}models: [common-effect]\ngrid: {{}}\nreport: none\n", "gen"
+    )
+    assert command.run("run", "gen")[0] == 0
+    (row,) = rows_in(command.folder / "outputs" / "gen" / "averages.csv")
+    assert row["excludes_0"] == "1"
+    assert not [name for name in row if name.startswith("above")]
+
+
 def test_several_configs_share_their_fits(command: CommandLine) -> None:
     write_grid(command.folder, name="twin")
     code, _, _ = command.run("run", "small", "twin")

@@ -38,9 +38,9 @@ def publish_grid(plan: GridPlan, filled: Filled) -> Published:
     rows = rows_of(plan, filled)
     decisions, grid = tuple(plan.values), plan.grid
     variances = [variance_by_decision(rows, decisions, grid.estimand, one) for one in ANSWERS]
-    averages = average_cells(
-        rows, decisions, grid.estimand, grid.weights, plan.analysis.thresholds.rho
-    )
+    # They are of correlations, which GEN has none of.
+    thresholds = () if plan.studies.scale == "yi" else plan.analysis.thresholds.rho
+    averages = average_cells(rows, decisions, grid.estimand, grid.weights, thresholds)
     written, sha256 = write_grid(plan, rows)
     tables = {
         VARIANCE: variance_rows(variances, grid.estimand),
