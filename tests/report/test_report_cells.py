@@ -79,6 +79,8 @@ def test_answers_that_do_not_vary_and_that_are_not_there_are_said_so() -> None:
     assert variance_sentences(same, []) == [
         "In all 8 cells the posterior median of tau is the same."
     ]
+    one = variance_by_decision(rows[:1], DECISIONS, ["where"], "tau")
+    assert variance_sentences(one, []) == ["Of one cell the posterior median of tau does not vary."]
     none = variance_by_decision(rows, DECISIONS, ["where"], "upper")
     assert variance_sentences(none, []) == ["No cell has the upper end of the mean's interval."]
     some = variance_by_decision(

@@ -103,6 +103,8 @@ def variance_sentences(found: VarianceByDecision, estimand: Collection[str]) -> 
     what = _WORDS.get(found.answer, found.answer)
     if found.sd is None:
         return [f"No cell has {what}."]
+    if found.cells == 1:
+        return [f"Of one cell {what} does not vary."]
     if found.everywhere.rest is None:
         return [f"In all {_cells(found.cells)} {what} is the same."]
     said = [
