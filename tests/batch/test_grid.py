@@ -155,6 +155,16 @@ def test_a_sample_is_part_of_the_product_and_the_same_each_time(
     assert [decisions for decisions in every if decisions in drawn] == drawn
 
 
+def test_unless_knows_names_that_would_be_blank_in_a_table(tmp_path: Path) -> None:
+    text = SMALL.replace("sceptical:", "NA:").replace("all:", '" all":')
+    text = text.replace("rho_within == 0.4", "0.2 < rho_within < 1")
+    text = text.replace("unless: [", "unless: ['priors == \"NA\"', 'where not in [\" all\"]', ")
+    left = [cell.decisions for cell in planned(tmp_path, text).cells]
+    assert {(one["where"], one["priors"]) for one in left} == {(" all", "default")}
+    measures = [(one["measure"], one["rho_within"]) for one in left[::2]]
+    assert measures == [("ZCOR", 0.0), ("ZCOR", 0.4), ("COR", 0.0)]
+
+
 def test_weights_are_of_every_value_though_a_sample_has_not_all(tmp_path: Path) -> None:
     weights = "  weights: {priors: {default: 1, sceptical: 2}, rho_within: {'0': 1, '0.4': 2}}\n"
     assert len(planned(tmp_path, f"{SMALL}{weights}  sample: {{cells: 1}}\n").cells) == 1
@@ -188,6 +198,13 @@ def test_of_a_product_too_large_to_list_a_sample_is_drawn(tmp_path: Path) -> Non
         ("  unless", "  cells: [{measure: GEN}]\n  unless", "measure has no value 'GEN'"),
         ("  unless", "  cells: [{statistic: all}]\n  unless", "has no decision 'statistic'"),
         ("unless: ['measure", "unless: ['priors != \"no\"', 'measure", "priors has no value 'no'"),
+        (
+            "rho_within == 0.4",
+            "rho_within in [0.5]",
+            "rho_within has no value 0.5; allowed: 0, 0.4",
+        ),
+        ("rho_within == 0.4", "rho_within == False", "rho_within has no value False"),
+        ("rho_within == 0.4", "model == 1", "model has no value 1.0; allowed: common-effect"),
     ],
 )
 def test_what_is_wrong_in_a_grid_is_an_error_with_its_place(

@@ -24,15 +24,22 @@ from metarho.cells.average import check_weights
 from metarho.cells.table import as_text
 from metarho.compare.rows import Row
 from metarho.data.reporting import zero_order
-from metarho.data.selection import keeps
+from metarho.data.selection import COMPARE, keeps
 from metarho.data.studies import Studies
-from metarho.data.tables import Table
 from metarho.engines.problem import Encoding, encoding
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.fitting import choose
 from metarho.spec.analysis import Analysis, StudiesSpec, read_analysis
 from metarho.spec.document import Document
-from metarho.spec.filters import Filter, comparisons, parse_filter
+from metarho.spec.filters import (
+    Both,
+    Comparison,
+    Either,
+    Filter,
+    Opposite,
+    comparisons,
+    parse_filter,
+)
 from metarho.spec.grid import DECISIONS, Choice, Grid
 from metarho.spec.model import Model
 from metarho.store.keys import key_of
@@ -165,7 +172,7 @@ def _chosen(
                 "a part of it, for instance sample: {cells: 2000, seed: 1}",
                 place=document.place(("grid",)),
             )
-        found = _allowed(_product(values), values, constraints)
+        found = _allowed(_product(values), constraints)
     else:
         rng = np.random.default_rng(grid.sample.seed)
         found = _sampled(grid.sample.cells, rng, values, size, constraints)
@@ -193,7 +200,7 @@ def _sampled(
 ) -> list[dict[str, Choice]]:
     """So many different combinations that no constraint leaves out, each as likely as any other."""
     if size <= LARGEST_LISTED:
-        every = _allowed(_product(values), values, constraints)
+        every = _allowed(_product(values), constraints)
         if len(every) <= count:
             return every
         chosen = np.sort(rng.choice(len(every), count, replace=False))
@@ -207,7 +214,7 @@ def _sampled(
         for places in drawn:
             items = zip(values.items(), places, strict=True)
             one = {name: options[place] for (name, options), place in items}
-            if places not in found and _allowed([one], values, constraints):
+            if places not in found and _allowed([one], constraints):
                 found[places] = one
             if len(found) == count:
                 return [found[places] for places in sorted(found)]
@@ -223,35 +230,57 @@ def _constraints(
         place = document.place(("grid", "unless", index))
         condition = parse_filter(text)
         for comparison in comparisons(condition):
-            name = comparison.column
-            if name not in values:
-                raise InputError(
-                    f"unless: the grid has no decision {shown(name)}; {did_you_mean(name, values)}",
-                    place=place,
-                )
-            options = values[name]
-            for value in comparison.values:
-                if value not in options and isinstance(value, str):
-                    raise InputError(
-                        f"unless: {name} has no value {shown(value)}; "
-                        + did_you_mean(value, map(str, options)),
-                        place=place,
-                    )
+            _check_comparison(comparison, values, place)
         found.append(condition)
     return found
 
 
+def _check_comparison(
+    comparison: Comparison, values: Mapping[str, Sequence[Choice]], place: str
+) -> None:
+    """Raise InputError for a decision, or a value of one, that the grid has not.
+
+    Numbers are in an order, so that any may be a bound of theirs.
+    """
+    name = comparison.column
+    if name not in values:
+        raise InputError(
+            f"unless: the grid has no decision {shown(name)}; {did_you_mean(name, values)}",
+            place=place,
+        )
+    options = values[name]
+    numbers = all(isinstance(option, float) for option in options)
+    bounds = numbers and comparison.operator in ("<", "<=", ">", ">=")
+    for value in comparison.values:
+        # True is 1 where values are compared.
+        is_number = isinstance(value, float)
+        if (is_number and bounds) or (is_number == numbers and value in options):
+            continue
+        known = did_you_mean(str(value), map(as_text, options))
+        raise InputError(f"unless: {name} has no value {shown(value)}; {known}", place=place)
+
+
 def _allowed(
-    combinations: list[dict[str, Choice]],
-    values: Mapping[str, Sequence[Choice]],
-    constraints: Sequence[Filter],
+    combinations: Sequence[dict[str, Choice]], constraints: Sequence[Filter]
 ) -> list[dict[str, Choice]]:
-    if not constraints or not combinations:
-        return combinations
-    columns = {name: tuple(one[name] for one in combinations) for name in values}
-    table = Table("the grid", columns, ("the grid",) * len(combinations))
-    left_out = [keeps(constraint, table) for constraint in constraints]
-    return [one for one, *out in zip(combinations, *left_out, strict=True) if not any(out)]
+    return [one for one in combinations if not any(_holds(each, one) for each in constraints)]
+
+
+def _holds(condition: Filter, cell: Mapping[str, Choice]) -> bool:
+    """Whether a filter over decisions keeps a combination. Unlike cells of data none is blank."""
+    match condition:
+        case Both(parts):
+            return all(_holds(part, cell) for part in parts)
+        case Either(parts):
+            return any(_holds(part, cell) for part in parts)
+        case Opposite(part):
+            return not _holds(part, cell)
+        case Comparison(name, "in", values):
+            return cell[name] in values
+        case Comparison(name, "not in", values):
+            return cell[name] not in values
+        case Comparison(name, symbol, values):
+            return COMPARE[symbol](cell[name], values[0])
 
 
 def _besides(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from metarho.data.tables import Cell, Table, is_blank, number, text
 from metarho.errors import InputError, shown
 from metarho.spec.filters import Both, Comparison, Either, Filter, Literal, Opposite
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -55,7 +55,7 @@ def _compare(cell: Cell, symbol: str, value: Literal, column: str, place: str) -
     if is_blank(cell):
         return symbol == "!="
     if isinstance(value, str):
-        return _COMPARE[symbol](text(cell), value)
+        return COMPARE[symbol](text(cell), value)
     if isinstance(value, bool):
         truth = cell if isinstance(cell, bool) else _TRUTH.get(text(cell).lower())
         if truth is None:
@@ -63,9 +63,9 @@ def _compare(cell: Cell, symbol: str, value: Literal, column: str, place: str) -
                 f"the filter compares {column} with true or false, but it holds {shown(cell)} here",
                 place=place,
             )
-        return _COMPARE[symbol](truth, value)
+        return COMPARE[symbol](truth, value)
     try:
-        return _COMPARE[symbol](number(cell), value)
+        return COMPARE[symbol](number(cell), value)
     except ValueError:
         raise InputError(
             f"the filter compares {column} with a number, but it holds {shown(cell)} here",
