@@ -100,6 +100,21 @@ def test_the_statistic_says_which_rows_count(tmp_path: Path, statistic: str) -> 
     assert len(rows) == kept[statistic]
 
 
+@pytest.mark.parametrize("rules", ["", "where: {old: 'year < 2004', all: null}"])
+def test_a_row_counts_against_a_grid_where_the_studies_count_it(tmp_path: Path, rules: str) -> None:
+    rows = "".join(f"{r},{40 if year < 2005 else 'many'},{year}\n" for r, year in
+                   ((0.1, 2001), (0.3, 2003), (0.2, 2004), (0.4, 2009)))  # fmt: skip
+    source = "source: ./mine.csv, columns: {ri: r, ni: n}"
+    text = f"studies: {{{source}}}\nmodels: [common-effect]\ngrid: {{{rules}}}\n"
+    path = write_grid(tmp_path, text)
+    (path.parent / "mine.csv").write_text(f"r,n,year\n{rows}", encoding="utf-8")
+    # One that is wrong is an error as without a grid, and makes no cells that are refused.
+    with pytest.raises(InputError, match=r"^\S*mine.csv:5: n is 'many'"):
+        plan_grid(path)
+    text = text.replace(source, f"{source}, where: 'year < 2009'")
+    assert all(cell.work is not None for cell in planned(tmp_path, text).cells)
+
+
 def test_parts_of_a_model_are_said_anew(tmp_path: Path) -> None:
     text = SMALL[: SMALL.index("grid:")] + "grid: {likelihood: [normal, exact-r]}\n"
     found = {
@@ -194,7 +209,7 @@ def test_of_a_product_too_large_to_list_a_sample_is_drawn(tmp_path: Path) -> Non
         ('measure == "COR" and', 'measure == "CORR" and', "measure has no value 'CORR'.*'COR'"),
         ("sceptical: {mu:", "sceptical: {beta:", "has a parameter 'beta'"),
         ("random-effects,", "random-effect,", "did you mean 'random-effects'"),
-        ("source: internet-alliance", "source: internet-aliance", "internet-aliance"),
+        ("source: internet-alliance", "source: internet-aliance", "yaml:1: there is no shipped"),
         ("  unless", "  cells: [{measure: GEN}]\n  unless", "measure has no value 'GEN'"),
         ("  unless", "  cells: [{statistic: all}]\n  unless", "has no decision 'statistic'"),
         ("unless: ['measure", "unless: ['priors != \"no\"', 'measure", "priors has no value 'no'"),
@@ -217,8 +232,8 @@ def test_what_is_wrong_in_a_grid_is_an_error_with_its_place(
 
 
 def test_a_grid_of_nothing_but_refused_cells_is_an_error_that_says_why(tmp_path: Path) -> None:
-    text = SMALL.replace("intervals: drop", "intervals: drop, where: 'n > 1e6'")
-    with pytest.raises(InputError, match=r"none of the 36 cells .* no row is left"):
+    text = SMALL[: SMALL.index("grid:")] + "grid: {where: {none: 'n > 1e6'}}\n"
+    with pytest.raises(InputError, match=r"none of the 4 cells .* no row is left"):
         planned(tmp_path, text)
     with pytest.raises(InputError, match="unless leaves out every cell"):
         planned(tmp_path, SMALL.replace("and rho_within == 0.4", 'or measure == "ZCOR"'))

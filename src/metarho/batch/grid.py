@@ -130,7 +130,7 @@ def plan_grid(
     except InputError as error:
         raise error.at(document.place(("grid", "weights"))) from None
     evidence = _Evidence(analysis.studies, grid, here)
-    evidence.check_rules(document)
+    evidence.check(document)
     cells, reached = _cells(chosen, analysis, models, evidence)
     if all(cell.work is None for cell in cells):
         ((reason, count),) = Counter(cell.reason for cell in cells).most_common(1)
@@ -309,18 +309,29 @@ class _Evidence:
         self._spec, self._grid, self._here = spec, grid, here
         self._read: dict[tuple[Choice, ...], Studies | str] = {}
 
-    def check_rules(self, document: Document) -> None:
-        """Raise InputError where a rule names a column that the evidence lacks."""
-        spec = self._spec.model_copy(update={"where": None, "intervals": ("drop",)})
-        table = None
+    def check(self, document: Document) -> None:
+        """Raise InputError where the evidence has no row, a wrong one, or not the column of a rule.
+
+        What the config says of it without the grid: a combination that counts fewer rows, or reads
+        them otherwise, is a cell that may be refused.
+        """
+        measures = self._grid.measure or (self._spec.measure,)
+        measure = "ZCOR" if "ZCOR" in measures else measures[0]
+        # COR has no intervals, and covariances are on the scale of one measure.
+        uses = measure != "COR" and "use" in self._spec.intervals
+        changes = {"measure": measure, "covariance": None, "rho_within": 0.0}
+        try:
+            spec = self._spec.model_copy(update=changes)
+            table = read_studies(spec, self._here, "use" if uses else "drop").table
+        except InputError as error:
+            raise error.at(document.place(("studies", "source"))) from None
         for rule, text in self._grid.where.items():
             if text is None:
                 continue
-            place = document.place(("grid", "where", rule))
             try:
-                table = table or read_studies(spec, self._here, "drop").table
                 keeps(parse_filter(text), table)
             except InputError as error:
+                place = document.place(("grid", "where", rule))
                 raise InputError(f"where {shown(rule)}: {error}", place=place) from None
 
     def of(self, decisions: Mapping[str, Choice]) -> Studies | str:
