@@ -136,6 +136,9 @@ def test_what_has_no_evidence_or_no_engine_is_a_cell_that_is_refused(tmp_path: P
     }
     assert "no row is left" in reasons["none", "ZCOR"]
     assert "measure COR cannot use it" in reasons["main", "COR"]
+    # Where only printed numbers count there is nothing that it cannot use.
+    printed = planned(tmp_path, text + "  statistic: [printed]\n")
+    assert {cell.decisions["where"] for cell in printed.cells if cell.work is None} == {"none"}
     assert sum(plan.refusals.values()) == sum(cell.work is None for cell in plan.cells)
     assert any(cell.work is not None for cell in plan.cells)
 

@@ -363,16 +363,13 @@ class _Evidence:
         changes |= {
             name: decisions[name] for name in ("measure", "rho_within") if name in decisions
         }
+        statistic = decisions.get("statistic", "all")
+        uses = intervals == "use" and statistic != "printed"
         try:
             found = read_studies(
-                spec.model_copy(update=changes), self._here, "use" if intervals == "use" else "drop"
+                spec.model_copy(update=changes), self._here, "use" if uses else "drop"
             )
-            match decisions.get("statistic", "all"):
-                case "zero-order":
-                    return zero_order(found)
-                case "printed":
-                    return found.dropping_intervals()
-            return found
+            return zero_order(found) if statistic == "zero-order" else found
         except InputError as error:
             return str(error)
 
