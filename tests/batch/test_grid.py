@@ -200,6 +200,13 @@ def test_of_a_product_too_large_to_list_a_sample_is_drawn(tmp_path: Path) -> Non
     assert plan.size == 100 * 1000 * 2 * 20
     assert len(plan.cells) == 12
     assert all(float(cell.decisions["rho_within"]) <= 0.1 for cell in plan.cells)
+    assert not plan.remarks
+    # Of what a rule leaves next to nothing of, not all is found, and it is said.
+    rare = text.replace("rho_within > 0.1", 'rho_within > 0 or priors not in ["p1", "p2", "p3"]')
+    (said,) = planned(tmp_path, rare).remarks
+    assert "cells, not 12: unless leaves out nearly all that were drawn" in said
+    with pytest.raises(InputError, match="leaves out every cell that was drawn"):
+        planned(tmp_path, text.replace("> 0.1", ">= 0").replace("cells: 12", "cells: 1"))
     with pytest.raises(InputError, match="the product has 4,000,000 cells, more than 100,000"):
         planned(tmp_path, text[: text.index("  sample")])
 

@@ -46,9 +46,11 @@ from metarho.store.keys import key_of
 
 # More are no longer a table that a person reads, and take a gigabyte to plan.
 MOST_CELLS = 100_000
-# A larger product is not listed: combinations are drawn, so many times as many as are wanted.
+# A larger product is not listed: combinations are drawn, so many times as many as are wanted, and
+# no more than take some ten seconds.
 LARGEST_LISTED = 1_000_000
 TRIES = 1000
+MOST_DRAWN = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def plan_grid(
     first = next(cell for cell in cells if cell.work is not None)
     studies = evidence.of(first.decisions)
     assert isinstance(studies, Studies)
-    remarks = _remarks(analysis)
+    remarks = _remarks(analysis, len(cells), size)
     root = output or default_output(here)
     return GridPlan(config, analysis, models, studies, values, size, tuple(cells), remarks, root)
 
@@ -182,7 +184,9 @@ def _chosen(
     ]
     everyone = {tuple(cell.values()): cell for cell in (*found, *besides)}
     if not everyone:
-        raise InputError("unless leaves out every cell", place=document.place(("grid", "unless")))
+        drawn = " that was drawn; name fewer values" if size > LARGEST_LISTED else ""
+        place = document.place(("grid", "unless"))
+        raise InputError(f"unless leaves out every cell{drawn}", place=place)
     return list(everyone.values())
 
 
@@ -206,7 +210,7 @@ def _sampled(
         chosen = np.sort(rng.choice(len(every), count, replace=False))
         return [every[index] for index in chosen.tolist()]
     found: dict[tuple[int, ...], dict[str, Choice]] = {}
-    for _ in range(TRIES):
+    for _ in range(min(TRIES, MOST_DRAWN // count)):
         drawn = zip(
             *(rng.integers(0, len(options), count).tolist() for options in values.values()),
             strict=True,
@@ -431,15 +435,22 @@ def _with_parts(model: Model, parts: Mapping[str, Choice]) -> Model:
     return model.model_copy(update=parts)
 
 
-def _remarks(analysis: Analysis) -> tuple[str, ...]:
-    """What a config with a grid says that has no use in one."""
+def _remarks(analysis: Analysis, cells: int, size: int) -> tuple[str, ...]:
+    """What a config with a grid says that has no use in one, and a sample that fell short."""
     unused = {
         "new_studies": bool(analysis.new_studies),
         "checks": bool(analysis.checks),
         "agreement": analysis.agreement,
     }
-    return tuple(
+    remarks = [
         f"{name} has no use in a grid; run the config of a cell without it"
         for name, is_said in unused.items()
         if is_said
-    )
+    ]
+    sample = analysis.grid.sample if analysis.grid is not None else None
+    if sample is not None and cells < sample.cells and size > LARGEST_LISTED:
+        remarks.append(
+            f"the sample has {cells:,} cells, not {sample.cells:,}: unless leaves out nearly all "
+            "that were drawn; name fewer values"
+        )
+    return tuple(remarks)
