@@ -149,10 +149,11 @@ def test_thresholds_on_r_say_nothing_of_effects_that_are_no_correlations(
 ) -> None:
     (command.folder / "configs" / "mine.csv").write_text("y,v\n0.2,0.03\n0.4,0.02\n", "utf-8")
     source = "studies: {source: ./mine.csv, measure: GEN, columns: {yi: y, vi: v}}\n"
-    write_grid(
-        command.folder, f"{source}models: [common-effect]\ngrid: {{}}\nreport: none\n", "gen"
-    )
-    assert command.run("run", "gen")[0] == 0
+    grid = "grid: {where: {all: null, large: 'y > 0.3'}, estimand: []}\n"
+    write_grid(command.folder, f"{source}models: [common-effect]\n{grid}report: none\n", "gen")
+    code, out, _ = command.run("run", "gen")
+    assert code == 0
+    assert "Averages are pooled over where:" in out
     (row,) = rows_in(command.folder / "outputs" / "gen" / "averages.csv")
     assert row["excludes_0"] == "1"
     assert not [name for name in row if name.startswith("above")]

@@ -112,22 +112,22 @@ def test_the_table_of_shares_marks_what_changes_the_estimand(
 def test_averages_always_say_what_they_are_not() -> None:
     for estimand, weights in (([], {}), (["where"], {"priors": {"default": 1.0, "wide": 3.0}})):
         found = average_cells(ROWS, DECISIONS, estimand, weights, (0.0,))
-        assert average_sentences(found, ["where"])[-1] == SHARED_DATA
+        assert average_sentences(found)[-1] == SHARED_DATA
     rows = [{**row, "status": "failed"} for row in ROWS]
-    assert SHARED_DATA in average_sentences(average_cells(rows, DECISIONS, [], {}, ()), [])
+    assert SHARED_DATA in average_sentences(average_cells(rows, DECISIONS, [], {}, ()))
 
 
 def test_averages_say_what_they_are_over_and_by_which_weights() -> None:
     apart = average_cells(ROWS, DECISIONS, ["where"], {"priors": {"default": 1.0, "wide": 3.0}}, ())
-    assert average_sentences(apart, ["where"])[:2] == [
+    assert average_sentences(apart)[:2] == [
         "Weights: priors: default 25%, wide 75%; the values of other decisions weigh the same.",
         "Each line answers another question; they are not averaged together.",
     ]
     pooled = average_cells(ROWS, DECISIONS, [], {}, ())
-    assert average_sentences(pooled, ["where"])[:2] == [
+    assert average_sentences(pooled)[:2] == [
         "Weights: all cells the same.",
-        "These averages are pooled over where, whose values ask different questions; they answer "
-        "none of them.",
+        "Averages are pooled over where: the config takes it out of the estimand, and it is for "
+        "its author to say that all values ask one question.",
     ]
 
 
@@ -138,14 +138,14 @@ def test_weights_that_cells_without_answers_take_along_are_said() -> None:
     assert (
         "Cells that have no answer, or are not in the grid, take their weights along: of model, "
         "two was to have 50% and has 67% (where: all), the largest difference."
-    ) in average_sentences(found, ["where"])
+    ) in average_sentences(found)
 
 
 def test_the_table_of_averages_has_a_line_a_question_and_text_is_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = [{**row, "where": HOSTILE if row["where"] == "all" else row["where"]} for row in ROWS]
-    print_averages(average_cells([*rows, REFUSED], DECISIONS, ["where"], {}, (0.0, 0.1)), ["where"])
+    print_averages(average_cells([*rows, REFUSED], DECISIONS, ["where"], {}, (0.0, 0.1)))
     printed = capsys.readouterr().out
     (line,) = [line for line in printed.splitlines() if line.startswith("adults")]
     assert line.split() == [
@@ -154,6 +154,6 @@ def test_the_table_of_averages_has_a_line_a_question_and_text_is_text(
     ]  # fmt: skip
     assert any(line.startswith("[red]$x$ long") for line in printed.splitlines())
     assert HOSTILE not in printed
-    print_averages([], [])
+    print_averages([])
     print_variance([], [])
     assert capsys.readouterr().out == ""

@@ -15,6 +15,7 @@ from metarho.cells.table import answered, not_answered
 from metarho.cells.variance import BETWEEN, REST, Shares, VarianceByDecision
 from metarho.compare.rows import Row
 from metarho.report.terminal import number, say, wide
+from metarho.spec.grid import ESTIMAND
 
 if TYPE_CHECKING:
     from metarho.batch.grid import GridPlan
@@ -49,7 +50,7 @@ def print_grid(plan: GridPlan, found: Published) -> None:
     for remark in plan.remarks:
         say(f"note: {remark}")
     print_variance(found.variances, estimand)
-    print_averages(found.averages, estimand)
+    print_averages(found.averages)
 
 
 def print_counts(rows: Sequence[Row]) -> None:
@@ -134,7 +135,7 @@ def variance_sentences(found: VarianceByDecision, estimand: Collection[str]) -> 
     return said
 
 
-def print_averages(found: Sequence[CellAverage], estimand: Collection[str]) -> None:
+def print_averages(found: Sequence[CellAverage]) -> None:
     """Averages over cells under the stated weights, one a question, and what they are not."""
     if not found:
         return
@@ -167,20 +168,21 @@ def print_averages(found: Sequence[CellAverage], estimand: Collection[str]) -> N
         "answer; excludes 0, above: the share of cells whose interval does."
     )
     wide().print(table)
-    for sentence in average_sentences(found, estimand):
+    for sentence in average_sentences(found):
         say(sentence)
 
 
-def average_sentences(found: Sequence[CellAverage], estimand: Collection[str]) -> list[str]:
+def average_sentences(found: Sequence[CellAverage]) -> list[str]:
     """What must be said with averages: what they are over, by which weights, and are not."""
     said = [_stated(found[0])]
-    pooled = [name for name in found[0].stated if name in estimand]
+    pooled = [name for name in found[0].stated if name in ESTIMAND]
     if pooled:
         said.append(
-            f"These averages are pooled over {', '.join(pooled)}, whose values ask different "
-            "questions; they answer none of them."
+            f"Averages are pooled over {', '.join(pooled)}: the config takes "
+            f"{'it' if len(pooled) == 1 else 'them'} out of the estimand, and it is for its author "
+            "to say that all values ask one question."
         )
-    elif len(found) > 1:
+    if len(found) > 1:
         said.append("Each line answers another question; they are not averaged together.")
     moved = [
         (abs(weight - one.stated[decision][value]), one, decision, value, weight)
