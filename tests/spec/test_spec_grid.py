@@ -50,6 +50,7 @@ def test_what_is_pooled_and_measured_is_another_question_unless_the_config_says_
     [
         ("  wher: {all: null}\n", ":4: unknown key 'wher'"),
         ("  where: {odd: 'r >'}\n", "where 'odd': filter"),
+        ("  where: {'': null}\n", "'' String should have at least 1 character"),
         ("  where: {odd: '__import__(\"os\")'}\n", "is not a comparison"),
         ("  measure: [ZCOR, GEN]\n", "'ZCOR' or 'COR'"),
         ("  measure: [ZCOR, ZCOR]\n", "a value is named twice"),

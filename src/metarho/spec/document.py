@@ -82,7 +82,9 @@ class Document:
             case "value_error":
                 return f"{place}: {key}: {str(fault['msg']).removeprefix('Value error, ')}"
             case _:
-                value = self._value(location)
+                # Of a fault in a key, pydantic says so behind it.
+                is_key = location[-1:] == ("[key]",)
+                value = location[-2] if is_key else self._value(location)
                 said = str(fault["msg"]).replace("Input should", "should")
                 return f"{place}: {key}: {shown(value)} {said}"
 
