@@ -47,10 +47,10 @@ from metarho.store.keys import key_of
 # More are no longer a table that a person reads, and take a gigabyte to plan.
 MOST_CELLS = 100_000
 # A larger product is not listed: combinations are drawn, so many times as many as are wanted, and
-# no more than take some ten seconds.
+# no more than take half a minute.
 LARGEST_LISTED = 1_000_000
 TRIES = 1000
-MOST_DRAWN = 1_000_000
+MOST_DRAWN = 5_000_000
 
 
 @dataclass(frozen=True)
