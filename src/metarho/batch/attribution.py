@@ -95,7 +95,7 @@ def partitions(changes: Sequence[Change]) -> list[list[Unit]]:
 
 
 _COARSE = {
-    **dict.fromkeys(("evidence", "reading"), "evidence and reading"),
+    **dict.fromkeys(("table", "evidence", "reading"), "evidence and reading"),
     **dict.fromkeys(("model", "priors"), "model and priors"),
     "interval": "interval",
 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from metarho.batch.inputs import Inputs
+from metarho.batch.inputs import Inputs, content_of, numbers_of
 from metarho.batch.run_folder import RunFolder
 from metarho.data.tables import Cell, text
 
@@ -39,6 +39,7 @@ def evidence_changes(old: Inputs, new: Inputs) -> list[InputChange]:
         if (at := (name in old.table.columns, name in new.table.columns)) != (True, True)
     ]
     before, after = _by_study(old), _by_study(new)
+    numbers = numbers_of(old.roles) & numbers_of(new.roles)
     for study in dict.fromkeys((*before, *after)):
         rows, own = before.get(study, {}), after.get(study, {})
         if not rows or not own:
@@ -46,7 +47,7 @@ def evidence_changes(old: Inputs, new: Inputs) -> list[InputChange]:
             found.append(InputChange("evidence", study, *counts))
             continue
         for effect in dict.fromkeys((*rows, *own)):
-            found += _row_changes(f"{study}: {effect}", rows.get(effect), own.get(effect))
+            found += _row_changes(f"{study}: {effect}", rows.get(effect), own.get(effect), numbers)
     if old.covariances != new.covariances:
         counts = [f"{len(one.covariances)} pairs" for one in (old, new)]
         found.append(InputChange("evidence", "covariance", *counts))
@@ -58,14 +59,19 @@ def _rows(count: int) -> str:
 
 
 def _row_changes(
-    name: str, old: Mapping[str, Cell] | None, new: Mapping[str, Cell] | None
+    name: str,
+    old: Mapping[str, Cell] | None,
+    new: Mapping[str, Cell] | None,
+    numbers: Collection[str],
 ) -> list[InputChange]:
     if old is None or new is None:
         return [InputChange("evidence", name, "a row" if old else "", "a row" if new else "")]
     return [
         InputChange("evidence", f"{name}: {column}", text(old[column]), text(new[column]))
         for column in old
-        if column in new and old[column] != new[column]
+        if column in new
+        and content_of(old[column], is_number=column in numbers)
+        != content_of(new[column], is_number=column in numbers)
     ]
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from metarho.data.covariance import Covariances
-from metarho.data.studies import Studies, roles_of
-from metarho.data.tables import Cell, Table
+from metarho.data.studies import NUMBERS, Studies, roles_of
+from metarho.data.tables import Cell, Table, is_blank, number, text
 from metarho.errors import InputError
 from metarho.spec.analysis import Analysis, Columns
 from metarho.spec.model import Model
@@ -34,6 +34,22 @@ class Inputs:
     table: Table
     roles: Mapping[str, str]
     covariances: Covariances
+
+
+def numbers_of(roles: Mapping[str, str]) -> set[str]:
+    """The columns whose role is to hold numbers."""
+    return {column for role, column in roles.items() if role in NUMBERS}
+
+
+def content_of(cell: Cell, *, is_number: bool) -> str | float | None:
+    """What a cell says, the same from every kind of file: Excel has a number where CSV has text."""
+    if is_blank(cell):
+        return None
+    try:
+        return number(cell) if is_number else text(cell)
+    except ValueError:
+        # In a row that the filter removes.
+        return text(cell)
 
 
 def inputs_text(analysis: Analysis, models: Mapping[str, Model], studies: Studies) -> str:

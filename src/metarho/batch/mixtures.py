@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from metarho.batch.inputs import Inputs
+from metarho.batch.inputs import Inputs, content_of, numbers_of
 from metarho.compare.rows import Value
 from metarho.data.covariance import Covariances
 from metarho.data.reporting import zero_order
@@ -24,9 +24,9 @@ type Group = str
 type Change = tuple[Group, str]
 """One thing that two runs say differently: a group (see ``GROUPS``), and a name in it."""
 
-GROUPS = ("evidence", "reading", "model", "priors", "interval")
-# The name of a change of the evidence where its studies cannot be told apart.
-WHOLE_TABLE = "the whole table"
+GROUPS = ("table", "evidence", "reading", "model", "priors", "interval")
+# The change of the evidence where its studies cannot be told apart.
+WHOLE_TABLE: Change = ("table", "the whole table")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def cell_inputs(inputs: Inputs, decisions: Mapping[str, Value]) -> CellInputs:
 
 def changes(old: CellInputs, new: CellInputs) -> tuple[Change, ...]:
     """Everything that may move a cell's answers, in the order of ``GROUPS``."""
-    found: list[Change] = [("evidence", name) for name in _changed_studies(old, new)]
+    found = _changes_of_evidence(old, new)
     found += [
         ("reading", name)
         for name in Reading.__dataclass_fields__
@@ -124,10 +124,10 @@ def _said(cell: CellInputs, name: str) -> tuple[str | None, str | None]:
     return None if own is None else str(own), None
 
 
-def _changed_studies(old: CellInputs, new: CellInputs) -> list[str]:
+def _changes_of_evidence(old: CellInputs, new: CellInputs) -> list[Change]:
     """The studies whose rows differ where it matters; the whole table where none can be told."""
     if old.roles != new.roles or "study" not in old.roles:
-        same = old.roles == new.roles and old.table.columns == new.table.columns
+        same = old.roles == new.roles and _contents(old) == _contents(new)
         return [] if same else [WHOLE_TABLE]
     columns = sorted(old.columns | new.columns)
     # Numbers that stand for labels of effects count rows that a filter removes, too.
@@ -135,20 +135,35 @@ def _changed_studies(old: CellInputs, new: CellInputs) -> list[str]:
     where = old.reading.where if same_filter else None
     before, after = (_by_study(cell, columns, where) for cell in (old, new))
     return [
-        name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)
+        ("evidence", name)
+        for name in dict.fromkeys((*before, *after))
+        if before.get(name) != after.get(name)
     ]
+
+
+type Contents = tuple[str | float | None, ...]
+
+
+def _contents(cell: CellInputs) -> dict[str, Contents]:
+    """What every column of the table says."""
+    numbers = numbers_of(cell.roles)
+    return {
+        name: tuple(content_of(one, is_number=name in numbers) for one in cells)
+        for name, cells in cell.table.columns.items()
+    }
 
 
 def _by_study(
     cell: CellInputs, columns: Sequence[str], where: str | None
-) -> dict[str, list[tuple[Cell, ...]]]:
+) -> dict[str, list[Contents]]:
     """The rows of each study that a filter keeps, in these columns, in an order of their own."""
     table = cell.table
     kept = keeps(parse_filter(where), table) if where is not None else [True] * len(table)
-    found: dict[str, list[tuple[Cell, ...]]] = {}
+    contents = _contents(cell)
+    found: dict[str, list[Contents]] = {}
     for index, study in enumerate(table.column(cell.roles["study"])):
         if kept[index]:
-            row = tuple(table.columns[n][index] if n in table.columns else None for n in columns)
+            row = tuple(contents[n][index] if n in contents else None for n in columns)
             found.setdefault(text(study), []).append(row)
     if "effect" not in cell.roles:
         return found
@@ -219,9 +234,9 @@ class Pair:
 
     def _evidence(self, made: frozenset[Change]) -> tuple[Table, Mapping[str, str]]:
         """The table in which the studies that are named have their new rows, others the old."""
-        studies = {name for group, name in made if group == "evidence"}
-        if WHOLE_TABLE in studies:
+        if WHOLE_TABLE in made:
             return self.new.table, self.new.roles
+        studies = {name for group, name in made if group == "evidence"}
         if not studies:
             return self.old.table, self.old.roles
         every = {name for group, name in self.changes if group == "evidence"}

@@ -313,11 +313,11 @@ def _filtered(table: Table, index: int, roles: Mapping[str, str], number_in_stud
     )
 
 
-# Numbers of a row, by role.
-_NUMBERS = (
+NUMBERS = (
     *("ri", "ni", "ri_low", "ri_high", "yi", "vi", "sei", "yi_low", "yi_high"),
     *("rxx", "ryy", "ux", "alpha", "tests"),
 )
+"""Roles that hold numbers."""
 
 
 def read_row(
@@ -335,7 +335,7 @@ def read_row(
     """
     place = table.places[index]
     study, sample, effect = _labels(table, index, roles, number_in_study)
-    values = {role: _number(table, index, roles[role]) for role in _NUMBERS if role in roles}
+    values = {role: _number(table, index, roles[role]) for role in NUMBERS if role in roles}
     reported = "exact"
     if "reported" in roles:
         reported = text(table.column(roles["reported"])[index])
