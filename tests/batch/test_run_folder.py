@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from diff_cases import CONFIG, GRID, STUDIES, edited, run_of
+from metarho.batch.fill import Filled
 from metarho.batch.inputs import INPUTS, inputs_from, inputs_text
 from metarho.batch.plain_answers import ANSWERS
 from metarho.batch.run_folder import read_run
+from metarho.batch.simulation.plan import plan_simulation
+from metarho.batch.simulation.results import publish_simulation
 from metarho.data.studies import load_studies
 from metarho.errors import InputError
 from metarho.spec.analysis import Analysis, StudiesSpec
 from metarho.store.problems import cleaned
+from simulation_cases import write_simulation
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +170,13 @@ def test_a_run_of_an_earlier_metarho_says_so(folder: Path) -> None:
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(InputError, match=r"an earlier metarho wrote run\.json"):
         read_run(folder)
+
+
+def test_a_simulation_is_told_from_a_run_on_evidence(tmp_path: Path) -> None:
+    plan = plan_simulation(write_simulation(tmp_path), tmp_path / "out")
+    publish_simulation(plan, Filled({}, {}, is_whole=False))
+    with pytest.raises(InputError, match="is the folder of a simulation"):
+        read_run(plan.folder)
 
 
 def test_texts_are_read_without_control_characters(folder: Path) -> None:

@@ -38,6 +38,12 @@ def read_run(folder: Path) -> RunFolder:
     are missing, lie elsewhere, or are not as the run left them.
     """
     manifest = _manifest(folder)
+    if "chunks" in manifest:
+        raise InputError(
+            "is the folder of a simulation, which has truths in place of evidence; name the "
+            "folders of two runs on evidence",
+            place=str(folder),
+        )
     try:
         digests = {str(name): str(value) for name, value in manifest["sha256"].items()}
         versions = {"python": str(manifest["python"])}
