@@ -249,6 +249,18 @@ def test_what_has_no_meaning_is_refused_with_its_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_would_take_weeks_is_refused_before_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 16 combinations of 60 data sets, of which 50 are a chunk.
+    config = write_simulation(tmp_path)
+    monkeypatch.setattr("metarho.batch.simulation.plan.MOST_CHUNKS", 32)
+    assert len(plan_simulation(config).chunks) == 32
+    monkeypatch.setattr("metarho.batch.simulation.plan.MOST_CHUNKS", 31)
+    with pytest.raises(InputError, match=r"sim.yaml:\d+: 16 combinations .* fewer replications"):
+        plan_simulation(config)
+
+
 def test_a_truth_for_which_a_model_has_no_meaning_is_a_refused_row(tmp_path: Path) -> None:
     text = SMALL.replace("[random-effects, common-effect]", "[selection]")
     text = text.replace("[all, drawer]", "[words, all]").replace(

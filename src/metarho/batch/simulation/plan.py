@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -36,6 +37,8 @@ LENGTH = {"at once": 50, "one by one": 10, "slow": 2}
 SECONDS = {"at once": 0.005, "one by one": 0.3, "slow": 4.0}
 # More are no table that a person reads.
 MOST_METHODS = 20_000
+# More take half a minute to name, and days to weeks to compute.
+MOST_CHUNKS = 200_000
 
 
 @dataclass(frozen=True)
@@ -136,20 +139,40 @@ def plan_simulation(config: Path, output: Path | None = None) -> SimulationPlan:
         except InputError as error:
             methods.append(Method(decisions, truth, None, "", (), str(error)))
             continue
-        key = key_of(problem, "exact", Sampler())
-        seed, prob = simulation.simulate.seed, simulation.interval.prob
-        chunks = tuple(
-            Chunk(
-                key_of_chunk(truth, seed, start, stop, prob, key),
-                truth, seed, start, stop, model, priors, prob,
-            )
-            for start, stop in _parts(simulation.simulate.replications, LENGTH[cost])
-        )  # fmt: skip
-        methods.append(Method(decisions, truth, problem, cost, chunks))
+        methods.append(Method(decisions, truth, problem, cost, ()))
     _check_answered(methods, document)
     check_reached(simulation, document, reached)
+    replications = simulation.simulate.replications
+    wanted = sum(math.ceil(replications / LENGTH[m.cost]) for m in methods if not m.reason)
+    if wanted > MOST_CHUNKS:
+        raise InputError(
+            f"{count:,} combinations of truths, models and prior sets with {replications:,} data "
+            f"sets each are {wanted:,} chunks, and more than {MOST_CHUNKS:,} are not computed; "
+            "name fewer values, or fewer replications",
+            place=document.place(("simulate",)),
+        )
+    found = [replace(one, chunks=_chunks(one, simulation, models)) for one in methods]
     root = output or default_output(here)
-    return SimulationPlan(config, simulation, models, tuple(methods), root)
+    return SimulationPlan(config, simulation, models, tuple(found), root)
+
+
+def _chunks(
+    method: Method, simulation: Simulation, models: Mapping[str, tuple[Model, Path]]
+) -> tuple[Chunk, ...]:
+    """What there is to compute of a method; nothing where it is refused."""
+    if method.problem is None:
+        return ()
+    key = key_of(method.problem, "exact", Sampler())
+    model, _ = models[str(method.decisions["model"])]
+    priors = simulation.priors[str(method.decisions["priors"])]
+    truth, seed, prob = method.truth, simulation.simulate.seed, simulation.interval.prob
+    return tuple(
+        Chunk(
+            key_of_chunk(truth, seed, start, stop, prob, key),
+            truth, seed, start, stop, model, priors, prob,
+        )
+        for start, stop in _parts(simulation.simulate.replications, LENGTH[method.cost])
+    )  # fmt: skip
 
 
 def _has_no_place(model: Model) -> str | None:
