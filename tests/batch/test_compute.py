@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from cases import molloy, problem
 from custom_cases import BARE, custom
 from metarho.batch.answers import Asked
-from metarho.batch.compute import Done, Task, compute
+from metarho.batch.compute import Done, OutOfTime, Task, compute, time_limit
 from metarho.batch.work import Block, Work, blocks
 from metarho.engines.problem import encode
 from metarho.fitting import Settings, fit_many
@@ -97,6 +100,18 @@ def test_a_fit_that_takes_longer_than_the_limit_is_ended(tmp_path: Path) -> None
     task = replace(TASK, limit=0.5)
     (done,) = run(Block((sampled(tmp_path, slow),)), task, Store(tmp_path))
     assert done.failure == "took longer than the limit of 0.5 s"
+
+
+def test_an_import_is_not_cut_short_by_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "import time\ntime.sleep(0.2)\nwhole = True\n"
+    (tmp_path / "slow_to_load.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(OutOfTime), time_limit(0.05):
+        importlib.import_module("slow_to_load")
+        time.sleep(60)
+    assert sys.modules.pop("slow_to_load").whole
 
 
 @pytest.mark.slow

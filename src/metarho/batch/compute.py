@@ -22,6 +22,9 @@ from metarho.store.store import Store
 
 type Result = Quadrature | Draws
 
+# Seconds until it is looked again whether an import is over that the time limit may not cut short.
+_IMPORTING = 0.05
+
 
 @dataclass(frozen=True)
 class Task:
@@ -209,7 +212,11 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         raise RuntimeError("a time limit needs the main thread of a process")
 
     def up(number: int, frame: FrameType | None) -> None:
-        raise OutOfTime
+        if _is_importing(frame):
+            # A module of which half is there would fail every later fit of this process.
+            signal.setitimer(signal.ITIMER_REAL, _IMPORTING)
+        else:
+            raise OutOfTime
 
     before = signal.signal(signal.SIGALRM, up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -218,3 +225,11 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
