@@ -131,9 +131,19 @@ def test_a_store_that_cannot_be_written_ends_the_run(
         list(runner(single_blocks(), TASK, Store(tmp_path), never))  # type: ignore[call-overload]
 
 
-def test_no_process_is_left_behind(tmp_path: Path) -> None:
-    stream = two(single_blocks(), TASK, Store(tmp_path), never)
+def test_no_process_is_idle_or_interrupted_or_left_behind(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def after_an_interrupt_of_all() -> bool:
+        for process in processes_of(os.getpid()):
+            os.kill(process, signal.SIGINT)
+        return False
+
+    stream = processes(9, single_blocks(1), TASK, Store(tmp_path), after_an_interrupt_of_all)
     next(stream)
+    assert len(processes_of(os.getpid())) == 2
+    # One that was interrupted while it loaded would have said where.
+    assert capfd.readouterr().err == ""
     # What is not asked for any more is ended.
     del stream
     assert processes_of(os.getpid()) == []

@@ -13,6 +13,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -54,14 +56,15 @@ def processes(
     store: Store,
     stopped: Callable[[], bool],
 ) -> Iterator[Done]:
-    """Compute blocks in so many processes.
+    """Compute blocks in so many processes, or fewer where there are fewer blocks.
 
     A process that dies is replaced, and what it had not answered is tried again; a fit at which
     three have died has failed. Raises FitError where the store cannot be written.
     """
-    waiting, again = iter(blocks), deque[Block | Unit]()
+    waiting = iter(blocks)
+    again = deque(islice(waiting, count))
     deaths: Counter[str] = Counter()
-    workers = [_start(task, store.folder) for _ in range(count)]
+    workers = [_start(task, store.folder) for _ in again]
     is_told = False
     try:
         while True:
@@ -106,7 +109,14 @@ def _start(task: Task, folder: Path) -> _Worker:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, task, folder), daemon=True)
-    process.start()
+    # First, for it lets interrupts through again when it starts.
+    resource_tracker.ensure_running()
+    # A process has the mask it was started under: nothing interrupts it while it loads.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     # With its other end in one process only, a pipe says when that process is gone.
     there.close()
     return _Worker(process, here)
