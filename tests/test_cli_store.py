@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from command_line import CommandLine
 from metarho.store.store import Store
+from simulation_cases import SMALL, write_simulation
 
 CONFIG = """\
 studies: {source: internet-alliance, where: role == "main", intervals: drop}
@@ -87,9 +89,9 @@ def test_verify_tells_what_is_damaged_and_exits_with_1(ran: CommandLine) -> None
     assert (code, out) == (1, "whole: 0 fits in 0 files; damaged: 1 file\n")
     assert err.startswith(f"metarho: {path} is damaged") and err.count("\n") == 1
     code, out, _ = ran.run("store", "ls")
-    assert f"set aside: {path.parent.name}/{path.name}.set-aside" in out
+    assert f"set aside: fits/{path.parent.name}/{path.name}.set-aside" in out
     assert json.loads(ran.run("store", "verify", "--json")[1]) == {
-        "files": 0, "fits": 0, "damaged": []
+        "files": 0, "fits": 0, "simulations": 0, "damaged": []
     }  # fmt: skip
     # The next run computes them again.
     assert ran.run("run", "./small.yaml")[0] == 0
@@ -110,8 +112,10 @@ def test_gc_keeps_what_runs_name_and_what_is_young(ran: CommandLine) -> None:
     fits = ran.folder / "outputs" / "store" / "fits"
     age(fits, 2)
     assert ran.run("store", "gc") == (0, "freed: 0 files, 0.0 MB\n", "")
-    record = ran.folder / "outputs" / "small" / "run.json"
-    record.unlink()
+    # One that goes on has only its journal.
+    (ran.folder / "outputs" / "small" / "run.json").unlink()
+    assert ran.run("store", "gc")[1] == "freed: 0 files, 0.0 MB\n"
+    (ran.folder / "outputs" / "small" / "run.jsonl").unlink()
     age(fits, 0.5)
     assert ran.run("store", "gc")[1] == "freed: 0 files, 0.0 MB\n"
     age(fits, 2)
@@ -121,15 +125,39 @@ def test_gc_keeps_what_runs_name_and_what_is_young(ran: CommandLine) -> None:
     assert ran.run("store", "gc", "--days", "3")[1] == "freed: 0 files, 0.0 MB\n"
     assert ran.run("store", "gc")[1] == f"{said}freed: 1 file, 0.0 MB\n"
     assert list(fits.rglob("*.nc")) == []
-    assert ran.run("store", "ls")[1].endswith("no fits\n")
+    assert ran.run("store", "ls")[1].endswith("nothing is kept\n")
 
 
 def test_gc_says_as_json_what_it_removed(ran: CommandLine) -> None:
-    (ran.folder / "outputs" / "small" / "run.json").unlink()
+    shutil.rmtree(ran.folder / "outputs" / "small")
     content = json.loads(ran.run("store", "gc", "--days", "0", "--json")[1])
     assert content["removed"] is True
     (file,) = content["files"]
     assert file["reason"] == "no run names its fits" and file["bytes"] > 1000
+
+
+def test_what_is_kept_of_simulations_is_listed_verified_and_cleared(line: CommandLine) -> None:
+    write_simulation(line.folder, SMALL.replace("replications: 60", "replications: 2"))
+    assert line.run("run", "sim")[0] == 0
+    folder = line.folder / "outputs" / "store" / "simulations"
+    files = sorted(folder.rglob("*.json"))
+    size = sum(path.stat().st_size for path in files)
+    assert line.run("store", "ls")[1].splitlines()[1:] == ["simulations: 16 files, 0.0 MB"]
+    (row,) = csv.DictReader(io.StringIO(line.run("store", "ls", "--csv")[1]))
+    assert list(row.values()) == ["simulations", "", "16", str(size)]
+    assert line.run("store", "gc", "--days", "0")[1] == "freed: 0 files, 0.0 MB\n"
+    files[0].write_bytes(files[0].read_bytes()[:-9])
+    code, out, err = line.run("store", "verify")
+    whole = "whole: 0 fits in 0 files, 15 files of simulations; damaged: 1 file\n"
+    assert (code, out) == (1, whole)
+    assert err.startswith(f"metarho: {files[0]} is not whole; set aside")
+    aside = f"set aside: simulations/{files[0].parent.name}/{files[0].name}.set-aside"
+    assert line.run("store", "ls")[1].splitlines()[2:] == [aside]
+    shutil.rmtree(line.folder / "outputs" / "sim")
+    code, out, _ = line.run("store", "gc", "--days", "0")
+    assert code == 0
+    assert out.startswith("no run names its simulation: 15 files\nset aside: 1 file\nfreed: 16")
+    assert not any(path.is_file() for path in folder.rglob("*"))
 
 
 def test_gc_removes_nothing_where_a_record_cannot_be_read(ran: CommandLine) -> None:

@@ -21,6 +21,7 @@ from metarho.store.upkeep import (
     holdings,
     named_by_runs,
     removable,
+    remove,
     set_aside,
     verify,
 )
@@ -90,7 +91,7 @@ def test_verifying_reads_everything_and_sets_aside_what_is_damaged(store: Store)
     assert (found.files, found.fits) == (2, 4)
     (message,) = found.damaged
     assert message.startswith(f"{path} is damaged")
-    assert set_aside(store) == (f"{file}.set-aside",)
+    assert set_aside(store) == (f"fits/{file}.set-aside",)
     assert store.holds([key(3)]) == set()
     assert verify(store).damaged == ()
 
@@ -105,13 +106,15 @@ def test_verifying_a_file_that_the_index_does_not_know_counts_it_once(store: Sto
 
 def test_what_no_run_names_may_go_and_the_rest_stays(store: Store) -> None:
     before = NOW - DAY
-    assert {one.file for one in removable(store, set(), before)} == store.blocks()
+    assert {one.file for one in removable(store, set(), before)} == {
+        f"fits/{file}" for file in store.blocks()
+    }
     # One fit that is named keeps its whole file.
     gone = list(removable(store, {key(2), key(5)}, before))
     file = file_of(store, 3)
     size = (store.fits_folder / file).stat().st_size
-    assert gone == [Removable(file, "no run names its fits", size)]
-    store.remove(file)
+    assert gone == [Removable(f"fits/{file}", "no run names its fits", size)]
+    remove(store, gone[0].file)
     assert store.holds([key(n) for n in range(6)]) == {key(n) for n in (1, 2, 4, 5)}
     assert list(removable(store, {key(2), key(5)}, before)) == []
 
@@ -122,27 +125,33 @@ def test_nothing_young_goes(store: Store) -> None:
     found = {one.file for one in removable(store, {key(2), key(5)}, NOW - DAY)}
     assert found == set()
     age(store.fits_folder / file, 1.1)
-    assert {one.file for one in removable(store, {key(2), key(5)}, NOW - DAY)} == {file}
+    assert {one.file for one in removable(store, {key(2), key(5)}, NOW - DAY)} == {f"fits/{file}"}
 
 
-def test_what_is_set_aside_or_left_over_goes_and_what_is_foreign_stays(store: Store) -> None:
+@pytest.mark.parametrize("place", ["fits", "simulations"])
+def test_what_is_set_aside_or_left_over_goes_and_what_is_foreign_stays(
+    place: str, store: Store
+) -> None:
     named = {key(n) for n in range(6)}
-    folder = store.fits_folder / "ab"
-    folder.mkdir(exist_ok=True)
+    folder = store.folder / place / "ab"
+    folder.mkdir(exist_ok=True, parents=True)
     reasons = {
         f"{'c' * 64}.nc.set-aside": "set aside",
         f".{'0a' * 16}.nc": "left over",
         f".{'0a' * 16}.txt": None,
+        f".{'0b' * 16}.json": "left over",
         ".hidden.nc": None,
+        "notes.json": None,
         "notes.txt": None,
     }
     for name in reasons:
         (folder / name).write_bytes(b"12345")
         age(folder / name, 2)
-    expected = {Removable(f"ab/{n}", reason, 5) for n, reason in reasons.items() if reason}
+    expected = {Removable(f"{place}/ab/{n}", reason, 5) for n, reason in reasons.items() if reason}
     assert set(removable(store, named, NOW - DAY)) == expected
     # A writer may still be filling it.
-    age(folder / f".{'0a' * 16}.nc", 0.5)
+    for name in (f".{'0a' * 16}.nc", f".{'0b' * 16}.json"):
+        age(folder / name, 0.5)
     assert {one.reason for one in removable(store, named, NOW - DAY)} == {"set aside"}
 
 
@@ -173,7 +182,11 @@ def test_runs_name_the_keys_of_their_records(tmp_path: Path) -> None:
     _run(tmp_path, "a", json.dumps({"keys": ["k1", "k2"]}))
     _run(tmp_path, "b", json.dumps({"keys": ["k2", "k3"]}))
     _run(tmp_path, "before keys were recorded", json.dumps({"cells": []}))
-    assert named_by_runs(tmp_path) == {"k1", "k2", "k3"}
+    _run(tmp_path, "of a simulation", json.dumps({"chunks": ["k4"]}))
+    # Of a run that goes on, or was killed when it wrote.
+    lines = '{"key": "k5"}\n{"key": "k6"}\n{"key": "k'
+    (tmp_path / "a" / "run.jsonl").write_text(lines, encoding="utf-8")
+    assert named_by_runs(tmp_path) == {f"k{number}" for number in range(1, 7)}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"keys": 3}', "[" * 100_000, "\udcff"])

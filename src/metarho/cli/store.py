@@ -42,7 +42,7 @@ def list_store(
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
-    """List fits, files and bytes by engine, and what is set aside."""
+    """List fits, files and bytes by engine, those of simulations, and what is set aside."""
     check_one_form(json, csv)
     from dataclasses import asdict
 
@@ -68,26 +68,29 @@ def list_store(
         return
     print(printable(f"store: {store.folder}"))
     if not held:
-        print("no fits")
+        print("nothing is kept")
     for holding in held:
-        print(
-            f"{holding.engine}: {_counted(holding.fits, 'fit')} in "
-            f"{_counted(holding.files, 'file')}, {_megabytes(holding.bytes)}"
-        )
+        of_fits = "" if holding.fits is None else f"{_counted(holding.fits, 'fit')} in "
+        there = f"{of_fits}{_counted(holding.files, 'file')}, {_megabytes(holding.bytes)}"
+        print(f"{holding.engine}: {there}")
     for file in aside:
         print(printable(f"set aside: {file}"))
 
 
 @app.command("verify")
 def verify_store(output: Output = None, json: AsJson = False) -> None:
-    """Read all fits; set aside what is damaged. Exit code 1 where something was."""
+    """Read all fits and simulations; set aside what is damaged. Exit code 1 where something was."""
+    from dataclasses import asdict
+
     from metarho.store.upkeep import verify
 
     found = verify(_store(output))
     if json:
-        print_json({"files": found.files, "fits": found.fits, "damaged": list(found.damaged)})
+        print_json(asdict(found))
     else:
         whole = f"whole: {_counted(found.fits, 'fit')} in {_counted(found.files, 'file')}"
+        if found.simulations:
+            whole += f", {_counted(found.simulations, 'file')} of simulations"
         print(f"{whole}; damaged: {_counted(len(found.damaged), 'file')}")
     if found.damaged:
         raise typer.Exit(EXIT_FAILED)
@@ -107,14 +110,14 @@ def collect_garbage(
     """Remove files that no run of the output folder names, and what is set aside or left over."""
     from dataclasses import asdict
 
-    from metarho.store.upkeep import DAYS, named_by_runs, removable
+    from metarho.store.upkeep import DAYS, named_by_runs, removable, remove
 
     store = _store(output)
     before = time.time() - SECONDS_A_DAY * (DAYS if days is None else days)
     gone = []
     for one in removable(store, named_by_runs(store.folder.parent), before):
         if not dry_run:
-            store.remove(one.file)
+            remove(store, one.file)
         gone.append(one)
     if json:
         print_json({"removed": not dry_run, "files": [asdict(one) for one in gone]})

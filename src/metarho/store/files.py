@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -46,6 +46,17 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """The files in the folders of a folder, as ``folder/name``; none where it is not there."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as folders:
+        for one in folders:
+            if one.is_dir():
+                with os.scandir(one.path) as files:
+                    yield from (f"{one.name}/{file.name}" for file in files)
 
 
 def yaml_text(content: Mapping[str, object]) -> str:

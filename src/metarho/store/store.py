@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from metarho.store.blocks import (
     write_block,
 )
 from metarho.store.entries import Result, pack, unpack
+from metarho.store.files import files_below
 from metarho.store.index import Index, Stored
 
 # What is added to the name of a file that cannot be used.
@@ -96,13 +96,7 @@ class Store:
 
     def files(self) -> Iterator[str]:
         """All files below ``fits_folder``, whatever they are."""
-        if not self.fits_folder.is_dir():
-            return
-        with os.scandir(self.fits_folder) as folders:
-            for folder in folders:
-                if folder.is_dir():
-                    with os.scandir(folder.path) as files:
-                        yield from (f"{folder.name}/{file.name}" for file in files)
+        return files_below(self.fits_folder)
 
     def blocks(self) -> set[str]:
         """The files that are blocks by their names."""

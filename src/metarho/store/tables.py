@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metarho.store.files import write_text
-from metarho.store.store import SET_ASIDE
+from metarho.store.files import files_below, write_text
+from metarho.store.store import SET_ASIDE, Store
 
 # Raised when what such a file holds changes its meaning.
 FORMAT = 1
+
+_FILE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})\.json")
 
 type Cell = float | str | None
 type Columns = Mapping[str, Sequence[Cell]]
@@ -38,21 +41,27 @@ class Tables:
 
     def read(self, key: str, names: Sequence[str], length: int) -> Columns | None:
         """A table with these columns, so long; None where it is not there or not whole."""
-        path = self._path(key)
+        return self._use(self._path(key), lambda content: _asked(content, key, names, length))
+
+    def files(self) -> Iterator[str]:
+        """All files below ``folder``, whatever they are."""
+        return files_below(self.folder)
+
+    def check(self, file: str) -> bool:
+        """Read a file, and set it aside where it is damaged; whether it is whole."""
+        path = self.folder / file
+        return self._use(path, lambda content: _whole(content, path.stem)) is not None
+
+    def _use(self, path: Path, use: Callable[[bytes], Columns]) -> Columns | None:
+        """What ``use`` makes of a file; None where it is not there, or damaged, which is told."""
         try:
-            return _checked(path.read_bytes(), key, names, length)
+            return use(path.read_bytes())
         except FileNotFoundError:
             return None
         except _DamagedTableError as error:
-            aside = path.with_name(path.name + SET_ASIDE)
-            try:
-                path.replace(aside)
-            except FileNotFoundError:
-                # Set aside by another process, which has said so.
-                return None
-            self.warn(f"{path} {error}; set aside as {aside.name}, it counts as not there")
+            self._set_aside(path, str(error))
         except OSError as error:
-            self.warn(f"{path} cannot be read ({error.strerror}); it counts as not there")
+            self._pass_over(path, f"cannot be read ({error.strerror})")
         return None
 
     def write(self, key: str, columns: Columns) -> None:
@@ -60,12 +69,38 @@ class Tables:
         content = {"format": FORMAT, "key": key, "sha256": _digest(columns), "columns": columns}
         write_text(self._path(key), json.dumps(content, allow_nan=False) + "\n")
 
+    def _set_aside(self, path: Path, why: str) -> None:
+        aside = path.with_name(path.name + SET_ASIDE)
+        try:
+            path.replace(aside)
+        except FileNotFoundError:
+            # Set aside by another process, which has said so.
+            return
+        except OSError as error:
+            self._pass_over(path, f"{why}, and cannot be set aside ({error.strerror})")
+        else:
+            self.warn(f"{path} {why}; set aside as {aside.name}, it counts as not there")
+
+    def _pass_over(self, path: Path, why: str) -> None:
+        self.warn(f"{path} {why}; it counts as not there")
+
     def _path(self, key: str) -> Path:
         # Folders of one 256th of all keep each of them short.
         return self.folder / key[:2] / f"{key}.json"
 
 
-def _checked(content: bytes, key: str, names: Sequence[str], length: int) -> Columns:
+def tables_of(store: Store) -> Tables:
+    """The tables of simulations: below the store's folder, beside its fits."""
+    return Tables(store.folder / "simulations", store.warn)
+
+
+def key_in(file: str) -> str | None:
+    """The key of the table in a file, by its name; None where it is no table's."""
+    found = _FILE.fullmatch(file)
+    return found[1] if found else None
+
+
+def _whole(content: bytes, key: str) -> Columns:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
@@ -77,6 +112,11 @@ def _checked(content: bytes, key: str, names: Sequence[str], length: int) -> Col
         raise _DamagedTableError("is not the table of its name")
     if found.get("sha256") != _digest(columns):
         raise _DamagedTableError("does not hold what was written")
+    return columns
+
+
+def _asked(content: bytes, key: str, names: Sequence[str], length: int) -> Columns:
+    columns = _whole(content, key)
     if list(columns) != list(names) or not all(
         isinstance(column, list)
         and len(column) == length

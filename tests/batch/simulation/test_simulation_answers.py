@@ -19,7 +19,7 @@ from metarho.batch.runners import Runner
 from metarho.batch.runners.in_process import in_process
 from metarho.batch.runners.processes import processes
 from metarho.batch.simulation import readings
-from metarho.batch.simulation.chunk import Chunk, kept, tables_of
+from metarho.batch.simulation.chunk import Chunk, kept
 from metarho.batch.simulation.fill import fill_chunks, todo
 from metarho.batch.simulation.plan import SimulationPlan, plan_simulation
 from metarho.batch.simulation.results import rows_of
@@ -32,6 +32,7 @@ from metarho.spec.lookup import find
 from metarho.spec.model import read_model
 from metarho.spec.priors import parse_prior
 from metarho.store.store import Store
+from metarho.store.tables import tables_of
 from simulation_cases import SMALL, write_simulation
 
 TASK = Task(Settings(engine="exact"), None)

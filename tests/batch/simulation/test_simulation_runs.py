@@ -11,12 +11,13 @@ import pytest
 from cases import model
 from command_line import CommandLine, rows_in
 from metarho.api import fit
-from metarho.batch.simulation.chunk import kept, tables_of
+from metarho.batch.simulation.chunk import kept
 from metarho.batch.simulation.plan import plan_simulation
 from metarho.batch.simulation.truth import draw, studies_of
 from metarho.errors import InputError
 from metarho.spec.simulation import read_simulation
 from metarho.store.store import Store
+from metarho.store.tables import tables_of
 
 TEXT = """\
 simulate:

@@ -20,7 +20,7 @@ from metarho.batch.simulation.truth import Truth, draw, studies_of
 from metarho.engines.problem import encoding
 from metarho.spec.model import Model, PriorSet
 from metarho.store.store import Store
-from metarho.store.tables import Columns, Tables
+from metarho.store.tables import Columns, Tables, tables_of
 
 # Raised when what is drawn or read changes its meaning, or how it is computed.
 FORMAT = 1
@@ -123,11 +123,6 @@ def key_of_chunk(truth: Truth, seed: int, start: int, stop: int, prob: float, me
     """
     content = [FORMAT, version("metarho"), asdict(truth), seed, start, stop, prob, method]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def tables_of(store: Store) -> Tables:
-    """Where chunks are kept: below the store's folder, beside its fits."""
-    return Tables(store.folder / "simulations", store.warn)
 
 
 def kept(chunk: Chunk, tables: Tables) -> Columns | None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from metarho.batch.compute import Done, Task
 from metarho.batch.fill import Filled
 from metarho.batch.runners import Runner
-from metarho.batch.simulation.chunk import Chunk, is_whole, kept, tables_of
+from metarho.batch.simulation.chunk import Chunk, is_whole, kept
 from metarho.store.store import Store
+from metarho.store.tables import tables_of
 
 
 def fill_chunks(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metarho.batch.cell_table import MANIFEST, to_parquet
 from metarho.batch.fill import Filled
 from metarho.batch.run import forget, versions
-from metarho.batch.simulation.chunk import COLUMNS, kept, tables_of
+from metarho.batch.simulation.chunk import COLUMNS, kept
 from metarho.batch.simulation.measures import (
     Measures,
     of_bayes_factors,
@@ -26,7 +26,7 @@ from metarho.batch.tables import to_csv
 from metarho.compare.rows import Row, Value
 from metarho.store.files import write_bytes, write_text, yaml_text
 from metarho.store.store import Store
-from metarho.store.tables import Tables
+from metarho.store.tables import Tables, tables_of
 
 type Array = NDArray[np.float64]
 
