@@ -20,10 +20,14 @@ class Journal:
     def __init__(self, folder: Path, cells: Mapping[str, Sequence[Mapping[str, Value]]]) -> None:
         self._cells = cells
         folder.mkdir(parents=True, exist_ok=True)
-        self._stream: IO[str] = (folder / NAME).open("w", encoding="utf-8", newline="\n")
+        path = folder / NAME
+        path.write_bytes(b"")
+        # At its end, wherever that is: two runs of one config do not write over each other's lines.
+        self._stream: IO[str] = path.open("a", encoding="utf-8", newline="\n")
 
     def write(self, done: Done, source: str) -> None:
         """A line for each cell of a fit, on disk when this returns."""
+        lines = []
         for decisions in self._cells.get(done.key, ()):
             line = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -35,7 +39,8 @@ class Journal:
             }
             if done.failure is not None:
                 line["reason"] = done.failure
-            self._stream.write(json.dumps(line) + "\n")
+            lines.append(json.dumps(line) + "\n")
+        self._stream.write("".join(lines))
         self._stream.flush()
 
     def __enter__(self) -> Journal:
