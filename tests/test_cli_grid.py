@@ -18,6 +18,7 @@ import metarho
 from command_line import CommandLine, rows_in
 from custom_cases import BARE, write_custom
 from grid_cases import SMALL, processes_of, write_grid
+from metarho.cli.run import interruptible
 from metarho.errors import InputError
 
 COMMAND = [sys.executable, "-c", "from metarho.cli import main; main()"]
@@ -273,6 +274,21 @@ def test_an_interrupt_finishes_what_runs_and_the_next_run_goes_on(tmp_path: Path
     kept = sum(row["status"] == "ok" for row in rows)
     sources = [line["source"] for line in lines_in(folder / "run.jsonl")]
     assert len(sources) - sources.count("computed") >= kept
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_what_a_cluster_sends_ask_to_stop_and_the_second_time_do(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    with interruptible() as asked:
+        os.kill(os.getpid(), number)
+        assert asked.wait(5)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+    assert signal.getsignal(number) is before
+    assert "stopping when the running fits are done" in capsys.readouterr().err
 
 
 @pytest.mark.slow

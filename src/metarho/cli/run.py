@@ -141,7 +141,7 @@ def _publish(plan: AnyPlan, filled: Filled) -> list[str]:
 
 @contextmanager
 def interruptible() -> Iterator[Event]:
-    """An interrupt sets the event, and is one again the second time."""
+    """Ctrl-C, or the SIGTERM of a cluster, sets the event, and ends all the second time."""
     asked = Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -150,11 +150,12 @@ def interruptible() -> Iterator[Event]:
         asked.set()
         print("\nstopping when the running fits are done; again: at once", file=sys.stderr)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check(configs: Configs) -> None:

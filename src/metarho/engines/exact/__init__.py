@@ -113,7 +113,7 @@ def _refused_intervals(problem: Problem) -> str | None:
         study = evidence.study[group.rows[0]]
         in_group = np.isin(np.arange(evidence.k), group.rows)
         tied = evidence.study == study if "study" in problem.model.levels else in_group
-        if evidence.only(tied).has_intervals:
+        if (tied & evidence.is_interval & ~evidence.is_silent).any():
             return (
                 f"the exact engine has no interval rows in a study with correlated sampling errors "
                 f"(rho_within or covariance), as in {evidence.study_names[study]}; drop the "
