@@ -18,6 +18,7 @@ from metarho.cli import (
     cumulative,
     diff,
     fit,
+    init,
     ppc,
     predict,
     priors,
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    init.init,
     run.run,
     run.check,
     compare.compare,
