@@ -271,6 +271,9 @@ def problem_of(cell: CellInputs) -> Problem:
 
 def _studies(cell: CellInputs, intervals: Intervals) -> Studies:
     reading = cell.reading
+    if reading.statistic == "printed":
+        # What is left out need not have a meaning in the measure.
+        intervals = "drop"
     rows = audited(
         cell.table,
         cell.roles,
@@ -282,9 +285,4 @@ def _studies(cell: CellInputs, intervals: Intervals) -> Studies:
     studies = Studies(
         cell.table, reading.measure, intervals, rows, reading.rho_within, cell.covariances
     )
-    match reading.statistic:
-        case "zero-order":
-            return zero_order(studies)
-        case "printed":
-            return studies.dropping_intervals()
-    return studies
+    return zero_order(studies) if reading.statistic == "zero-order" else studies
