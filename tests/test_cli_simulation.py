@@ -71,6 +71,7 @@ def test_a_time_limit_fails_data_sets_and_not_the_run(command: CommandLine) -> N
     assert "took longer than the limit of 0.001 s" in out
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_leaves_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
     text = SMALL.replace("replications: 60", "replications: 150")
     write_simulation(tmp_path, text)

@@ -286,6 +286,7 @@ CORRELATIONS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @COSTLY
 @given(
     rows=CORRELATIONS,

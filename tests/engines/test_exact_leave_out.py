@@ -111,11 +111,13 @@ HALF_CAUCHY = "HalfCauchy(beta=0.3)"
         ("random-effects", {"mu": "Cauchy(alpha=0.1, beta=0.2)", "tau": HALF_CAUCHY}),
         ("random-effects", {"mu": "Flat()", "tau": HALF_CAUCHY}),
         ("three-level", {}),
-        ("three-level", {"mu": "Flat()", "tau_study": HALF_CAUCHY}),
+        pytest.param(
+            "three-level", {"mu": "Flat()", "tau_study": HALF_CAUCHY}, marks=pytest.mark.slow
+        ),
         ("three-level", {"mu": MIXTURE, "tau_effect": "DiracDelta(c=0)"}),
         ("three-level", {"tau": "HalfNormal(sigma=0.3)"}),
         ("random-effects", {"mu": "Normal(mu=0, sigma=2) on mu/tau"}),
-        ("three-level", {"mu": f"{MIXTURE} on mu/tau"}),
+        pytest.param("three-level", {"mu": f"{MIXTURE} on mu/tau"}, marks=pytest.mark.slow),
     ],
 )
 def test_numbers_left_out_are_as_refitted(

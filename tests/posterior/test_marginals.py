@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad
+from scipy.special import ndtr, ndtri
 
 from cases import molloy, problem
 from metarho.engines.exact.panels import FINE, Axis, Reach, Seen, refine
 from metarho.posterior.average import average_correlation, average_correlation_slope
 from metarho.posterior.heterogeneity import i2, i2_inverse, typical_variance
 from metarho.posterior.marginals import Curve, Point
+from metarho.posterior.mixtures import inverse_of
 
 type Array = NDArray[np.float64]
 
@@ -115,3 +117,25 @@ def test_i2_and_its_inverse_undo_each_other(tau: float, s2: float) -> None:
     assert 0 <= float(percent) <= 100
     # Near 100% a change of tau hardly shows.
     assert float(i2_inverse(percent, s2)) == pytest.approx(tau, rel=1e-6, abs=1e-9)
+
+
+@given(st.lists(st.floats(1e-6, 1 - 1e-6), min_size=1, max_size=20))
+def test_an_inverse_is_right_whatever_it_was_asked_before(shares: list[float]) -> None:
+    inverse = inverse_of(lambda x: float(ndtr(x)), -18.0, 18.0)
+    found = [inverse(share) for share in (*shares, *shares)]
+    # A share is a number of 16 digits: its place in a tail of 1e-6 has eleven.
+    assert found == pytest.approx([float(ndtri(share)) for share in (*shares, *shares)], abs=1e-10)
+
+
+def test_an_inverse_begins_where_it_has_been() -> None:
+    seen: list[float] = []
+
+    def cdf(x: float) -> float:
+        seen.append(x)
+        return float(ndtr(x))
+
+    inverse = inverse_of(cdf, -18.0, 18.0)
+    inverse(0.3)
+    first = len(seen)
+    inverse(0.3 + 1e-7)
+    assert len(seen) - first < first / 2

@@ -49,7 +49,7 @@ from metarho.posterior.mixtures import (
     Mixture,
     NoisyPanels,
     Normals,
-    invert,
+    inverse_of,
     lightest,
 )
 from metarho.posterior.observed_r import observed_z
@@ -518,7 +518,8 @@ def _median_and_interval_on_atanh(
     cdf: Callable[[float], float], prob: float, kind: Kind
 ) -> tuple[float, float, float]:
     """Of a correlation, from the cdf of its atanh, as far as it can be told from 1."""
-    quantile = np.vectorize(lambda p: math.tanh(invert(cdf, p, -18.0, 18.0)), otypes=[float])
+    inverse = inverse_of(cdf, -18.0, 18.0)
+    quantile = np.vectorize(lambda share: math.tanh(inverse(share)), otypes=[float])
     return median_and_interval(quantile, prob, kind)
 
 

@@ -7,6 +7,7 @@ lies on panels there. Its cdf is a sum over nodes; nothing is interpolated on th
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -370,6 +371,31 @@ def invert(cdf: Callable[[float], float], share: float, low: float, high: float)
             f_low = f_low / 2 if side == 1 else f_low
             side = 1
     return middle
+
+
+def inverse_of(cdf: Callable[[float], float], low: float, high: float) -> Callable[[float], float]:
+    """The inverse of an increasing function between two values.
+
+    It begins each time between the nearest values that it has seen: one share after the other
+    costs a quarter of starting anew.
+    """
+    seen: dict[float, float] = {}
+    places: list[float] = []
+
+    def looked(x: float) -> float:
+        if x not in seen:
+            seen[x] = cdf(x)
+            insort(places, x)
+        return seen[x]
+
+    looked(low)
+    looked(high)
+
+    def inverse(share: float) -> float:
+        above = bisect_left(places, share, 1, len(places) - 1, key=looked)
+        return invert(looked, share, places[above - 1], places[above])
+
+    return inverse
 
 
 def _tanh_moments(mass: Array, mean: Array, sd: Array) -> tuple[float, float]:
