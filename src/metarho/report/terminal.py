@@ -324,8 +324,8 @@ class Progress:
             self._bar.console.print(Text(f"{event}{name}"))
 
     def warn(self, message: str) -> None:
-        """A line above the bar."""
-        self._bar.console.print(Text(message))
+        """A line above the bar, whole: a path that is broken cannot be copied."""
+        self._bar.console.print(Text(message), soft_wrap=True)
 
 
 class BatchProgress:
@@ -373,5 +373,5 @@ class BatchProgress:
             self.warn(f"failed: {done.failure}")
 
     def warn(self, message: str) -> None:
-        """A line above the bar."""
-        self._bar.console.print(Text(message))
+        """A line above the bar, whole: a path that is broken cannot be copied."""
+        self._bar.console.print(Text(message), soft_wrap=True)
