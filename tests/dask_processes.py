@@ -18,6 +18,8 @@ LOOPBACK = "127.0.0.1"
 def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A scheduler: its address and process."""
     file = folder / "scheduler.json"
+    # A scheduler that was killed has left it.
+    file.unlink(missing_ok=True)
     words = ["scheduler", "--host", LOOPBACK, "--port", "0", "--no-dashboard"]
     # Port 0 of the server for HTTP too, so that two at once do not want the same.
     words += ["--dashboard-address", f"{LOOPBACK}:0", "--scheduler-file", str(file)]
