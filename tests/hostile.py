@@ -37,7 +37,8 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 # What the profile says (conftest.py): 100, or 200 of the thorough one.
-DRAWN = getattr(settings.default, "max_examples", 100)
+assert settings.default is not None
+DRAWN = settings.default.max_examples
 
 
 def hostile(examples: int) -> settings:

@@ -28,7 +28,7 @@ type Array = NDArray[np.float64]
 MCSE = 4.0
 
 
-# One of each likelihood and level of heterogeneity, and hard priors; make test-slow has the rest.
+# Both likelihoods, effects with heavy tails, moderators, two levels; make test-slow has the rest.
 FAST = {
     "random effects, intervals used",
     "heavy tails",

@@ -226,13 +226,13 @@ def _average(group: Estimand, stated: Weights, thresholds: Sequence[float]) -> C
 
 
 def _by_choice(
-    cells: Sequence[Row], weights: Sequence[float], decision: str, options: Iterable[str]
+    cells: Sequence[Row], weights: Sequence[float], decision: str, values: Iterable[str]
 ) -> dict[str, float]:
-    """The weight of the cells that chose each option: one pass, as options may be as many."""
-    parts: dict[str, list[float]] = {option: [] for option in options}
+    """The weight of the cells that chose each value: one pass, as values may be as many."""
+    parts: dict[str, list[float]] = {value: [] for value in values}
     for row, weight in zip(cells, weights, strict=True):
         parts[choice(row, decision)].append(weight)
-    return {option: math.fsum(own) for option, own in parts.items()}
+    return {value: math.fsum(own) for value, own in parts.items()}
 
 
 def _lies_above(row: Row, threshold: float) -> bool:

@@ -12,6 +12,9 @@ from ruamel.yaml import YAML
 
 from metarho.errors import FitError
 
+# What is added to the name of a file that cannot be used.
+SET_ASIDE = ".set-aside"
+
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a file aside and rename it to ``path``; on failure leave nothing."""
@@ -46,6 +49,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def put_aside(path: Path) -> Path | None:
+    """Rename a file that cannot be used, and return where it is now.
+
+    None where another process has done so, and said so. Raises OSError where it cannot be done.
+    """
+    aside = path.with_name(path.name + SET_ASIDE)
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        return None
+    return aside
 
 
 def files_below(folder: Path) -> Iterator[str]:

@@ -16,11 +16,8 @@ from metarho.store.blocks import (
     write_block,
 )
 from metarho.store.entries import Result, pack, unpack
-from metarho.store.files import files_below
+from metarho.store.files import files_below, put_aside
 from metarho.store.index import Index, Stored
-
-# What is added to the name of a file that cannot be used.
-SET_ASIDE = ".set-aside"
 
 
 def _silent(message: str) -> None:
@@ -158,14 +155,12 @@ class Store:
 
     def _set_aside(self, file: str, why: str) -> None:
         path = self.fits_folder / file
-        aside = path.with_name(path.name + SET_ASIDE)
         try:
-            path.replace(aside)
-        except FileNotFoundError:
-            return
+            aside = put_aside(path)
         except OSError as error:
             self._pass_over(file, f"{why}, and cannot be set aside ({error.strerror})")
-        else:
+            return
+        if aside is not None:
             self.warn(f"{path} {why}; set aside as {aside.name}, its fits count as not there")
 
     def _pass_over(self, file: str, why: str) -> None:

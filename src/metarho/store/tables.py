@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metarho.store.files import files_below, write_text
-from metarho.store.store import SET_ASIDE, Store
+from metarho.store.files import files_below, put_aside, write_text
+from metarho.store.store import Store
 
 # Raised when what such a file holds changes its meaning.
 FORMAT = 1
@@ -70,15 +70,12 @@ class Tables:
         write_text(self._path(key), json.dumps(content, allow_nan=False) + "\n")
 
     def _set_aside(self, path: Path, why: str) -> None:
-        aside = path.with_name(path.name + SET_ASIDE)
         try:
-            path.replace(aside)
-        except FileNotFoundError:
-            # Set aside by another process, which has said so.
-            return
+            aside = put_aside(path)
         except OSError as error:
             self._pass_over(path, f"{why}, and cannot be set aside ({error.strerror})")
-        else:
+            return
+        if aside is not None:
             self.warn(f"{path} {why}; set aside as {aside.name}, it counts as not there")
 
     def _pass_over(self, path: Path, why: str) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metarho.errors import InputError
-from metarho.store.store import SET_ASIDE, Store, is_block
+from metarho.store.files import SET_ASIDE
+from metarho.store.store import Store, is_block
 from metarho.store.tables import key_in, tables_of
 
 # Nothing younger is removed: a batch that runs has not yet written which fits it uses, and few

@@ -315,7 +315,7 @@ def refine(
     halved while the highest Legendre coefficients of the density over it, summed over the
     other axes, exceed a share of the total mass. Atoms stay. Returns axes of ``rule.order``.
     """
-    return next(refinements(look, axes, reaches, rule))
+    return next(refinements(look, axes, reaches, rule))[1]
 
 
 def refinements(
@@ -323,8 +323,8 @@ def refinements(
     axes: Sequence[Axis],
     reaches: Sequence[Reach],
     rule: Rule,
-) -> Iterator[list[Axis]]:
-    """The same; and then the same panels cut on, to a tenth of the tolerance each time.
+) -> Iterator[tuple[float, list[Axis]]]:
+    """The same, with the tolerance; then these panels cut on, to a tenth of it each time.
 
     The first panels show where the mass lies; what is found is cut anew.
     """
@@ -342,7 +342,7 @@ def refinements(
         looked = _Looked.at(look, looked.recut(reaches, CAUTIOUS, rule.tolerance), rule.cut)
     while True:
         axes, looked = _resolved(look, looked, reaches, rule)
-        yield [axis.with_order(rule.order) for axis in axes]
+        yield rule.tolerance, [axis.with_order(rule.order) for axis in axes]
         rule = replace(rule, tolerance=rule.tolerance / 10)
 
 

@@ -86,13 +86,11 @@ def solve(problem: Problem) -> Quadrature:
 
     first, reaches = [h.axis for h in hard], [h.reach for h in hard]
     rule = rule_for(first)
-    tolerance = rule.tolerance
-    for axes in refinements(look, first, reaches, rule):
+    for tolerance, axes in refinements(look, first, reaches, rule):
         found = _solved(problem, hard, axes, rule)
-        tolerance /= 10
         # Coefficients below the rounding of the log density are noise.
         finest = max(rule.finest, 10 * float(np.finfo(float).eps) * abs(found.log_integral))
-        if found.quad_err <= rule.asked or tolerance < finest:
+        if found.quad_err <= rule.asked or tolerance / 10 < finest:
             break
     return found
 
