@@ -43,7 +43,11 @@ def power_scaling(fit: Fit) -> tuple[PowerScaling, ...]:
         for name in ("mu", *fit.problem.spreads)
         if name in present and not fit.problem.prior(name).is_point
     ]
-    log_prior = sum(np.asarray(tree["log_prior"][name]) for name in present)
+    # By draw: slopes have one density each.
+    log_prior = sum(
+        np.asarray(one.sum([d for d in one.dims if d not in ("chain", "draw")]))
+        for one in (tree["log_prior"][name] for name in present)
+    )
     if not names or np.ptp(log_prior) == 0:
         return ()
     logger = logging.getLogger("arviz_stats")
