@@ -10,7 +10,7 @@ from metarho.batch.run_folder import RunFolder
 from metarho.data.tables import Cell, text
 
 # Words for readers, which no number depends on.
-_WORDS_ONLY = ("title", "description", "references", "name")
+_WORDS_ONLY = ("title", "description", "references", "name", "why")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.filters import parse_filter
 from metarho.spec.grid import Grid
 from metarho.spec.model import PriorSet
+from metarho.spec.why import Why
 
 type Measure = Literal["ZCOR", "COR", "GEN"]
 type Engine = Literal["auto", "exact", "nuts"]
@@ -156,6 +157,7 @@ class Analysis(Frozen):
     models: Annotated[tuple[Text, ...], Field(min_length=1)]
     priors: Annotated[dict[Text, PriorSet], Field(min_length=1)] = Field(default={"default": {}})
     reference: Text | None = None
+    why: Why = Why()
     new_studies: tuple[Profile, ...] = ()
     # None: all named statistics.
     checks: tuple[Check, ...] = ()
@@ -183,6 +185,15 @@ class Analysis(Frozen):
                 f"reference {shown(self.reference)} is no prior set; "
                 + did_you_mean(self.reference, self.priors)
             )
+        return self
+
+    @model_validator(mode="after")
+    def _reasons_are_of_prior_sets(self) -> Analysis:
+        for name in self.why.priors:
+            if name not in self.priors:
+                raise ValueError(
+                    f"why: there is no prior set {shown(name)}; " + did_you_mean(name, self.priors)
+                )
         return self
 
     @property

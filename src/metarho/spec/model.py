@@ -18,6 +18,7 @@ from metarho.spec.document import Document, Frozen, read_document
 from metarho.spec.formulas import columns_of
 from metarho.spec.priors import PER_TAU, Prior, on_scale
 from metarho.spec.shrinkage import expanded
+from metarho.spec.why import Reason
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
 PARAMETERS = (
@@ -126,6 +127,8 @@ class Model(Frozen):
     missing: Literal["refuse", "drop", "impute"] = "refuse"
     custom: CustomFile | None = None
     priors: Priors = Field(default={})
+    # Parameter -> why its prior is what it is, for readers.
+    why: dict[str, Reason] = Field(default={})
 
     @field_validator("mods", "scale")
     @classmethod
@@ -174,6 +177,16 @@ class Model(Frozen):
             if name.startswith("omega[") and name not in omegas:
                 raise ValueError(
                     f"priors: the selection has no {name}; {did_you_mean(name, sorted(omegas))}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _reasons_are_of_priors(self) -> Model:
+        for name in self.why:
+            if name not in self.priors:
+                raise ValueError(
+                    f"why: the model has no prior of its own for {shown(name)}; "
+                    + did_you_mean(name, self.priors)
                 )
         return self
 
