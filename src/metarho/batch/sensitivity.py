@@ -128,8 +128,12 @@ def sensitivity(
             settings,
         )
         return Sensitivity(cell, families, {}, (), tuple(_matched_rows(cell, families)))
-    found = surface(cell.problem, over, asked.quantities, settings)
-    arguments = [one.argument for one in over]
+    return of_surface(plan, cell, surface(cell.problem, over, asked.quantities, settings))
+
+
+def of_surface(plan: Plan, cell: Cell, found: Surface) -> Sensitivity:
+    """A surface of a cell with its rows, and the plan's prior sets on it or off it."""
+    arguments = [one.argument for one in found.over]
     peers = {
         c.prior_set: place_of(cell.problem, c.problem, arguments)
         for c in plan.cells

@@ -67,14 +67,14 @@ def _observed(problem: Problem) -> tuple[Equation, ...]:
     if model.likelihood == "exact-r":
         found.append(
             Equation(
-                rf"r_i \mid {centre} \sim f(r \mid \tanh {centre}, n_i)",
+                rf"r_i \mid {centre} \;\sim\; f(r \mid \tanh {centre}, n_i)",
                 "the exact law of a correlation under bivariate normality (Hotelling 1953)",
             )
         )
     elif (~evidence.is_interval).any():
         found.append(
             Equation(
-                rf"y_i \mid \theta_i \sim \mathrm{{N}}\left({centre},\, v_i\right)",
+                rf"y_i \mid \theta_i \;\sim\; \mathrm{{N}}\left({centre},\, v_i\right)",
                 "rows that printed a number",
             )
         )
@@ -152,7 +152,7 @@ def _deviations(problem: Problem) -> tuple[Equation, ...]:
         own = level == "effect"
         law = _law(problem, r"\tau_i" if varies else _sd(name)) if own else _normal(_sd(name))
         words = "how true effects vary" if own else f"how true effects vary by {level}"
-        found.append(Equation(rf"{_deviation(level)} \sim {law}", words))
+        found.append(Equation(rf"{_deviation(level)} \;\sim\; {law}", words))
         if own and varies:
             found.append(
                 Equation(

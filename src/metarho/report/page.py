@@ -1,107 +1,95 @@
-"""The report: one self-contained HTML page, and the figures beside it."""
+"""The report: one self-contained HTML page, its Markdown for papers, and the figures beside them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from metarho.batch.describe import model_in_words
-from metarho.batch.plan import Cell, Plan, file_names
-from metarho.batch.run import Outcome, provenance
-from metarho.batch.tables import threshold_probabilities
+from metarho.batch.findings import Findings
+from metarho.batch.plan import file_names
 from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
-from metarho.predict.new_studies import Prediction, marginal_means
+from metarho.report import wording
+from metarho.report.checklists import answered, guidelines, places_in
+from metarho.report.drawings import draw_all
 from metarho.report.figures.drawing import Drawing, write_drawing
-from metarho.report.figures.forest import forest
-from metarho.report.figures.new_study import new_study
-from metarho.report.figures.prior_posterior import prior_posterior
-from metarho.report.moderators import moderators_in_words
+from metarho.report.sections import SECTIONS
+from metarho.report.sections.results import comparison, effect_word, headlines
+from metarho.report.terminal import number, share
 from metarho.store.files import write_text
 
 # A page with more rows than this embeds no forest plot of them; the file beside it has it.
 MOST_ROWS_EMBEDDED = 100
 
+# Figures of single studies and what to see in them, in the order of the section on checks.
+STUDY_FIGURES = {
+    "leave-one-out": "The answer with each study left out.",
+    "influence": "What moves the answer most: single studies, and assumptions.",
+    "funnel": "Every row against its standard error; the shades are where a test is significant.",
+    "baujat": "Which studies disagree with the others, and which of them matter.",
+}
+
 
 @dataclass(frozen=True)
-class Headline:
-    """One row of the table of results."""
+class Body:
+    """A section as it stands in the page."""
 
-    model: str
-    prior_set: str
-    intervals: str
-    fit: Fit
-    pooled: Summary
-    new: Summary
-    above: list[tuple[float, float]]
+    name: str
+    title: str
+    body: Markup
 
 
 def write_report(
-    outcome: Outcome, announce: Callable[[str, Problem | None], None] = lambda e, p: None
+    found: Findings, announce: Callable[[str, Problem | None], None] = lambda e, p: None
 ) -> set[str]:
     """Write figures and ``report.html``; returns their paths below the run's folder."""
     announce("drawing", None)
-    plan = outcome.plan
-    drawings = draw_all(outcome)
+    drawings = draw_all(found)
     written: set[str] = set()
     for drawing in drawings:
-        names = write_drawing(drawing, plan.folder / "figures")
+        names = write_drawing(drawing, found.plan.folder / "figures")
         written |= {f"figures/{name}" for name in names}
-    write_text(plan.folder / "report.html", render(outcome, drawings))
+    write_text(found.plan.folder / "report.html", render(found, drawings))
     return written | {"report.html"}
 
 
-def draw_all(outcome: Outcome) -> list[Drawing]:
-    """A forest, a prior–posterior and a new-study figure for every model."""
-    plan = outcome.plan
-    sets = list(plan.analysis.priors)
-    first_set, first_intervals = sets[0], plan.analysis.studies.intervals[0]
-    names = file_names(list(plan.models))
-    drawings = []
-    for name, (model_name, (model, _)) in zip(names, plan.models.items(), strict=True):
-        cells = {
-            (cell.prior_set, cell.intervals): (fit, predictions)
-            for cell, fit, predictions in zip(
-                plan.cells, outcome.fits, outcome.predictions, strict=True
-            )
-            if cell.model == model_name
-        }
-        title = model.title or model_name
-        fit, _ = cells[first_set, first_intervals]
-        drawings.append(
-            forest(
-                fit,
-                plan.studies[first_intervals],
-                f"forest-{name}",
-                f"{title}, {first_set} priors, {_evidence_words(first_intervals)}",
-            )
-        )
-        drawings.append(
-            prior_posterior(
-                {key: fit for key, (fit, _) in cells.items()}, sets, f"priors-{name}", title
-            )
-        )
-        if plan.analysis.new_studies:
-            by_set = {s: cells[s, first_intervals][1] for s in sets}
-            drawings.append(
-                new_study(
-                    by_set,
-                    f"new-studies-{name}",
-                    title,
-                    plan.evidence.scale,
-                    plan.analysis.interval.prob,
-                )
-            )
-    return drawings
-
-
-def render(outcome: Outcome, drawings: list[Drawing]) -> str:
+def render(found: Findings, drawings: Sequence[Drawing]) -> str:
     """The page. Every text from data or config is escaped; only our own SVG is markup."""
+    environment = _environment()
+    shared = _shared(found, drawings)
+    sections = []
+    for section in SECTIONS:
+        values = section.values(found)
+        if values is not None:
+            template = environment.get_template(f"sections/{section.name}.html")
+            body = Markup(template.render({**shared, **values}))
+            sections.append(Body(section.name, section.title, body))
+    answer = Markup(environment.get_template("sections/answer.html").render(shared))
+    places = places_in(answer + Markup("").join(section.body for section in sections))
+    checked = [
+        (guideline, answered(guideline, places, found.plan.analysis.why))
+        for guideline in guidelines()
+    ]
+    items = [item for _, of_guideline in checked for item in of_guideline]
+    appendix = environment.get_template("sections/guidelines.html").render(
+        answered=checked,
+        satisfied=sum(item.is_satisfied for item in items),
+        count=len(items),
+    )
+    return environment.get_template("report.html").render(
+        title=shared["title"],
+        analysis=found.plan.analysis,
+        answer=answer,
+        sections=sections,
+        appendix=Markup(appendix),
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("metarho.report"),
         autoescape=True,
@@ -110,138 +98,66 @@ def render(outcome: Outcome, drawings: list[Drawing]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "r": _r,
-        "interval": _interval,
-        "percent": _percent,
-        "probability": _probability,
-        "evidence_words": _evidence_words,
+        "r": wording.r,
+        "interval": wording.interval,
+        "percent": wording.percent,
+        "probability": wording.probability,
+        "evidence_words": wording.evidence_words,
+        "times": wording.times,
+        "number": number,
+        "share": share,
+        "tau": tau_of,
+        "svg": _svg,
+        "mathml": _mathml,
+        "average_name": lambda row: f"{row['over']}, by {row['weights']}",
+        "place_name": lambda place: place.removeprefix("why-").replace("-", " "),
     }
-    plan = outcome.plan
-    headlines = [_headline(plan, *pair) for pair in zip(plan.cells, outcome.fits, strict=True)]
-    figures = {drawing.name: _figure(drawing) for drawing in drawings}
-    names = dict(zip(plan.models, file_names(list(plan.models)), strict=True))
+    return environment
+
+
+def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object]:
+    """The values that every section may use."""
+    plan = found.plan
+    rows = headlines(found.outcome)
+    figures = {drawing.name: drawing for drawing in drawings}
     if plan.evidence.k_effects > MOST_ROWS_EMBEDDED:
         figures = {n: f for n, f in figures.items() if not n.startswith("forest-")}
-    return environment.get_template("report.html").render(
-        plan=plan,
-        analysis=plan.analysis,
-        evidence=plan.evidence,
-        headlines=headlines,
-        effect_word=_effect_word(plan),
+    interval = plan.analysis.interval
+    return {
+        "title": plan.analysis.title or plan.config.stem,
+        "plan": plan,
+        "analysis": plan.analysis,
+        "evidence": plan.evidence,
+        "models": plan.models,
         # The answer is the first cell: the first model with the first prior set.
-        question=headlines[0],
-        comparison=_comparison(headlines),
-        kinds=_kinds(plan),
-        outside=Counter(row.reason for row in plan.evidence.rows if not row.included),
-        statistics=_statistics(plan),
-        figures=figures,
-        file_of=names,
-        means=_means(outcome),
-        moderations=_moderations(outcome),
-        predictions=_predictions(outcome),
-        words={name: model_in_words(model) for name, (model, _) in plan.models.items()},
-        record=provenance(plan, outcome.fits),
-        prob=f"{plan.analysis.interval.prob * 100:g}%",
-        kind={"eti": "equal-tailed", "hdi": "shortest"}[plan.analysis.interval.kind],
-    )
-
-
-def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
-    return Headline(
-        cell.label,
-        cell.prior_set,
-        cell.intervals,
-        fit,
-        fit.pooled,
-        fit.pooled_new,
-        threshold_probabilities(plan, fit),
-    )
-
-
-def _comparison(headlines: list[Headline]) -> tuple[Headline, Headline] | None:
-    """The first model's first prior set with intervals used and dropped, if both were run."""
-    first = headlines[0]
-    pair = {
-        h.intervals: h
-        for h in headlines
-        if (h.model, h.prior_set) == (first.model, first.prior_set)
+        "first": rows[0],
+        "answer_model": rows[0].model,
+        "comparison": comparison(rows),
+        "effect_word": effect_word(plan),
+        "thresholds": plan.analysis.thresholds.rho if plan.evidence.scale != "yi" else (),
+        "figures": figures,
+        "study_figures": STUDY_FIGURES,
+        "bubbles": [name for name in figures if name.startswith("bubble-")],
+        "file_of": dict(zip(plan.models, file_names(list(plan.models)), strict=True)),
+        "prob": f"{interval.prob * 100:g}%",
+        "kind": {"eti": "equal-tailed", "hdi": "shortest"}[interval.kind],
+        "scale": {"z": "Fisher z", "r": "r", "yi": "yi"}[plan.evidence.scale],
     }
-    return (pair["use"], pair["drop"]) if len(pair) == 2 else None
 
 
-def _effect_word(plan: Plan) -> str:
-    return "effect" if plan.evidence.scale == "yi" else "correlation"
+def tau_of(fit: Fit) -> Summary:
+    """The total sd of true effects, on the model's scale."""
+    return fit.posterior.tau.summary(fit.interval.prob, fit.interval.kind)
 
 
-def _kinds(plan: Plan) -> Mapping[str, int]:
-    return Counter(row.reported for row in plan.evidence.rows if row.included)
-
-
-def _statistics(plan: Plan) -> Mapping[str, int]:
-    """How many rows used are about what, where the evidence has a column ``statistic``."""
-    if "statistic" not in plan.evidence.table.columns:
-        return {}
-    return Counter(str(cell) for cell in plan.evidence.moderator("statistic"))
-
-
-def _means(outcome: Outcome) -> list[tuple[str, str, str, str, str, Summary]]:
-    """Marginal means by factor level of every cell with factors."""
-    return [
-        (cell.label, cell.prior_set, cell.intervals, factor, level, summary)
-        for cell, fit in zip(outcome.plan.cells, outcome.fits, strict=True)
-        for factor, level, summary in marginal_means(fit)
-    ]
-
-
-def _moderations(outcome: Outcome) -> list[tuple[str, str, str, tuple[str, ...]]]:
-    """The sentences on moderators of each model that has some, from its first cell."""
-    word = _effect_word(outcome.plan)
-    found = {}
-    for cell, fit in zip(outcome.plan.cells, outcome.fits, strict=True):
-        if cell.label not in found:
-            sentences = moderators_in_words(fit, word)
-            found[cell.label] = (cell.label, cell.prior_set, cell.intervals, sentences)
-    return [entry for entry in found.values() if entry[3]]
-
-
-def _predictions(outcome: Outcome) -> list[tuple[str, str, str, Prediction]]:
-    return [
-        (cell.label, cell.prior_set, cell.intervals, prediction)
-        for cell, found in zip(outcome.plan.cells, outcome.predictions, strict=True)
-        for prediction in found
-    ]
-
-
-def _figure(drawing: Drawing) -> dict[str, object]:
+def _svg(drawing: Drawing) -> Markup:
     svg = drawing.svg
     # The document's own markup: escaped by Matplotlib, no scripts, no references outside.
-    return {"svg": Markup(svg[svg.index("<svg") :]), "alternative": drawing.alternative}
+    return Markup(svg[svg.index("<svg") :])
 
 
-def _evidence_words(intervals: str) -> str:
-    return {"use": "interval rows used", "drop": "interval rows dropped"}[intervals]
+def _mathml(latex: str) -> Markup:
+    """Mathematics of our own (``equations.py``) as browsers show it."""
+    from latex2mathml.converter import convert
 
-
-def _probability(probability: float) -> str:
-    """A probability with its relation: ``= 2.3%``, ``> 99.9%``."""
-    text = _percent(probability)
-    return text if text[0] in "<>" else f"= {text}"
-
-
-def _r(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _interval(summary: Summary) -> str:
-    if summary.lower is None or summary.upper is None:
-        return "–"
-    return f"[{_r(summary.lower)}, {_r(summary.upper)}]"
-
-
-def _percent(value: float | None) -> str:
-    if value is None:
-        return "–"
-    share = 100 * value
-    if share < 0.1:
-        return "< 0.1%"
-    return "> 99.9%" if share > 99.9 else f"{share:.1f}%"
+    return Markup(convert(latex, display="block"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from metarho.batch import reporting as reported
+from metarho.batch.kept import KEPT
 from metarho.batch.compare import AVERAGES, STUDIES, TABLE, Compared, compare
 from metarho.batch.plan import Plan
 from metarho.batch.run import Outcome, execute, record, write_results
@@ -32,9 +33,11 @@ def publish(
     written = write_results(outcome)
     if plan.analysis.report == "html":
         # Loaded here: Matplotlib is for reports only.
+        from metarho.batch.findings import find
         from metarho.report.page import write_report
 
-        written |= write_report(outcome, announce)
+        written |= write_report(find(outcome, announce, warn), announce)
+        written.add(KEPT)
     record(outcome, written)
     return outcome
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,9 @@ from metarho.engines.problem import Problem
 from metarho.report.terminal import say, wide
 from metarho.store.files import write_text
 
+if TYPE_CHECKING:
+    from metarho.report.figures.drawing import Drawing
+
 # A sentence, and what is compared in it.
 _MATCHES = {
     "median": "equal medians",
@@ -37,6 +41,12 @@ def publish_sensitivity(plan: Plan, found: Sensitivity) -> None:
         return
     # Loaded here: Matplotlib is for pictures only.
     from metarho.report.figures.drawing import write_drawing
+
+    write_drawing(sensitivity_drawing(plan, found), plan.folder / "figures")
+
+
+def sensitivity_drawing(plan: Plan, found: Sensitivity) -> Drawing:
+    """The figure of a surface, a curve, or matched families."""
     from metarho.report.figures.sensitivity import (
         sensitivity_curves,
         sensitivity_matched,
@@ -46,19 +56,17 @@ def publish_sensitivity(plan: Plan, found: Sensitivity) -> None:
     thresholds, scale = plan.analysis.thresholds.rho, found.cell.problem.scale
     prob = plan.analysis.interval.prob
     if isinstance(found.found, Matched):
-        drawing = sensitivity_matched(found.found, thresholds, scale, prob, found.rows)
-    else:
-        draw = sensitivity_surface if len(found.found.over) == 2 else sensitivity_curves
-        drawing = draw(
-            found.found,
-            found.places,
-            thresholds,
-            _priors(found.cell.problem),
-            scale,
-            prob,
-            found.rows,
-        )
-    write_drawing(drawing, plan.folder / "figures")
+        return sensitivity_matched(found.found, thresholds, scale, prob, found.rows)
+    draw = sensitivity_surface if len(found.found.over) == 2 else sensitivity_curves
+    return draw(
+        found.found,
+        found.places,
+        thresholds,
+        _priors(found.cell.problem),
+        scale,
+        prob,
+        found.rows,
+    )
 
 
 def publish_tipping(plan: Plan, found: Tipped) -> None:

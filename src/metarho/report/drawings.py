@@ -1,0 +1,69 @@
+"""Every figure of a report, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from metarho.batch.findings import Findings
+from metarho.batch.plan import file_names
+from metarho.report.figures.drawing import Drawing
+from metarho.report.figures.forest import forest
+from metarho.report.figures.new_study import new_study
+from metarho.report.figures.ppc import ppc_figure, surprise_figure
+from metarho.report.figures.prior_posterior import prior_posterior
+from metarho.report.figures.which_prior import which_prior
+from metarho.report.sensitivity import sensitivity_drawing
+from metarho.report.wording import evidence_words
+
+
+def draw_all(found: Findings) -> list[Drawing]:
+    """Of every model a forest, its priors and new studies; of the answer everything else."""
+    return [*_of_models(found), *_of_answer(found)]
+
+
+def _of_models(found: Findings) -> Iterator[Drawing]:
+    plan = found.plan
+    sets = list(plan.analysis.priors)
+    first_set, first_intervals = sets[0], plan.analysis.studies.intervals[0]
+    names = file_names(list(plan.models))
+    for name, (model_name, (model, _)) in zip(names, plan.models.items(), strict=True):
+        cells = {
+            (cell.prior_set, cell.intervals): (fit, predictions)
+            for cell, fit, predictions in zip(
+                plan.cells, found.outcome.fits, found.outcome.predictions, strict=True
+            )
+            if cell.model == model_name
+        }
+        title = model.title or model_name
+        fit, _ = cells[first_set, first_intervals]
+        yield forest(
+            fit,
+            plan.studies[first_intervals],
+            f"forest-{name}",
+            f"{title}, {first_set} priors, {evidence_words(first_intervals)}",
+        )
+        yield prior_posterior(
+            {key: fit for key, (fit, _) in cells.items()}, sets, f"priors-{name}", title
+        )
+        if plan.analysis.new_studies:
+            by_set = {s: cells[s, first_intervals][1] for s in sets}
+            yield new_study(
+                by_set,
+                f"new-studies-{name}",
+                title,
+                plan.evidence.scale,
+                plan.analysis.interval.prob,
+            )
+
+
+def _of_answer(found: Findings) -> Iterator[Drawing]:
+    plan, analysis = found.plan, found.plan.analysis
+    if found.compared is not None and len(found.compared.rows) > 1:
+        rows, scale = found.compared.rows, plan.evidence.scale
+        yield which_prior(rows, analysis.reference_set, scale, analysis.interval.prob)
+    if found.sensitivity is not None:
+        yield sensitivity_drawing(plan, found.sensitivity)
+    if found.checked is not None:
+        yield ppc_figure(found.checked.p_values, found.checked.calibrated)
+        if found.checked.surprises:
+            yield surprise_figure(found.checked.surprises, plan.evidence.scale)
