@@ -31,8 +31,12 @@ def compare(
     plan: Plan,
     announce: Callable[[str, Problem | None], None],
     warn: Callable[[str], None],
+    *,
+    families: bool = True,
 ) -> Compared:
     """Fit every cell, through the store, and compare. Writes only to the store.
+
+    Without ``families`` Bayes factors are not followed over the families of their priors.
 
     The second engine is left to ``run``: what is compared is compared by one.
     """
@@ -48,6 +52,7 @@ def compare(
         plan.analysis.thresholds.rho,
         replace(settings, announce=lambda event, problem: None),
         lambda candidate: announce("compared", candidate.fit.problem),
+        families=families,
     )
     averaged = averages(candidates, rows, plan.analysis.interval.prob)
     spikes = [said for row in averaged if (said := in_words(row)) is not None]

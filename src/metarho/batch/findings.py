@@ -124,7 +124,9 @@ def _compared(
         earlier,
         "compared",
         key,
-        lambda: asdict(compare(replace(plan, cells=tuple(peers)), announce, warn)),
+        lambda: asdict(
+            compare(replace(plan, cells=tuple(peers)), announce, warn, families=False)
+        ),
     )
 
 

@@ -76,10 +76,13 @@ def which_prior(
     thresholds: Sequence[float],
     settings: Settings,
     compared: Callable[[Candidate], None],
+    *,
+    families: bool = True,
 ) -> list[Row]:
     """One row a candidate, columns as in ``COLUMNS`` and more; None for what does not exist.
 
-    ``reference`` is the prior set that the others of a model are compared with: Hellinger distances
+    ``families`` says whether each Bayes factor is followed over its prior's family, which costs as
+    many fits as it has points. ``reference`` is the prior set that the others of a model are compared with: Hellinger distances
     and differences in elpd are to it, on the same rows. ``compared`` hears of each row.
     """
     fits = [candidate.fit for candidate in candidates]
@@ -99,7 +102,7 @@ def which_prior(
         other = reference_of(candidate, candidates, reference)
         least = flat.get((candidate.model, candidate.intervals))
         against = headline(other.fit if other else None), headline(least)
-        row = _row(candidate, other, against, thresholds, settings)
+        row = _row(candidate, other, against, thresholds, settings, families=families)
         row |= {"probability": chance} | _stacked(weight)
         rows.append({name: _finite(value) for name, value in row.items()})
         compared(candidate)
@@ -141,6 +144,8 @@ def _row(
     against: tuple[Headline | None, Headline | None],
     thresholds: Sequence[float],
     settings: Settings,
+    *,
+    families: bool,
 ) -> dict[str, Value]:
     fit = candidate.fit
     problem = fit.problem
@@ -177,8 +182,8 @@ def _row(
         "median": pooled.median,
         "bf_mu_words": _words(on_mu),
         "bf_tau_words": _words(on_tau),
-        **_family(fit, settings, on_mu, "bf_mu"),
-        **_family(fit, settings, on_tau, "bf_tau"),
+        **_family(fit, settings, on_mu if families else None, "bf_mu"),
+        **_family(fit, settings, on_tau if families else None, "bf_tau"),
         "conflict_words": _conflict_words(clash),
         **_studies_behind(fit, clash),
         "power_scaling_exact": numbers_in_words(exact_power_scaling(fit)),

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from metarho.batch.findings import Findings
 from metarho.batch.plan import file_names
 from metarho.engines.problem import Problem
-from metarho.posterior.fit import Fit
-from metarho.posterior.marginals import Summary
-from metarho.report import wording
 from metarho.report.checklists import answered, guidelines, places_in
 from metarho.report.drawings import draw_all
+from metarho.report.environments import html_environment, markdown_environment
 from metarho.report.figures.drawing import Drawing, write_drawing
 from metarho.report.sections import SECTIONS
 from metarho.report.sections.results import comparison, effect_word, headlines
-from metarho.report.terminal import number, share
+from metarho.spec.why import Why
 from metarho.store.files import write_text
 
 # A page with more rows than this embeds no forest plot of them; the file beside it has it.
@@ -43,76 +40,83 @@ class Body:
     body: Markup
 
 
+@dataclass(frozen=True)
+class Report:
+    """What a page and its Markdown are rendered from.
+
+    ``shared`` are values that every section may use, ``sections`` those of each that is there.
+    """
+
+    shared: Mapping[str, object]
+    sections: Mapping[str, Mapping[str, object]]
+    why: Why
+
+
 def write_report(
     found: Findings, announce: Callable[[str, Problem | None], None] = lambda e, p: None
 ) -> set[str]:
-    """Write figures and ``report.html``; returns their paths below the run's folder."""
+    """Write figures, ``report.html`` and ``report.md``; returns their paths below the folder."""
     announce("drawing", None)
     drawings = draw_all(found)
     written: set[str] = set()
     for drawing in drawings:
         names = write_drawing(drawing, found.plan.folder / "figures")
         written |= {f"figures/{name}" for name in names}
-    write_text(found.plan.folder / "report.html", render(found, drawings))
-    return written | {"report.html"}
+    report = report_of(found, drawings)
+    page, places = render(report)
+    write_text(found.plan.folder / "report.html", page)
+    write_text(found.plan.folder / "report.md", in_markdown(report, places))
+    return written | {"report.html", "report.md"}
 
 
-def render(found: Findings, drawings: Sequence[Drawing]) -> str:
-    """The page. Every text from data or config is escaped; only our own SVG is markup."""
-    environment = _environment()
-    shared = _shared(found, drawings)
-    sections = []
-    for section in SECTIONS:
-        values = section.values(found)
-        if values is not None:
-            template = environment.get_template(f"sections/{section.name}.html")
-            body = Markup(template.render({**shared, **values}))
-            sections.append(Body(section.name, section.title, body))
-    answer = Markup(environment.get_template("sections/answer.html").render(shared))
-    places = places_in(answer + Markup("").join(section.body for section in sections))
-    checked = [
-        (guideline, answered(guideline, places, found.plan.analysis.why))
-        for guideline in guidelines()
-    ]
-    items = [item for _, of_guideline in checked for item in of_guideline]
+def report_of(found: Findings, drawings: Sequence[Drawing]) -> Report:
+    """Everything that is said, before it has a form."""
+    sections = {section.name: section.values(found) for section in SECTIONS}
+    return Report(
+        _shared(found, drawings),
+        {name: values for name, values in sections.items() if values is not None},
+        found.plan.analysis.why,
+    )
+
+
+def render(report: Report) -> tuple[str, Set[str]]:
+    """The page, and the ids of what it holds.
+
+    Every text from data or config is escaped; only our own SVG and MathML are markup.
+    """
+    environment = html_environment()
+    titles = {section.name: section.title for section in SECTIONS}
+    bodies = []
+    for name, values in report.sections.items():
+        template = environment.get_template(f"sections/{name}.html")
+        bodies.append(Body(name, titles[name], Markup(template.render({**report.shared, **values}))))
+    answer = Markup(environment.get_template("sections/answer.html").render(report.shared))
+    places = places_in(answer + Markup("").join(one.body for one in bodies))
     appendix = environment.get_template("sections/guidelines.html").render(
-        answered=checked,
-        satisfied=sum(item.is_satisfied for item in items),
-        count=len(items),
+        guidelines_of(report, places)
     )
-    return environment.get_template("report.html").render(
-        title=shared["title"],
-        analysis=found.plan.analysis,
-        answer=answer,
-        sections=sections,
-        appendix=Markup(appendix),
+    page = environment.get_template("report.html").render(
+        {**report.shared, "answer": answer, "sections": bodies, "appendix": Markup(appendix)}
+    )
+    return page, places
+
+
+def in_markdown(report: Report, places: Set[str]) -> str:
+    """The report for papers; ``places`` are the ids of its page."""
+    values: dict[str, object] = dict(report.shared) | {"said": {}, "predictions": ()}
+    for of_section in report.sections.values():
+        values |= of_section
+    return markdown_environment().get_template("report.md").render(
+        values | guidelines_of(report, places)
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("metarho.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "r": wording.r,
-        "interval": wording.interval,
-        "percent": wording.percent,
-        "probability": wording.probability,
-        "evidence_words": wording.evidence_words,
-        "times": wording.times,
-        "number": number,
-        "share": share,
-        "tau": tau_of,
-        "svg": _svg,
-        "mathml": _mathml,
-        "average_name": lambda row: f"{row['over']}, by {row['weights']}",
-        "place_name": lambda place: place.removeprefix("why-").replace("-", " "),
-    }
-    return environment
+def guidelines_of(report: Report, places: Set[str]) -> Mapping[str, object]:
+    """The items of every guideline, answered, and how many are satisfied."""
+    checked = [(one, answered(one, places, report.why)) for one in guidelines()]
+    items = [item for _, of_guideline in checked for item in of_guideline]
+    satisfied = sum(item.is_satisfied for item in items)
+    return {"answered": checked, "satisfied": satisfied, "count": len(items)}
 
 
 def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object]:
@@ -137,27 +141,13 @@ def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object
         "thresholds": plan.analysis.thresholds.rho if plan.evidence.scale != "yi" else (),
         "figures": figures,
         "study_figures": STUDY_FIGURES,
+        "drawn": {
+            "evidence": [n for n in figures if n == f"forest-{file_names(list(plan.models))[0]}"],
+            "results": [n for n in ("triplot", "joint") if n in figures],
+        },
         "bubbles": [name for name in figures if name.startswith("bubble-")],
         "file_of": dict(zip(plan.models, file_names(list(plan.models)), strict=True)),
         "prob": f"{interval.prob * 100:g}%",
         "kind": {"eti": "equal-tailed", "hdi": "shortest"}[interval.kind],
         "scale": {"z": "Fisher z", "r": "r", "yi": "yi"}[plan.evidence.scale],
     }
-
-
-def tau_of(fit: Fit) -> Summary:
-    """The total sd of true effects, on the model's scale."""
-    return fit.posterior.tau.summary(fit.interval.prob, fit.interval.kind)
-
-
-def _svg(drawing: Drawing) -> Markup:
-    svg = drawing.svg
-    # The document's own markup: escaped by Matplotlib, no scripts, no references outside.
-    return Markup(svg[svg.index("<svg") :])
-
-
-def _mathml(latex: str) -> Markup:
-    """Mathematics of our own (``equations.py``) as browsers show it."""
-    from latex2mathml.converter import convert
-
-    return Markup(convert(latex, display="block"))

@@ -36,7 +36,11 @@ def publish(
         from metarho.batch.findings import find
         from metarho.report.page import write_report
 
-        written |= write_report(find(outcome, announce, warn), announce)
+        # The bar is over the fits of the run; what follows only says what it does.
+        def describe(event: str, problem: Problem | None) -> None:
+            announce("comparing" if event in ("fitted", "compared") else event, problem)
+
+        written |= write_report(find(outcome, describe, warn), announce)
         written.add(KEPT)
     record(outcome, written)
     return outcome

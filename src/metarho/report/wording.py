@@ -18,6 +18,17 @@ def interval(summary: Summary) -> str:
     return f"[{r(summary.lower)}, {r(summary.upper)}]"
 
 
+def between(ends: tuple[float | None, float | None]) -> str:
+    """Two ends in brackets."""
+    low, high = ends
+    return "–" if low is None or high is None else f"[{r(low)}, {r(high)}]"
+
+
+def percent_number(value: float | None) -> str:
+    """A number that is in percent already."""
+    return "–" if value is None else f"{value:.0f}%"
+
+
 def percent(value: float | None) -> str:
     """A share in percent; what would print as 0 or 100 is below or above the last digit."""
     if value is None:

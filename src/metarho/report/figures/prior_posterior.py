@@ -13,7 +13,6 @@ from metarho.engines.exact.priors import log_density
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point
 from metarho.posterior.prior_draws import draw_priors
-from metarho.posterior.sampled import Sample, Sampled
 from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, bare, canvas
 from metarho.spec.priors import PER_TAU
 
@@ -74,7 +73,11 @@ def _posterior(fit: Fit, parameter: str) -> Marginal:
     if parameter == "mu" or len(fit.problem.model.levels) == 1:
         name = "mu" if parameter == "mu" else next(iter(fit.problem.model.level_sds.values()))
         return fit.posterior.parameters[name]
-    if fit.problem.scale_slopes and isinstance(fit.posterior, Sampled):
+    if fit.problem.scale_slopes:
+        # Loaded here, and below: ArviZ's statistics take seconds. Such models are sampled.
+        from metarho.posterior.sampled import Sample, Sampled
+
+        assert isinstance(fit.posterior, Sampled)
         # As its prior: at the reference row of the moderators of heterogeneity.
         return Sample(fit.problem.total_sd(fit.posterior.draws.parameters))
     return fit.posterior.tau
@@ -90,6 +93,8 @@ def _prior_density(fit: Fit, parameter: str, x: Array) -> Array | None:
         if prior.is_point or not prior.proper:
             return None
         return np.exp(log_density(prior, x, problem.evidence.v))
+    from metarho.posterior.sampled import Sample
+
     # The prior of a total, or of mu as a part of it, has no formula: it is drawn, with a fixed
     # stream.
     drawn = draw_priors(problem, np.random.default_rng(0), 40_000)

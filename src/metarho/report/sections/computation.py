@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from metarho.batch.findings import Findings
@@ -16,11 +17,25 @@ def values(found: Findings) -> Mapping[str, object]:
     return {
         "headlines": rows,
         "notes": list(notes),
-        "sampled": [h for h in rows if h.fit.diagnostics],
+        "engines": Counter(h.fit.engine for h in rows),
+        "exact_error": max((e for h in rows if (e := h.fit.quad_err) is not None), default=None),
+        "sampled": any(h.fit.diagnostics for h in rows),
+        "worst_r_hat": max(_all(rows, "r_hat"), default=None),
+        "least_ess": min([*_all(rows, "ess_bulk"), *_all(rows, "ess_tail")], default=None),
         "refined": _computed_twice(rows),
         "record": provenance(found.plan, found.outcome.fits),
         "why": found.plan.analysis.why,
     }
+
+
+def _all(rows: Sequence[Headline], name: str) -> list[float]:
+    """A diagnostic of every parameter of every sampled fit."""
+    found: list[float] = []
+    for headline in rows:
+        of_fit = (headline.fit.diagnostics or {}).get(name, {})
+        assert isinstance(of_fit, dict)
+        found += of_fit.values()
+    return found
 
 
 def _computed_twice(rows: Sequence[Headline]) -> str:

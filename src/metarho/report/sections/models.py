@@ -39,6 +39,7 @@ def values(found: Findings) -> Mapping[str, object]:
             for name, (model, _) in plan.models.items()
         ],
         "why": plan.analysis.why,
+        "model_words": [w for w in (plan.analysis.why.model, plan.analysis.why.exchangeability) if w],
     }
 
 
