@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ class Drawing:
     data: Sequence[Row]
     alternative: str
 
-    @property
+    @cached_property
     def svg(self) -> str:
-        """The figure as SVG."""
+        """The figure as SVG, drawn once for its file and its page."""
         stream = io.BytesIO()
         with mpl.rc_context(_STYLE):
             self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
