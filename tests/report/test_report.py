@@ -13,9 +13,9 @@ from metarho.batch.findings import Findings, find
 from metarho.batch.plan import plan
 from metarho.batch.run import execute
 from metarho.fitting import Settings, fit_many
+from metarho.report.drawings import draw_all
 from metarho.report.figures.drawing import Drawing
 from metarho.report.figures.forest import forest
-from metarho.report.drawings import draw_all
 from metarho.report.page import in_markdown, render, report_of
 from metarho.report.terminal import number
 
@@ -174,7 +174,13 @@ priors: {"<i>|`x`": {}, other: {mu: "Normal(mu=0, sigma=1)"}}
 why: {purpose: "</p><script>alert(2)</script>", priors: {other: "`<b>`|"}}
 new_studies: [{label: "<u>|new", ni: 40}]
 """
-NAMES = ["<script>alert(3)</script>", "a" * 300, "\u05d0\u05d1\u05d2 2020", "$\\frac{1}{2}$ | `x`", "漢字"]
+NAMES = [
+    "<script>alert(3)</script>",
+    "a" * 300,
+    "\u05d0\u05d1\u05d2 2020",
+    "$\\frac{1}{2}$ | `x`",
+    "漢字",
+]
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:

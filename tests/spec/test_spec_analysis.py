@@ -90,7 +90,7 @@ FAULTS = {
         "new_studys: []\n",
         ":3: unknown key 'new_studys'; allowed: agreement, checks, defaults, description, engine, "
         "grid, interval, models, new_studies, priors, reference, report, sampler, studies, "
-        "thresholds, title; did you mean 'new_studies'?",
+        "thresholds, title, why; did you mean 'new_studies'?",
     ),
     "an unknown key inside": (
         "sampler:\n  chians: 4\n",

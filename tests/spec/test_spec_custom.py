@@ -128,7 +128,16 @@ def test_parts_of_the_grammar_have_no_place_beside_a_file(tmp_path: Path, part: 
 
 
 def test_every_part_of_the_grammar_is_among_them() -> None:
-    texts = {"name", "title", "description", "references", "data_overlap", "custom", "priors"}
+    texts = {
+        "name",
+        "title",
+        "description",
+        "references",
+        "data_overlap",
+        "custom",
+        "priors",
+        "why",
+    }
     assert {*PARTS} == {*Model.model_fields} - texts
 
 

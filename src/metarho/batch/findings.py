@@ -16,7 +16,14 @@ from metarho.batch.compare import Compared, compare
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.ppc import Checked
 from metarho.batch.run import Outcome, settings_of
-from metarho.batch.sensitivity import Asked, Question, Sensitivity, of_surface, question, sensitivity
+from metarho.batch.sensitivity import (
+    Asked,
+    Question,
+    Sensitivity,
+    of_surface,
+    question,
+    sensitivity,
+)
 from metarho.compare.quantities import way
 from metarho.compare.surface import Surface
 from metarho.engines.problem import Problem
@@ -124,9 +131,7 @@ def _compared(
         earlier,
         "compared",
         key,
-        lambda: asdict(
-            compare(replace(plan, cells=tuple(peers)), announce, warn, families=False)
-        ),
+        lambda: asdict(compare(replace(plan, cells=tuple(peers)), announce, warn, families=False)),
     )
 
 

@@ -46,9 +46,7 @@ def read_kept(folder: Path) -> dict[str, Entry]:
         return {}
 
 
-def entry(
-    earlier: Mapping[str, Entry], name: str, key: str, make: Callable[[], object]
-) -> Entry:
+def entry(earlier: Mapping[str, Entry], name: str, key: str, make: Callable[[], object]) -> Entry:
     """What an earlier run kept under the key, else made anew."""
     found = earlier.get(name)
     return found if found is not None and found.key == key else Entry(key, make())

@@ -81,9 +81,10 @@ def which_prior(
 ) -> list[Row]:
     """One row a candidate, columns as in ``COLUMNS`` and more; None for what does not exist.
 
-    ``families`` says whether each Bayes factor is followed over its prior's family, which costs as
-    many fits as it has points. ``reference`` is the prior set that the others of a model are compared with: Hellinger distances
+    ``reference`` is the prior set that the others of a model are compared with: Hellinger distances
     and differences in elpd are to it, on the same rows. ``compared`` hears of each row.
+    ``families`` says whether each Bayes factor is followed over its prior's family, which costs as
+    many fits as it has points.
     """
     fits = [candidate.fit for candidate in candidates]
     flat = _reference_analyses(candidates, settings)

@@ -56,7 +56,7 @@ def html_environment() -> Environment:
 
 def markdown_environment() -> Environment:
     """For Markdown: every value is escaped that is not marked as markup."""
-    environment = Environment(  # noqa: S701 - HTML escaping is not Markdown's
+    environment = Environment(
         loader=PackageLoader("metarho.report"),
         finalize=in_markdown,
         undefined=StrictUndefined,

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page, its Markdown for papers, and the figures beside them."""
+"""The report: one self-contained HTML page, its Markdown for papers, the figures beside them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def render(report: Report) -> tuple[str, Set[str]]:
     bodies = []
     for name, values in report.sections.items():
         template = environment.get_template(f"sections/{name}.html")
-        bodies.append(Body(name, titles[name], Markup(template.render({**report.shared, **values}))))
+        bodies.append(
+            Body(name, titles[name], Markup(template.render({**report.shared, **values})))
+        )
     answer = Markup(environment.get_template("sections/answer.html").render(report.shared))
     places = places_in(answer + Markup("").join(one.body for one in bodies))
     appendix = environment.get_template("sections/guidelines.html").render(
@@ -106,9 +108,8 @@ def in_markdown(report: Report, places: Set[str]) -> str:
     values: dict[str, object] = dict(report.shared) | {"said": {}, "predictions": ()}
     for of_section in report.sections.values():
         values |= of_section
-    return markdown_environment().get_template("report.md").render(
-        values | guidelines_of(report, places)
-    )
+    values |= guidelines_of(report, places)
+    return markdown_environment().get_template("report.md").render(values)
 
 
 def guidelines_of(report: Report, places: Set[str]) -> Mapping[str, object]:

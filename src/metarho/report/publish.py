@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from metarho.batch import reporting as reported
-from metarho.batch.kept import KEPT
 from metarho.batch.compare import AVERAGES, STUDIES, TABLE, Compared, compare
+from metarho.batch.kept import KEPT
 from metarho.batch.plan import Plan
 from metarho.batch.run import Outcome, execute, record, write_results
 from metarho.batch.tables import to_csv

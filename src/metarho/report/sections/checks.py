@@ -1,4 +1,4 @@
-"""Does the model fit what was printed, and what hangs on a single study?"""
+"""Whether the model fits what was printed, and what hangs on a single study."""
 
 from __future__ import annotations
 

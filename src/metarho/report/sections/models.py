@@ -39,7 +39,9 @@ def values(found: Findings) -> Mapping[str, object]:
             for name, (model, _) in plan.models.items()
         ],
         "why": plan.analysis.why,
-        "model_words": [w for w in (plan.analysis.why.model, plan.analysis.why.exchangeability) if w],
+        "model_words": [
+            w for w in (plan.analysis.why.model, plan.analysis.why.exchangeability) if w
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""Would a different prior have changed the answer?"""
+"""Whether a different prior would have changed the answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metarho.spec.claims import Quantity
 
 
 def values(found: Findings) -> Mapping[str, object]:
-    """The comparison of prior sets, and what scales of priors do; what is absent with its reason."""
+    """The comparison of prior sets, what scales of priors do, and why something is absent."""
     rows = found.compared.rows if found.compared else ()
     return {
         "rows": rows,
@@ -62,10 +62,11 @@ def _quantities(found: Findings) -> tuple[Quantity, ...]:
 
 
 def _spans(found: Findings) -> list[Row]:
-    """Of each quantity its number under the own priors, the least and the largest on the surface."""
+    """Of each quantity its own number, and the least and the largest on the surface."""
     if found.sensitivity is None or not isinstance(found.sensitivity.found, Surface):
         return []
-    surface, spans = found.sensitivity.found, []
+    surface = found.sensitivity.found
+    spans: list[Row] = []
     for quantity, own in zip(surface.quantities, surface.own.tolist(), strict=True):
         ends = extremes(surface.of(quantity))
         if ends is not None:
