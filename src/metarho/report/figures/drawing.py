@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape, unescape
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from metarho.batch.tables import to_csv
 from metarho.compare.rows import Row
@@ -42,20 +45,54 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, the numbers it shows, and what it shows in words (for readers who cannot see)."""
+    """A figure, the numbers it shows, and what it shows in words (for readers who cannot see).
+
+    ``tips`` say what one artist shows, by its gid: as text, which the SVG has beside it.
+    """
 
     name: str
     figure: Figure
     data: Sequence[Row]
     alternative: str
+    tips: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def svg(self) -> str:
         """The figure as SVG, drawn once for its file and its page."""
+        return _with_tips(self._plain_svg, self.tips)
+
+    @property
+    def _plain_svg(self) -> str:
         stream = io.BytesIO()
         with mpl.rc_context(_STYLE):
             self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
         return stream.getvalue().decode("utf-8")
+
+
+def _with_tips(svg: str, tips: Mapping[str, str]) -> str:
+    """Artists of an SVG with a ``<title>`` each, which browsers show under a pointer."""
+
+    def with_title(found: re.Match[str]) -> str:
+        tip = tips.get(unescape(found[1], {"&quot;": '"'}))
+        if tip is None:
+            return found[0]
+        # Without its fill an artist is still one to point at.
+        return f'<g id="{found[1]}" class="tip" pointer-events="all"><title>{escape(tip)}</title>'
+
+    return re.sub(r'<g id="([^"]*)">', with_title, svg) if tips else svg
+
+
+def target(axes: Axes, gid: str, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """A place to point at, from x to x and y to y, that is not seen: its tip is that of ``gid``.
+
+    Points are small, and a finger is not.
+    """
+    (left, right), (bottom, top) = x, y
+    place = Rectangle(
+        (left, bottom), right - left, top - bottom, facecolor="none", edgecolor="none"
+    )
+    place.set_gid(gid)
+    axes.add_artist(place)
 
 
 @contextmanager

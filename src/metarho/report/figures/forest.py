@@ -13,7 +13,7 @@ from metarho.compare.rows import Row as TableRow
 from metarho.data.studies import Row, Studies
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
-from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, canvas
+from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, canvas, target
 
 # A row's own interval is the classical one, so that readers find the numbers of the papers.
 _Z = 1.959963984540054
@@ -37,6 +37,7 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         weights = np.array([1 / row.vi for row in rows if row.vi])
         for position, (row, line) in enumerate(zip(rows, lines, strict=True)):
             _draw_row(axes, row, line, -position, (low, high), float(weights.max()))
+            target(axes, f"{name}-row-{position}", (low, high), (-position - 0.5, -position + 0.5))
         base = -len(rows) - 0.6
         axes.axhline(base + 0.6, color=GREY, linewidth=0.6)
         _diamond(axes, mean, base)
@@ -76,7 +77,20 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         right.spines["right"].set_visible(False)
         axes.set_title(title, loc="left", parse_math=False)
         _legend(axes, bool(shrunken))
-    return Drawing(name, figure, data, _words(fit, rows, mean, new))
+    tips = {
+        f"{name}-row-{position}": _tip(row, line, fit.interval.prob)
+        for position, (row, line) in enumerate(zip(rows, lines, strict=True))
+    }
+    return Drawing(name, figure, data, _words(fit, rows, mean, new), tips)
+
+
+def _tip(row: Row, line: dict[str, str | float | None], prob: float) -> str:
+    """What a row shows, for who points at it: without a cut in its name."""
+    said = [f"{row.study}, {row.effect}", _printed(row, line).replace("  n", ", n")]
+    if line["true_median"] is not None:
+        ends = f"[{_r(line['true_lower'])}, {_r(line['true_upper'])}]"
+        said.append(f"true effect by the model {_r(line['true_median'])} {ends} ({prob * 100:g}%)")
+    return "\n".join(said)
 
 
 def _true_effects(fit: Fit) -> dict[tuple[str, str], tuple[float, float, float]]:

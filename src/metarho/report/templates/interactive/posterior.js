@@ -250,7 +250,9 @@ function readings(model, fit) {
     new_lower: newLower,
     new_upper: newUpper,
   };
-  for (const t of model.thresholds) numbers[`above ${t}`] = above(fit.mean, t);
+  model.thresholds.forEach((t, i) => {
+    numbers[`above_${i}`] = above(fit.mean, t);
+  });
   if (fit.tau) {
     numbers.tau_mean = model.tau_has_mean ? fit.heterogeneity.expect((x) => x) : null;
     numbers.tau_median = fit.heterogeneity.quantile(0.5);
