@@ -6,7 +6,7 @@ STAMP := $(VENV)/.set-up
 # Compiled samplers are kept here between runs.
 export PYTENSOR_FLAGS ?= base_compiledir=$(CURDIR)/.cache/pytensor
 
-.PHONY: help setup run test test-slow lint benchmarks
+.PHONY: help setup run test test-slow test-browser lint benchmarks
 
 help:  ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -23,6 +23,9 @@ test: $(STAMP)  ## The fast tests, on all processors
 
 test-slow: $(STAMP)  ## Long simulations (many minutes)
 	$(BIN)/python -m pytest -m "slow or hostile" --hypothesis-profile thorough -o log_cli=true --log-cli-level=INFO
+
+test-browser: $(STAMP)  ## The page in Chromium (needs chromium and chromedriver; a minute)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/browser
 
 lint: $(STAMP)  ## Style and types
 	$(BIN)/ruff format --no-cache --check .

@@ -72,7 +72,9 @@ def demo_page(folder: Path) -> DemoPage:
     x, y = (axis_label(one, priors, "z") for one in found.over)
     names = tuple(in_words(quantity, 0.95) for quantity in found.quantities)
     environment = Environment(
-        loader=ChoiceLoader([FileSystemLoader(Path(__file__).parent), PackageLoader("metarho.report")]),
+        loader=ChoiceLoader(
+            [FileSystemLoader(Path(__file__).parent), PackageLoader("metarho.report")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
     )
@@ -99,5 +101,5 @@ def _inline(drawing: Drawing) -> Markup:
 def positions() -> list[tuple[float, float]]:
     """Places of both sliders, in tenths of a decade's log: ends, corners, and some between."""
     ends = [(a, b) for a in (-1.0, 0.0, 1.0) for b in (-1.0, 0.0, 1.0)]
-    drawn = np.random.default_rng(8).uniform(-1, 1, size=(6, 2)).round(2)
+    drawn = np.random.default_rng(8).uniform(-1, 1, size=(4, 2)).round(2)
     return [*ends, *((float(a), float(b)) for a, b in drawn)]

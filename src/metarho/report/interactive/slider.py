@@ -229,7 +229,8 @@ def _cut(problem: Problem) -> tuple[Axis, Axis]:
         return Seen(logsumexp([whole, *nulls], axis=0))
 
     axes = refine(look, [h.axis for h in parts], [h.reach for h in parts], _RULE)
-    return (Axis.atoms(0.0), *axes)[-2:]
+    tau, mu = (Axis.atoms(0.0), *axes)[-2:]
+    return tau, mu
 
 
 def _log_priors(problem: Problem, name: str, axis: Axis) -> Array:

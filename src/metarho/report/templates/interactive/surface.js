@@ -38,7 +38,8 @@ function startSurface(root) {
     const quantity = data.quantities[select.value];
     const value = numbers[select.value][at[0] * columns + at[1]];
     const places = data.over.map((one, side) => `${one.label} ${fourDigits(one.values[at[side]])}`);
-    const text = Number.isNaN(value) ? "no value" : Number.isFinite(value) ? fourDigits(value) : "beyond all numbers";
+    const written = quantity.is_factor ? factor(Math.log(value)) : fourDigits(value);
+    const text = Number.isNaN(value) ? "no value" : Number.isFinite(value) ? written : "beyond all numbers";
     readout.textContent = `${quantity.label}: ${text}, at ${places.join(", ")}`;
     Object.assign(readout.dataset, { x: x.values[at[0]], y: y.values[at[1]], value });
     if (size) crossHair(map, size, x.share(x.values[at[0]]), y.share(y.values[at[1]]));
@@ -80,9 +81,9 @@ function nearest(scale, value) {
 
 /** Where the picture lies in a box of a width. */
 function sizeOf(whole) {
-  const [left, right, top, bottom] = [52, 64, 8, 44];
+  const [left, right, top, bottom] = [40, 64, 26, 44];
   const width = Math.max(whole - left - right, 60);
-  return { left, right, top, bottom, width, height: Math.round(Math.min(0.75 * width, 380)) };
+  return { left, right, top, bottom, width, height: Math.round(Math.min(Math.max(0.75 * width, 220), 380)) };
 }
 
 function crossHair(map, { left, top, width, height }, across, up) {
@@ -127,9 +128,7 @@ function pictureOf(data, values, [x, y], which, size) {
     label(fourDigits(tick), left - 6, py + 4, "end");
   }
   label(data.over[0].label, left + width / 2, top + height + 36, "middle");
-  svg.append(svgElement("text", {
-    text: data.over[1].label, "text-anchor": "middle", transform: `translate(12 ${top + height / 2}) rotate(-90)`,
-  }));
+  label(data.over[1].label, 0, 12, "start");
   for (let band = 0; known.length && band < BANDS; band++) {
     const step = height / BANDS;
     svg.append(svgElement("rect", {
@@ -143,21 +142,36 @@ function pictureOf(data, values, [x, y], which, size) {
     label(text, left + width + 24, top + height * (1 - i / 4) + (i === 4 ? 9 : i === 0 ? 0 : 4), "start");
   }
   svg.append(svgElement("g", { class: "cross" }));
-  for (const [name, place] of Object.entries(data.places)) {
-    const [px, py] = [left + x.share(place[0]) * width, top + (1 - y.share(place[1])) * height];
-    if (px < left || px > left + width || py < top || py > top + height) continue;
-    const before = px > left + 0.6 * width;
-    svg.append(
-      svgElement("circle", { class: "place", cx: px, cy: py, r: 3.5 }),
-      svgElement("text", { class: "place", x: px + (before ? -7 : 7), y: py - 5, text: name, "text-anchor": before ? "end" : "start" }),
-    );
-  }
+  svg.append(...placesOf(data.places, [x, y], size));
   return svg;
 }
 
-/** The colours as a PNG in a data address, four pixels a step, between the values by straight lines. */
+/** The prior sets that lie on it: points, with their names where these do not meet. */
+function placesOf(places, [x, y], { left, top, width, height }) {
+  const found = [];
+  const taken = [];
+  for (const [name, place] of Object.entries(places)) {
+    const [px, py] = [left + x.share(place[0]) * width, top + (1 - y.share(place[1])) * height];
+    if (px < left || px > left + width || py < top || py > top + height) continue;
+    const text = name.length > 24 ? `${name.slice(0, 23)}…` : name;
+    const isBefore = px > left + 0.6 * width;
+    const from = isBefore ? px - 7 - 7 * text.length : px + 7;
+    const to = from + 7 * text.length;
+    const isFree = (at) => taken.every((box) => Math.abs(at - box.at) > 14 || to < box.from || from > box.to);
+    const at = [py - 5, py + 15, py - 20, py + 30].find(isFree) ?? py - 5;
+    taken.push({ at, from, to });
+    found.push(
+      svgElement("circle", { class: "place", cx: px, cy: py, r: 3.5 }),
+      svgElement("text", { class: "place", x: px + (isBefore ? -7 : 7), y: at, text, "text-anchor": isBefore ? "end" : "start" }),
+    );
+  }
+  return found;
+}
+
+/** The colours as a PNG in a data address, between the values by straight lines. */
 function rasterOf(values, rows, columns, shareOf) {
-  const fine = 4;
+  // Some 400 pixels a side, so that borders of colours are lines.
+  const fine = Math.ceil(400 / Math.max(rows, columns));
   const [width, height] = [(rows - 1) * fine + 1, (columns - 1) * fine + 1];
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];

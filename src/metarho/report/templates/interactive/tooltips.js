@@ -7,10 +7,13 @@ function startTooltips() {
   box.dir = "auto";
   box.hidden = true;
   document.body.append(box);
+  let shown = null;
   const hide = () => {
+    shown = null;
     box.hidden = true;
   };
   const show = (point) => {
+    shown = point;
     box.textContent = point.dataset.tip;
     box.hidden = false;
     place(box, point.getBoundingClientRect());
@@ -45,7 +48,8 @@ function startTooltips() {
       next.focus();
     });
   }
-  addEventListener("scroll", hide, { passive: true });
+  // Also of a box that scrolls within the page.
+  addEventListener("scroll", () => shown && place(box, shown.getBoundingClientRect()), { capture: true, passive: true });
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
   addEventListener("pointerdown", (event) => event.target.closest("g.tip") || hide());
 }
