@@ -57,6 +57,8 @@ function startTooltips() {
 /** Put a box above a place, or below where there is no room, within the window. */
 function place(box, around) {
   const margin = 6;
+  // Where it stood before would narrow it.
+  box.style.left = "0";
   const { width, height } = box.getBoundingClientRect();
   const middle = Math.min(Math.max(around.left, 0) + Math.max(0, Math.min(around.width, innerWidth) / 2), innerWidth);
   const left = Math.min(Math.max(margin, middle - width / 2), Math.max(margin, document.documentElement.clientWidth - width - margin));
