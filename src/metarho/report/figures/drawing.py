@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.sax.saxutils import escape, unescape
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
 
 from metarho.batch.tables import to_csv
@@ -26,9 +28,34 @@ from metarho.store.files import write_text, write_whole
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#882255", "#666666"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9")
 
+# Inches: a column of a journal, and its page.
+COLUMN, PAGE = 3.35, 7.2
+
+# For names in scripts that DejaVu lacks, those of these that are on the machine: what comes with
+# Linux, macOS, Windows. A PNG without any of them has boxes; SVG text is right anyway.
+_OTHER_SCRIPTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Micro Hei",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Apple SD Gothic Neo",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Noto Sans Hebrew",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Arial Unicode MS",
+    "Segoe UI",
+)
+
+# Agg draws at most 65,536 pixels either way; so many dots an inch otherwise.
+_MOST_PIXELS, _DOTS_AN_INCH = 60_000, 200
+
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -64,7 +91,7 @@ class Drawing:
     @property
     def _plain_svg(self) -> str:
         stream = io.BytesIO()
-        with mpl.rc_context(_STYLE):
+        with _our_style():
             self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
         return stream.getvalue().decode("utf-8")
 
@@ -95,11 +122,28 @@ def target(axes: Axes, gid: str, x: tuple[float, float], y: tuple[float, float])
     axes.add_artist(place)
 
 
+@cache
+def _fonts() -> list[str]:
+    """DejaVu, which comes with Matplotlib, then what there is for other scripts."""
+    there = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in there)]
+
+
 @contextmanager
-def canvas(width: float, height: float) -> Iterator[Figure]:
+def _our_style() -> Iterator[None]:
+    """Our settings; a letter that no font has is drawn as a box, which is no reason to warn."""
+    with mpl.rc_context(_STYLE | {"font.sans-serif": _fonts()}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        yield
+
+
+@contextmanager
+def canvas(
+    width: float, height: float, layout: Literal["constrained", "none"] = "constrained"
+) -> Iterator[Figure]:
     """An empty figure (inches) in our style, without pyplot's global state."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+    with _our_style():
+        figure = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(figure)
         yield figure
 
@@ -108,10 +152,12 @@ def write_drawing(drawing: Drawing, folder: Path) -> set[str]:
     """Write a drawing as SVG and PNG and its data as CSV; returns the file names."""
     write_text(folder / f"{drawing.name}.svg", drawing.svg)
     write_text(folder / f"{drawing.name}.csv", to_csv(drawing.data))
+    longest = float(max(drawing.figure.get_size_inches()))
+    dots = min(_DOTS_AN_INCH, int(_MOST_PIXELS / longest))
 
     def png(path: Path) -> None:
-        with mpl.rc_context(_STYLE):
-            drawing.figure.savefig(path, format="png", dpi=200, metadata={"Software": None})
+        with _our_style():
+            drawing.figure.savefig(path, format="png", dpi=dots, metadata={"Software": None})
 
     write_whole(folder / f"{drawing.name}.png", png)
     return {f"{drawing.name}.{suffix}" for suffix in ("svg", "png", "csv")}
@@ -121,3 +167,9 @@ def bare(axes: Axes) -> None:
     """Take the y axis off: the height of a density says nothing by itself."""
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
+
+
+def cut(name: str, longest: int) -> str:
+    """A name on one line of at most so many letters, … where it goes on."""
+    plain = " ".join(name.split())
+    return plain if len(plain) <= longest else f"{plain[: longest - 1].rstrip()}…"
