@@ -83,7 +83,7 @@ def _posterior(fit: Fit, parameter: str) -> Marginal:
     return fit.posterior.tau
 
 
-def _prior_density(fit: Fit, parameter: str, x: Array) -> Array | None:
+def prior_density(fit: Fit, parameter: str, x: Array) -> Array | None:
     """The prior's density at x; None where it has none to draw."""
     problem = fit.problem
     sds = list(problem.model.level_sds.values())
@@ -115,7 +115,7 @@ def _panel(
     axes: Axes, fits: Mapping[str, Fit], parameter: str, span: tuple[float, float], prior_set: str
 ) -> list[Row]:
     x = np.linspace(*span, _POINTS)
-    prior = _prior_density(next(iter(fits.values())), parameter, x)
+    prior = prior_density(next(iter(fits.values())), parameter, x)
     rows: list[Row] = []
     if prior is not None:
         axes.plot(x, prior, color=GREY, linewidth=1.0, linestyle=":", label="prior")
