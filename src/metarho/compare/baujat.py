@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metarho.compare.left_out import LeftOut, median_fitted
-from metarho.engines.problem import Evidence, Problem
+from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
+from metarho.posterior.weights import sampling_covariance
 from metarho.spec.model import StepSelection
-
-type Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -81,21 +79,9 @@ def _residual(fit: Fit, study: int, taus: Mapping[str, float]) -> tuple[float | 
         fit.posterior.mean_of(design[row]).summary(fit.interval.prob, "eti").median for row in rows
     ]
     away = evidence.y[rows] - np.array(means, dtype=float)
-    covariance = _sampling(evidence, rows)
+    covariance = sampling_covariance(evidence, rows)
     covariance += np.eye(len(rows)) * taus.get("effect", 0.0) ** 2 + taus.get("study", 0.0) ** 2
     return float(away @ np.linalg.solve(covariance, away)), len(rows)
-
-
-def _sampling(evidence: Evidence, rows: NDArray[np.intp]) -> Array:
-    """The covariance of the sampling errors of some rows of one study."""
-    covariance = np.diag(evidence.v[rows])
-    place = {int(row): index for index, row in enumerate(rows)}
-    for group in evidence.correlated:
-        kept = [index for index, row in enumerate(group.rows) if int(row) in place]
-        here = [place[int(group.rows[index])] for index in kept]
-        if kept:
-            covariance[np.ix_(here, here)] = group.covariance[np.ix_(kept, kept)]
-    return covariance
 
 
 def _influence(fit: Fit, study: int, row: LeftOut) -> float | None:

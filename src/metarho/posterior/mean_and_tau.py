@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.engines.exact.quadrature import Quadrature
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-from metarho.posterior.joint import independent_draws
 from metarho.posterior.marginals import Point
 
 type Array = NDArray[np.float64]
@@ -20,8 +18,10 @@ type Array = NDArray[np.float64]
 _POINTS = (201, 161)
 # What lies outside of the grid on each side; of tau above only.
 _OUTSIDE = 1e-3
-# Draws of a nested exact fit: smoothing them moves contours less than their lines are thick.
-_DRAWS = 40_000
+# Of several levels' total sd, in its sds: contours move by less than their lines are thick.
+_KERNEL = 0.1
+# Nodes whose laws of the mean are held at once.
+_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -57,59 +57,60 @@ def no_mean_and_tau(fit: Fit) -> str | None:
 def mean_and_tau(fit: Fit) -> MeanAndTau:
     """The joint density of the mean at the average row and the total sd of true effects.
 
-    Exact fits of one level: the density of tau at the quadrature's nodes times the normal law of
-    the mean there (or the mean's own nodes), interpolated linearly in tau. Others: a normal
-    kernel of Scott's width over the draws, mirrored at tau = 0. First ask ``no_mean_and_tau``.
+    Exact fits: at each node of the quadrature the mean has a density, and the nodes a total sd.
+    With one level that is the density, interpolated linearly in tau; with several the nodes are
+    brought together by a normal kernel in tau, a tenth of its sd wide. Sampled fits: a kernel
+    density of draws, of Scott's width. Kernels are mirrored at tau = 0. First ask
+    ``no_mean_and_tau``.
     """
     mean, tau = fit.posterior.mean_of(fit.posterior.head), fit.posterior.tau
     mu_grid = np.linspace(*mean.range(_OUTSIDE), _POINTS[0])
     tau_grid = np.linspace(0.0, tau.range(_OUTSIDE)[1], _POINTS[1])
-    spreads = fit.problem.spreads
-    if isinstance(fit.posterior, Exact) and len(spreads) == 1:
-        density = _integrated(fit.posterior, spreads[0], mu_grid, tau_grid)
+    if isinstance(fit.posterior, Exact):
+        density = _integrated(fit.posterior, mu_grid, tau_grid)
         return MeanAndTau(mu_grid, tau_grid, density, by_draws=False)
-    mu_draws, tau_draws = _draws(fit)
-    density = _smoothed(mu_draws, tau_draws, mu_grid, tau_grid)
-    return MeanAndTau(mu_grid, tau_grid, density, by_draws=True)
-
-
-def _integrated(posterior: Exact, spread: str, mu: Array, tau: Array) -> Array:
-    q = posterior.quadrature
-    axis = q.axes[spread]
-    names = list(q.axes)
-    if q.mu is None:
-        mass = np.moveaxis(q.mass, names.index(spread), 0).reshape(len(axis.nodes), -1)
-        place = np.moveaxis(
-            np.arange(q.mass.size).reshape(q.mass.shape), names.index(spread), 0
-        ).reshape(mass.shape)
-        assert q.mean is not None and q.covariance is not None
-        row = posterior.head
-        centre = (q.mean @ row)[place]
-        sd = np.sqrt(np.einsum("i,jik,k->j", row, q.covariance, row))[place]
-        at_nodes = np.zeros((len(axis.nodes), len(mu)))
-        for part in range(mass.shape[1]):
-            away = (mu - centre[:, part, None]) / sd[:, part, None]
-            at_nodes += mass[:, part, None] * np.exp(-0.5 * away**2) / sd[:, part, None]
-    else:
-        others = tuple(d for d, name in enumerate(names) if name not in (spread, "mu"))
-        mass = q.mass.sum(axis=others) / q.mu.weights
-        at_nodes = np.array([np.interp(mu, q.mu.nodes, line) for line in mass])
-    at_nodes /= axis.weights[:, None]
-    return np.array([np.interp(tau, axis.nodes, line) for line in at_nodes.T])
-
-
-def _draws(fit: Fit) -> tuple[Array, Array]:
-    if isinstance(fit.result, Quadrature):
-        rng = np.random.default_rng(0)
-        drawn = independent_draws(fit.problem, fit.result, _DRAWS, rng)
-        coefficients = np.stack([drawn[name] for name in fit.problem.coefficients], axis=-1)
-        return coefficients @ fit.posterior.head, fit.problem.total_sd(drawn)
     # Loaded here: exact fits do without ArviZ.
     from metarho.posterior.sampled import Sample
 
-    mean, tau = fit.posterior.mean_of(fit.posterior.head), fit.posterior.tau
     assert isinstance(mean, Sample) and isinstance(tau, Sample)
-    return mean.draws.ravel(), tau.draws.ravel()
+    density = _smoothed(mean.draws.ravel(), tau.draws.ravel(), mu_grid, tau_grid)
+    return MeanAndTau(mu_grid, tau_grid, density, by_draws=True)
+
+
+def _integrated(posterior: Exact, mu: Array, tau: Array) -> Array:
+    q, problem = posterior.quadrature, posterior.problem
+    spreads = problem.spreads
+    at_node = np.asarray(problem.total_sd(q.values))
+    if len(spreads) == 1:
+        axis = q.axes[spreads[0]]
+        where = np.searchsorted(axis.nodes, at_node)
+        found = np.zeros((len(axis.nodes), len(mu)))
+    else:
+        where = np.rint(at_node / tau[1]).astype(np.intp)
+        found = np.zeros((max(len(tau), int(where.max()) + 1), len(mu)))
+    # Nodes beyond both grids together hold _OUTSIDE at most; in blocks, for they may be 50,000.
+    for start in range(0, len(where), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        np.add.at(found, where[block], _law_of_mean(posterior, block, mu))
+    if len(spreads) == 1:
+        found /= axis.weights[:, None]
+        return np.array([np.interp(tau, axis.nodes, line) for line in found.T])
+    variance = float(q.node_mass @ at_node**2) - float(q.node_mass @ at_node) ** 2
+    width = max(_KERNEL * variance**0.5, float(tau[1]))
+    return _scaled((_kernel(tau, width) @ found[: len(tau)]).T, mu, tau)
+
+
+def _law_of_mean(posterior: Exact, nodes: slice, mu: Array) -> Array:
+    """Mass times the density of the mean, at some of the nodes: (nodes, mu)."""
+    q = posterior.quadrature
+    if q.mu is not None:
+        densities = q.joint[nodes] / q.mu.weights
+        return np.array([np.interp(mu, q.mu.nodes, line) for line in densities])
+    assert q.mean is not None and q.covariance is not None
+    row = posterior.head
+    sd = np.sqrt(np.einsum("i,jik,k->j", row, q.covariance[nodes], row))[:, None]
+    away = (mu - (q.mean[nodes] @ row)[:, None]) / sd
+    return q.node_mass[nodes, None] * np.exp(-0.5 * away**2) / (sd * np.sqrt(2 * np.pi))
 
 
 def _smoothed(mu_draws: Array, tau_draws: Array, mu: Array, tau: Array) -> Array:
@@ -119,8 +120,17 @@ def _smoothed(mu_draws: Array, tau_draws: Array, mu: Array, tau: Array) -> Array
              for grid, step in zip((mu, tau), steps, strict=True)]  # fmt: skip
     counts, *_ = np.histogram2d(mu_draws, tau_draws, bins=edges)
     narrower = len(mu_draws) ** (-1 / 6)
-    widths = narrower * float(mu_draws.std()), narrower * float(tau_draws.std())
-    by_mu = np.exp(-0.5 * ((mu[:, None] - mu) / widths[0]) ** 2)
-    by_tau = sum(np.exp(-0.5 * ((tau[:, None] + sign * tau) / widths[1]) ** 2) for sign in (-1, 1))
-    found = by_mu @ counts @ np.asarray(by_tau)
-    return np.asarray(found / (found.sum() * steps[0] * steps[1]))
+    by_mu = np.exp(-0.5 * ((mu[:, None] - mu) / (narrower * mu_draws.std())) ** 2)
+    by_tau = _kernel(tau, narrower * float(tau_draws.std()))
+    return _scaled(by_mu @ counts @ by_tau.T, mu, tau)
+
+
+def _kernel(tau: Array, width: float) -> Array:
+    """A normal kernel on the grid of tau, mirrored at 0."""
+    parts = [np.exp(-0.5 * ((tau[:, None] + sign * tau) / width) ** 2) for sign in (-1, 1)]
+    return np.asarray(parts[0] + parts[1])
+
+
+def _scaled(density: Array, mu: Array, tau: Array) -> Array:
+    """The density with integral 1 over the grid."""
+    return np.asarray(density / (density.sum() * (mu[1] - mu[0]) * (tau[1] - tau[0])))

@@ -160,8 +160,8 @@ def _handles(
     if tau:
         found.append(Line2D([], [], color=BLUE, linewidth=1.1, linestyle=":",
                             label="95%, with heterogeneity"))  # fmt: skip
-    shades = zip(("p > .10", ".05 to .10", ".01 to .05"),
-                 (shade for _, shade in reversed(_CONTOURS)), strict=True)  # fmt: skip
+    shades = zip(("p > .10", ".05 to .10", ".01 to .05", "p < .01"),
+                 (*(shade for _, shade in reversed(_CONTOURS)), _BEYOND), strict=True)  # fmt: skip
     return [*found, *(Patch(facecolor=shade, edgecolor="#B4BCC6", linewidth=0.5, label=words)
                       for words, shade in shades)]  # fmt: skip
 
@@ -193,12 +193,12 @@ def _words(fit: Fit, rows: tuple[Row, ...], errors: Array, tau: float | None) ->
     known = [p for p in found if p is not None]
     intervals = len(rows) - len(known)
     said = (
-        f"Funnel plot of {len(known)} estimates by their standard errors "
-        f"({errors.min():.3f} to {errors.max():.3f}), "
+        f"Funnel plot: printed numbers ({len(known)}) against their standard errors "
+        f"({errors.min():.3f} to {errors.max():.3f}); "
     )
     if known:
-        said += f"{sum(p < 0.05 for p in known)} of them significant at .05; "
+        said += f"{sum(p < 0.05 for p in known)} of these significant at .05; "
     if intervals:
-        said += f"{intervals} rows printed no number and are bars; "
+        said += f"intervals ({intervals}) of rows that printed no number as bars; "
     heterogeneity = f", tau {tau:.3f}" if tau else ""
     return f"{said}funnel around the pooled {in_brackets(fit.pooled)}{heterogeneity}."

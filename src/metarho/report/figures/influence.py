@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from metarho.compare.influence import Change, Kind
@@ -44,7 +45,10 @@ def influence(
     shown = known[:_MOST]
     unit = "yi" if scale == "yi" else "r"
     with canvas(PAGE, 0.18 * max(len(shown), 1) + 1.25) as figure:
-        median, lower = figure.subplots(1, 2, sharey=True)
+        median, lower = figure.subplots(1, 2, sharex=True, sharey=True)
+        values = [v for change in shown for v in (change.median, change.lower) if v is not None]
+        farthest = max(map(abs, values), default=0.0) or 0.01
+        median.set_xlim(-1.12 * farthest, 1.12 * farthest)
         _panel(median, shown, [change.median for change in shown])
         _panel(lower, shown, [change.lower for change in shown])
         median.set_xlabel(f"change of the pooled median ({unit})")
@@ -55,7 +59,7 @@ def influence(
         for tick, change in zip(median.get_yticklabels(), shown, strict=True):
             tick.set_color(_MARKS[change.kind][0])
         median.set_title(title, loc="left", parse_math=False)
-        _legend(shown, len(known) - len(shown), figure.legend)
+        _legend(figure, shown, len(known) - len(shown))
     data: list[Row] = [
         {
             "kind": change.kind,
@@ -79,8 +83,6 @@ def _panel(axes: Axes, changes: Sequence[Change], values: Sequence[float | None]
         colour, marker, _ = _MARKS[change.kind]
         axes.plot([0, value], [-place] * 2, color=colour, linewidth=1.1, alpha=0.6, zorder=2)
         axes.plot(value, -place, marker, color=colour, markersize=4.5, zorder=3)
-    farthest = max((abs(value) for value in values if value is not None), default=0.0) or 0.01
-    axes.set_xlim(-1.15 * farthest, 1.15 * farthest)
     axes.locator_params(axis="x", nbins=5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -94,17 +96,16 @@ def _said(change: Change) -> str:
     return f"{change.kind} {change.name}"
 
 
-def _legend(shown: Sequence[Change], left: int, legend: object) -> None:
+def _legend(figure: Figure, shown: Sequence[Change], left: int) -> None:
     kinds = [kind for kind in _MARKS if any(change.kind == kind for change in shown)]
     handles = [
         Line2D([], [], color=_MARKS[kind][0], marker=_MARKS[kind][1], markersize=4.5, linewidth=1.1,
                label=_MARKS[kind][2])
         for kind in kinds
     ]  # fmt: skip
-    assert callable(legend)
     more = f"{left} smaller changes are in the data" if left else None
-    legend(handles=handles, loc="outside lower center", ncols=4, fontsize=7, title=more,
-           title_fontsize=7)  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=7, title=more,
+                  title_fontsize=7)  # fmt: skip
 
 
 def _words(known: Sequence[Change], reference: str) -> str:

@@ -41,7 +41,9 @@ def label_points(
             text = axes.annotate(name, (x, y), (right, up), textcoords="offset points", ha=side,
                                  va=height, fontsize=6.5, parse_math=False)  # fmt: skip
             box = text.get_window_extent(renderer)
-            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and box.y1 <= frame.y1 + 8
+            inside = (
+                frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
+            )
             others = [other for other in taken if other.extents.tolist() != own.extents.tolist()]
             if inside and not any(box.overlaps(other) for other in others):
                 taken.append(box)

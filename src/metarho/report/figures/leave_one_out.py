@@ -11,11 +11,13 @@ from metarho.compare.rows import Row
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
 from metarho.report.figures.drawing import BLUE, GREY, PAGE, Drawing, canvas, cut
-from metarho.report.figures.scales import in_brackets, label_of, no_effect, tau_label
+from metarho.report.figures.scales import in_brackets, label_of, tau_label
 
 # Inches a study, and around them; beyond so many studies lines are closer, names smaller.
 _LINE, _AROUND, _MANY, _CLOSE = 0.17, 1.0, 60, 0.12
 _LETTERS = 40
+# 0 is drawn where it is this share of what intervals span away from them.
+_NEAR = 0.5
 
 
 def leave_one_out(fit: Fit, left_out: Sequence[LeftOut], name: str, title: str) -> Drawing:
@@ -30,7 +32,7 @@ def leave_one_out(fit: Fit, left_out: Sequence[LeftOut], name: str, title: str) 
         mean, tau = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
         _panel(mean, [row.pooled for row in rows], fit.pooled, label_of(fit.problem))
         _panel(tau, [row.tau for row in rows], whole_tau, tau_label(fit.problem))
-        no_effect(mean)
+        mean.set_xlim(*_limits([row.pooled for row in rows], fit.pooled))
         tau.set_xlim(left=0)
         for place, row in enumerate(rows):
             if row.pooled.median is None:
@@ -51,6 +53,7 @@ def leave_one_out(fit: Fit, left_out: Sequence[LeftOut], name: str, title: str) 
 def _panel(axes: Axes, rows: Sequence[Summary], whole: Summary, label: str) -> None:
     if whole.lower is not None and whole.upper is not None:
         axes.axvspan(whole.lower, whole.upper, color=BLUE, alpha=0.1, linewidth=0)
+    axes.plot([0, 0], [0.6, 0.4 - len(rows)], color=GREY, linewidth=0.7, zorder=0.5)
     if whole.median is not None:
         axes.axvline(whole.median, color=BLUE, linewidth=0.9, linestyle="--")
     for place, row in enumerate(rows):
@@ -59,6 +62,17 @@ def _panel(axes: Axes, rows: Sequence[Summary], whole: Summary, label: str) -> N
         if row.median is not None:
             axes.plot(row.median, -place, "s", color="black", markersize=3)
     axes.set_xlabel(label)
+
+
+def _limits(rows: Sequence[Summary], whole: Summary) -> tuple[float, float]:
+    """All intervals; 0 too where it is near, for shifts are small to what lies far from it."""
+    ends = [end for row in (*rows, whole) for end in (row.lower, row.upper) if end is not None]
+    low, high = min(ends, default=-1.0), max(ends, default=1.0)
+    room = _NEAR * (high - low)
+    if min(abs(low), abs(high)) < room:
+        low, high = min(low, 0.0), max(high, 0.0)
+    pad = 0.05 * (high - low) or 0.1
+    return low - pad, high + pad
 
 
 def _datum(row: LeftOut) -> Row:
