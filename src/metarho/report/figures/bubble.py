@@ -15,23 +15,24 @@ from numpy.typing import NDArray
 from metarho.compare.rows import Row as TableRow
 from metarho.data.tables import Cell, is_blank, number, text
 from metarho.engines.problem import Problem
+from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
-from metarho.posterior.marginals import NOTHING, Summary
-from metarho.predict.new_studies import predict
+from metarho.posterior.marginals import Marginal, Summary
 from metarho.report.figures.drawing import BLUE, ORANGE, PAGE, Drawing, canvas, cut
 from metarho.report.figures.scales import label_of, no_effect, seen
-from metarho.spec.analysis import Profile
 
 type Array = NDArray[np.float64]
 
 # Places of a curve: a spline with a few knots is smooth over them.
-_PLACES = 31
+_PLACES = 21
 # Points' sizes (points²) at the least and the greatest precision.
 _SMALL, _LARGE = 5.0, 75.0
 # Half of a level's width over which its effects are spread, and the golden ratio, which spreads any
 # number of them evenly.
 _SPREAD, _GOLDEN = 0.3, 0.6180339887498949
 _LETTERS = 16
+# The width of a single panel, in inches.
+_ALONE = 4.4
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def bubble(fit: Fit, name: str, title: str) -> Drawing:
     design = fit.problem.design
     names = list(design.cells)
     found = {moderator: _along(fit, moderator) for moderator in names}
-    across = min(2, len(names))
+    across = min(3, len(names))
     down = math.ceil(len(names) / across)
     limits = _limits(fit, found)
-    with canvas(PAGE if across > 1 else 4.4, 2.6 * down + 0.5) as figure:
+    with canvas(PAGE if across > 1 else _ALONE, 2.6 * down + 0.5) as figure:
         grid = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
         for axes in grid[len(names) :]:
             axes.set_visible(False)
@@ -79,7 +80,8 @@ def bubble(fit: Fit, name: str, title: str) -> Drawing:
         grid[0].set_ylim(*limits)
         figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, parse_math=False)
         handles = _handles(fit)
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=7)
+        figure.legend(handles=handles, loc="outside lower center", fontsize=7,
+                      ncols=2 if across == 1 else 5)  # fmt: skip
     data = [row for moderator in names for row in _data(fit, moderator, found[moderator])]
     return Drawing(name, figure, data, _words(fit, found))
 
@@ -98,12 +100,17 @@ def _along(fit: Fit, moderator: str) -> list[_At]:
 
 
 def _at(fit: Fit, moderator: str, value: str | float) -> _At:
-    # A column's name may be anything, also that of a field: a profile is filled, not called.
-    profile = Profile(label="there").model_copy(update={"ni": None})
-    assert profile.__pydantic_extra__ is not None
-    profile.__pydantic_extra__[moderator] = value
-    by_quantity = {one.quantity: one.summary for one in predict(fit, profile, ())}
-    return _At(value, by_quantity["mean"], by_quantity.get("true", NOTHING))
+    profile = {moderator: value}
+    row, posterior = fit.problem.design.encode(profile), fit.posterior
+    if isinstance(posterior, Exact):
+        new: Marginal = posterior.theta_new(row)
+    else:
+        new = posterior.theta_new(row, 0.0, fit.problem.scale_design.encode(profile))
+    mean, true = (
+        posterior.rho(one).summary(fit.interval.prob, fit.interval.kind)
+        for one in (posterior.mean_of(row), new)
+    )
+    return _At(value, mean, true)
 
 
 def _number(cell: Cell) -> float | None:
