@@ -110,7 +110,8 @@ def _law_of_mean(posterior: Exact, nodes: slice, mu: Array) -> Array:
     row = posterior.head
     sd = np.sqrt(np.einsum("i,jik,k->j", row, q.covariance[nodes], row))[:, None]
     away = (mu - (q.mean[nodes] @ row)[:, None]) / sd
-    return q.node_mass[nodes, None] * np.exp(-0.5 * away**2) / (sd * np.sqrt(2 * np.pi))
+    height = q.node_mass[nodes, None] / (sd * np.sqrt(2 * np.pi))
+    return np.asarray(height * np.exp(-0.5 * away**2))
 
 
 def _smoothed(mu_draws: Array, tau_draws: Array, mu: Array, tau: Array) -> Array:

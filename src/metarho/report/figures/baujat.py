@@ -28,7 +28,10 @@ def baujat(fit: Fit, places: Sequence[Place], name: str, title: str) -> Drawing:
         for p in places
         if p.residual is not None and p.influence is not None
     ]
-    scale = [max((point[axis] for point in there), default=0.0) or 1.0 for axis in (1, 2)]
+    scale = (
+        max((x for _, x, _ in there), default=0.0) or 1.0,
+        max((y for _, _, y in there), default=0.0) or 1.0,
+    )
     there.sort(key=lambda point: -(point[1] / scale[0] + point[2] / scale[1]))
     with canvas(_WIDTH, _HEIGHT) as figure:
         axes = figure.subplots()

@@ -52,7 +52,7 @@ _OTHER_SCRIPTS = (
 )
 
 # Agg draws at most 65,536 pixels either way; so many dots an inch otherwise.
-_MOST_PIXELS, _DOTS_AN_INCH = 60_000, 200
+_MOST_PIXELS, DOTS_AN_INCH = 60_000, 200
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -139,7 +139,7 @@ def _our_style() -> Iterator[None]:
 
 @contextmanager
 def canvas(
-    width: float, height: float, layout: Literal["constrained", "none"] = "constrained"
+    width: float, height: float, layout: Literal["constrained"] | None = "constrained"
 ) -> Iterator[Figure]:
     """An empty figure (inches) in our style, without pyplot's global state."""
     with _our_style():
@@ -153,7 +153,7 @@ def write_drawing(drawing: Drawing, folder: Path) -> set[str]:
     write_text(folder / f"{drawing.name}.svg", drawing.svg)
     write_text(folder / f"{drawing.name}.csv", to_csv(drawing.data))
     longest = float(max(drawing.figure.get_size_inches()))
-    dots = min(_DOTS_AN_INCH, int(_MOST_PIXELS / longest))
+    dots = min(DOTS_AN_INCH, int(_MOST_PIXELS / longest))
 
     def png(path: Path) -> None:
         with _our_style():

@@ -25,7 +25,16 @@ from metarho.data.studies import Row, Studies
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import ABSENT, Point, Summary
 from metarho.posterior.weights import no_weights, weights
-from metarho.report.figures.drawing import BLUE, GREY, ORANGE, PAGE, Drawing, canvas, cut
+from metarho.report.figures.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PAGE,
+    Drawing,
+    DOTS_AN_INCH,
+    canvas,
+    cut,
+)
 from metarho.report.figures.scales import in_brackets, label_of
 
 type Array = NDArray[np.float64]
@@ -74,7 +83,9 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
     pitch, size = (_PITCH, 7.5) if len(rows) <= _MANY else (_CLOSE, 6.0)
     height = pitch * (len(rows) + _POOLED) + _ABOVE + _BELOW
     base = -len(rows) - 0.5
-    with canvas(PAGE, height, layout="none") as figure:
+    with canvas(PAGE, height, layout=None) as figure:
+        # Letters are measured as the PNG has them: at fewer dots they are narrower.
+        figure.set_dpi(DOTS_AN_INCH)
         texts = [_texts(fit, row, line, rows) for row, line in zip(rows, lines, strict=True)]
         below = [_Columns("mean", "", in_brackets(mean), "100%" if shares else ""),
                  _Columns("new study", "", in_brackets(new))]  # fmt: skip
@@ -227,7 +238,8 @@ def _width(figure: Figure, text: str, size: float) -> float:
     assert isinstance(figure.canvas, FigureCanvasAgg)
     drawn = Text(0, 0, text, fontsize=size, parse_math=False)
     drawn.set_figure(figure)
-    return float(drawn.get_window_extent(figure.canvas.get_renderer()).width) / figure.dpi
+    renderer = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]  # Matplotlib's
+    return float(drawn.get_window_extent(renderer).width) / figure.dpi
 
 
 def _fitted(figure: Figure, text: str, most: float, size: float) -> str:

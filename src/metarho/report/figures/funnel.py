@@ -105,9 +105,7 @@ def _contours(axes: Axes, errors: Array) -> None:
     axes.plot([0, 0], [0, errors[-1]], color=GREY, linewidth=0.6, zorder=0.5)
 
 
-def _sides(
-    axes: Axes, errors: Array, centre: Callable[[Array], Array], tau: float | None
-) -> None:
+def _sides(axes: Axes, errors: Array, centre: Callable[[Array], Array], tau: float | None) -> None:
     middle = centre(errors)
     axes.plot(middle, errors, color=BLUE, linewidth=1.0, zorder=1)
     for sign in (-1, 1):
@@ -119,9 +117,7 @@ def _sides(
                       zorder=1)  # fmt: skip
 
 
-def _rows(
-    axes: Axes, rows: tuple[Row, ...], errors: Array, limits: tuple[float, float]
-) -> None:
+def _rows(axes: Axes, rows: tuple[Row, ...], errors: Array, limits: tuple[float, float]) -> None:
     numbers = [(row.yi, se) for row, se in zip(rows, errors, strict=True) if not row.is_interval]
     for row, error in zip(rows, errors, strict=True):
         if row.lower is None or row.upper is None:

@@ -1,4 +1,4 @@
-"""Studies and assumptions in one ranking: what moves the answer?"""
+"""Studies and assumptions in one ranking: what moves the answer, and how far."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.patches import Patch
 
@@ -56,15 +58,19 @@ def joint(fit: Fit, name: str, title: str) -> Drawing:
         ]
         figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=7)
     data: list[Row] = [
-        {"mu": float(found.mu[m]), "tau": float(found.tau[t]), "density": float(found.density[m, t])}
+        {
+            "mu": float(found.mu[m]),
+            "tau": float(found.tau[t]),
+            "density": float(found.density[m, t]),
+        }
         for m in range(0, len(found.mu), _EVERY)
         for t in range(0, len(found.tau), _EVERY)
     ]
     how = "a kernel estimate of draws" if found.by_draws else "integrated"
     said = (
         f"Joint posterior of the mean and of tau ({how}): regions of highest density with 50, 80 "
-        f"and 95%. Mean {in_brackets(fit.pooled)} on the readers' scale, tau {in_brackets(tau, 3)}; "
-        f"their correlation is {_correlation(found):.2f}."
+        f"and 95%. Mean {in_brackets(fit.pooled)} on the readers' scale, tau "
+        f"{in_brackets(tau, 3)}; their correlation is {_correlation(found):.2f}."
     )
     return Drawing(name, figure, data, said)
 
@@ -85,4 +91,4 @@ def _correlation(found: MeanAndTau) -> float:
     tau = found.tau - weight.sum(axis=0) @ found.tau
     covariance = float(mu @ weight @ tau)
     spread = float(weight.sum(axis=1) @ mu**2) * float(weight.sum(axis=0) @ tau**2)
-    return covariance / spread**0.5
+    return covariance / math.sqrt(spread)

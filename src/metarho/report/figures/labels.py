@@ -26,27 +26,31 @@ def label_points(
 ) -> int:
     """Write names (name, x, y), the most important first, where there is room; returns how many.
 
-    ``points`` are all that are drawn: no name lies on one. The axes have their limits, and the
-    figure its layout.
+    ``points`` are all that are drawn: no name lies on one. The axes have their limits, and
+    the figure its layout.
     """
     canvas = axes.figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    renderer = canvas.get_renderer()
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]  # Matplotlib's
     frame = axes.get_window_extent(renderer)
-    taken = [_around(*axes.transData.transform(point)) for point in points]
+    drawn = [_around(*axes.transData.transform(point)) for point in points]
+    names_there: list[Bbox] = []
     written = 0
     for name, x, y in names:
-        own = _around(*axes.transData.transform((x, y)))
+        own = points.index((x, y))
+        others = [*drawn[:own], *drawn[own + 1 :], *names_there]
         for right, up, side, height in _AROUND:
             text = axes.annotate(name, (x, y), (right, up), textcoords="offset points", ha=side,
                                  va=height, fontsize=6.5, parse_math=False)  # fmt: skip
             box = text.get_window_extent(renderer)
             inside = (
-                frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
+                frame.x0 <= box.x0
+                and box.x1 <= frame.x1
+                and frame.y0 < box.y0
+                and box.y1 < frame.y1
             )
-            others = [other for other in taken if other.extents.tolist() != own.extents.tolist()]
             if inside and not any(box.overlaps(other) for other in others):
-                taken.append(box)
+                names_there.append(box)
                 written += 1
                 break
             text.remove()

@@ -1,4 +1,4 @@
-"""The answer with each study left out: which one carries it?"""
+"""The answer with each study left out: what it owes to each."""
 
 from __future__ import annotations
 

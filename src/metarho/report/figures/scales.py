@@ -29,15 +29,13 @@ def label_of(problem: Problem) -> str:
     """What an axis of the readers' scale is of."""
     if problem.scale == "yi":
         return "yi"
-    return "correlation r" + (
-        ", true scores" if problem.model.measurement == "true-score" else ""
-    )
+    return "correlation r" + (", true scores" if problem.model.measurement == "true-score" else "")
 
 
 def tau_label(problem: Problem) -> str:
     """What an axis of heterogeneity is of: the total sd where there are several levels."""
     total = "total " if len(problem.model.levels) > 1 else ""
-    return f"{total}tau ({ {'z': 'Fisher z', 'r': 'r', 'yi': 'yi'}[problem.scale]})"
+    return f"{total}tau ({ {'z': 'Fisher z', 'r': 'r', 'yi': 'yi'}[problem.scale] })"
 
 
 def label_in_r(axis: Axis, low: float, high: float) -> None:

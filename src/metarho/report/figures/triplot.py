@@ -36,9 +36,10 @@ def no_triplot(problem: Problem) -> str | None:
 def triplot(fit: Fit, flat: Fit, name: str, title: str) -> Drawing:
     """Densities of mu, on r for correlations.
 
-    First ask ``no_triplot``. ``flat`` is the fit of ``compare.flat_mean.flat_mean(fit.problem)``: its posterior is the
-    likelihood of mu, heterogeneity integrated over its prior, normalised. Flat on Fisher's z,
-    where the model has mu. With moderators mu is the mean where they are 0, or at their reference.
+    First ask ``no_triplot``. ``flat`` is the fit of ``compare.flat_mean.flat_mean(fit.problem)``:
+    its posterior is the likelihood of mu, heterogeneity integrated over its prior, normalised. Flat
+    on Fisher's z, where the model has mu. With moderators mu is the mean where they are 0, or at
+    their reference.
     """
     marginals = {kind: one.posterior.parameters["mu"] for kind, one in
                  (("likelihood", flat), ("posterior", fit))}  # fmt: skip
@@ -53,7 +54,11 @@ def triplot(fit: Fit, flat: Fit, name: str, title: str) -> Drawing:
         kind: None if isinstance(marginal, Point) else marginal.density(x)
         for kind, marginal in on_axis.items()
     }
-    looks = {"prior": (GREY, ":", 1.2), "likelihood": (ORANGE, "--", 1.3), "posterior": (BLUE, "-", 1.6)}
+    looks = {
+        "prior": (GREY, ":", 1.2),
+        "likelihood": (ORANGE, "--", 1.3),
+        "posterior": (BLUE, "-", 1.6),
+    }
     with canvas(COLUMN, 2.6) as figure:
         axes = figure.subplots()
         for kind, density in curves.items():
