@@ -27,11 +27,11 @@ from metarho.posterior.marginals import ABSENT, Point, Summary
 from metarho.posterior.weights import no_weights, weights
 from metarho.report.figures.drawing import (
     BLUE,
+    DOTS_AN_INCH,
     GREY,
     ORANGE,
     PAGE,
     Drawing,
-    DOTS_AN_INCH,
     canvas,
     cut,
 )
