@@ -19,9 +19,7 @@ REFERENCE = ("random-effects", "default", "use")
 def _fits() -> dict[tuple[str, str, str], Fit]:
     cells = {
         REFERENCE: problem(alliance()),
-        ("random-effects", "sceptical", "use"): problem(
-            alliance(), mu="Normal(mu=0, sigma=0.15)"
-        ),
+        ("random-effects", "sceptical", "use"): problem(alliance(), mu="Normal(mu=0, sigma=0.15)"),
         ("random-effects", "default", "drop"): problem(alliance("drop")),
         ("common-effect", "default", "use"): problem(alliance(), "common-effect"),
         # Two things changed: no assumption alone.

@@ -22,12 +22,12 @@ def _fit(encoded: Problem) -> Fit:
 
 CASES = {
     # The mean conjugate; on an axis of its own; of two components; with two levels of either kind.
-    "conjugate": (problem(molloy()), 2e-3),
-    "intervals": (problem(alliance()), 2e-3),
-    "mixture prior": (problem(molloy(), mu="NormalMixture(w=[1, 1], mu=[0, 0.3], sigma=[0.1, 0.2])"), 2e-3),
+    "conjugate": (problem(molloy()), 1e-4),
+    "intervals": (problem(alliance()), 1e-4),
+    "mixture prior": (problem(molloy(), mu="NormalMixture(w=[1, 1], mu=[0, 0.3], sigma=[0.1, 0.2])"), 1e-4),
     # The kernel makes tau wider by half of the square of a tenth of its sd.
     "nested": (problem(alliance("drop"), "three-level"), 2e-2),
-    "nested, intervals": (problem(alliance(where='study < "K"'), "three-level"), 2e-2),
+    "nested, intervals": (problem(alliance(where='study < "B"'), "three-level"), 2e-2),
 }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_its_margins_are_the_posteriors(encoded: Problem, tolerance: float) -> N
         truth = marginal.density(grid)
         middle = slice(20, -20)
         assert margin[middle] == pytest.approx(
-            truth[middle], abs=(tolerance + 6e-3) * float(truth.max())
+            truth[middle], abs=(tolerance + 3e-3) * float(truth.max())
         )
 
 
@@ -58,8 +58,8 @@ def test_the_mean_given_tau_is_the_conditional_one() -> None:
     truth = stats.norm(np.average(encoded.evidence.y, weights=weights), weights.sum() ** -0.5)
     given = found.density[:, 60] / found.density[:, 60].max()
     expected = truth.pdf(found.mu) / truth.pdf(found.mu).max()
-    # Linear between nodes of tau.
-    assert given == pytest.approx(expected, abs=2e-3)
+    # Both are divided by their largest value on the grid; between nodes are polynomials.
+    assert given == pytest.approx(expected, abs=1e-6)
 
 
 def test_levels_hold_the_probabilities_that_they_say() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.engines.exact.panels import Axis, legendre
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Point
@@ -58,7 +59,7 @@ def mean_and_tau(fit: Fit) -> MeanAndTau:
     """The joint density of the mean at the average row and the total sd of true effects.
 
     Exact fits: at each node of the quadrature the mean has a density, and the nodes a total sd.
-    With one level that is the density, interpolated linearly in tau; with several the nodes are
+    With one level that is the density, by the panels' polynomials; with several the nodes are
     brought together by a normal kernel in tau, a tenth of its sd wide. Sampled fits: a kernel
     density of draws, of Scott's width. Kernels are mirrored at tau = 0. First ask
     ``no_mean_and_tau``.
@@ -93,8 +94,8 @@ def _integrated(posterior: Exact, mu: Array, tau: Array) -> Array:
         block = slice(start, start + _BLOCK)
         np.add.at(found, where[block], _law_of_mean(posterior, block, mu))
     if len(spreads) == 1:
-        found /= axis.weights[:, None]
-        return np.array([np.interp(tau, axis.nodes, line) for line in found.T])
+        # No nearer to 0 than the first node: there the axis' own scale has no slope.
+        return _on_grid(axis, found.T, np.maximum(tau, axis.nodes[0]))
     variance = float(q.node_mass @ at_node**2) - float(q.node_mass @ at_node) ** 2
     width = max(_KERNEL * variance**0.5, float(tau[1]))
     return _scaled((_kernel(tau, width) @ found[: len(tau)]).T, mu, tau)
@@ -104,14 +105,24 @@ def _law_of_mean(posterior: Exact, nodes: slice, mu: Array) -> Array:
     """Mass times the density of the mean, at some of the nodes: (nodes, mu)."""
     q = posterior.quadrature
     if q.mu is not None:
-        densities = q.joint[nodes] / q.mu.weights
-        return np.array([np.interp(mu, q.mu.nodes, line) for line in densities])
+        return _on_grid(q.mu, q.joint[nodes], mu)
     assert q.mean is not None and q.covariance is not None
     row = posterior.head
     sd = np.sqrt(np.einsum("i,jik,k->j", row, q.covariance[nodes], row))[:, None]
     away = (mu - (q.mean[nodes] @ row)[:, None]) / sd
     height = q.node_mass[nodes, None] / (sd * np.sqrt(2 * np.pi))
     return np.asarray(height * np.exp(-0.5 * away**2))
+
+
+def _on_grid(axis: Axis, mass: Array, x: Array) -> Array:
+    """Densities at x by the panels' polynomials, of masses (n, nodes): (n, x)."""
+    panel, place = axis.locate(x)
+    coefficients = axis.coefficients(axis.density_in_u(mass))[:, panel]
+    in_u = (coefficients * legendre(place, axis.order)).sum(axis=-1)
+    u = axis.to_u(x)
+    inside = (u >= axis.breaks[0]) & (u <= axis.breaks[-1])
+    # Between nodes a polynomial may fall below 0 by its rounding.
+    return np.where(inside, np.maximum(in_u, 0.0) / axis.slope(u), 0.0)
 
 
 def _smoothed(mu_draws: Array, tau_draws: Array, mu: Array, tau: Array) -> Array:

@@ -256,8 +256,7 @@ def _words(fit: Fit, found: dict[str, list[_At]]) -> str:
         is_factor = moderator in fit.problem.design.levels
         ends = places if is_factor else [places[0], places[-1]]
         means = ", ".join(
-            f"{_median(at.mean)} at {at.value if isinstance(at.value, str) else format(at.value, 'g')}"
-            for at in ends
+            f"{_median(at.mean)} at {at.value if is_factor else f'{at.value:g}'}" for at in ends
         )
         unknown = sum(map(is_blank, fit.problem.design.cells[moderator]))
         blank = f" (unknown in {unknown} rows, not drawn)" if unknown else ""
