@@ -86,7 +86,7 @@ def _limits(found: MeanAndTau, level: float) -> tuple[float, float, float]:
 
 def _correlation(found: MeanAndTau) -> float:
     """Correlation of mean and tau under the density on the grid."""
-    weight = found.density / found.density.sum()
+    weight = found.mass / found.mass.sum()
     mu = found.mu - weight.sum(axis=1) @ found.mu
     tau = found.tau - weight.sum(axis=0) @ found.tau
     covariance = float(mu @ weight @ tau)

@@ -16,8 +16,8 @@ type Array = NDArray[np.float64]
 
 # Steps of r that ticks may have, and how near two may be, as a share of the axis.
 _STEPS, _NEAREST = (0.05, 0.1, 0.2, 0.25, 0.5), 0.1
-# Where |z| is large, multiples of a step end short of 1.
-_FAR = (0.9, 0.95, 0.98, 0.99, 0.998, 0.9998)
+# Where |z| is large, multiples of a step are too near around 0 and end short of 1.
+_FAR = (0.5, 0.9, 0.95, 0.98, 0.99, 0.998, 0.9998)
 
 
 def seen(scale: str, value: float) -> float:
@@ -54,6 +54,8 @@ def r_ticks(low: float, high: float) -> Array:
         found = multiples[np.abs(multiples) < 1]
         if len(found) < 2 or np.diff(np.arctanh(found)).min() >= _NEAREST * (high - low):
             break
+    else:
+        found = np.array([0.0] if ends[0] <= 0 <= ends[1] else [])
     far = [sign * r for r in _FAR for sign in (-1, 1) if ends[0] <= sign * r <= ends[1]]
     kept = list(found)
     for r in far:
