@@ -156,7 +156,7 @@ def test_a_new_study_that_is_not_asked_about_is_missed(
 def test_what_was_not_run_is_missed_with_what_would_run_it(
     found: Findings, drawings: list[Drawing]
 ) -> None:
-    nothing = Findings(found.outcome, {}, None, None, None, {"checks": "nobody asked"})
+    nothing = Findings(found.outcome, {}, None, None, None, None, (), {"checks": "nobody asked"})
     report = report_of(nothing, [d for d in drawings if d.name != "sensitivity"])
     missed = _unsatisfied(report)
     assert {("BARG", "3.A"), ("BARG", "5.A"), ("BARG", "3.C"), ("WAMBS", "7")} <= missed

@@ -14,7 +14,7 @@ import pytest
 
 from cases import alliance, molloy, problem, written
 from metarho.compare.baujat import places
-from metarho.compare.flat_mean import flat_mean
+from metarho.compare.flat_mean import flat_mean, no_triplot
 from metarho.compare.influence import Change
 from metarho.compare.left_out import LeftOut, left_out
 from metarho.data.studies import Studies
@@ -30,7 +30,7 @@ from metarho.report.figures.influence import influence
 from metarho.report.figures.joint import joint
 from metarho.report.figures.leave_one_out import leave_one_out
 from metarho.report.figures.scales import r_ticks
-from metarho.report.figures.triplot import no_triplot, triplot
+from metarho.report.figures.triplot import triplot
 
 EXACT = Settings(engine="exact")
 # Maths, markup, scripts that DejaVu has and lacks, both directions, and no end.

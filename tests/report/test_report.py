@@ -30,7 +30,7 @@ def _bare(folder: Path, config: str) -> Findings:
     """A run of which nothing more is asked: comparisons take most of a report's time."""
     (folder / "small.yaml").write_text(config, encoding="utf-8")
     outcome = execute(plan(folder / "small.yaml", folder / "out"))
-    return Findings(outcome, {}, None, None, None, {"checks": "nobody asked"})
+    return Findings(outcome, {}, None, None, None, None, (), {"checks": "nobody asked"})
 
 
 @pytest.fixture(scope="module")

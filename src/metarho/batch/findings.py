@@ -24,11 +24,13 @@ from metarho.batch.sensitivity import (
     question,
     sensitivity,
 )
+from metarho.compare.flat_mean import flat_mean, no_triplot
+from metarho.compare.left_out import LeftOut, left_out, no_left_out
 from metarho.compare.quantities import way
 from metarho.compare.surface import Surface
 from metarho.engines.problem import Problem
 from metarho.errors import InputError
-from metarho.fitting import fit_before_data, no_prior_posterior
+from metarho.fitting import fit_before_data, fit_many, no_prior_posterior
 from metarho.posterior.fit import Fit
 from metarho.spec.scaling import has_scale
 from metarho.store.keys import key_of
@@ -45,7 +47,8 @@ class Findings:
     """A run, and what was found of its answer; None, with the reason in ``absent``, where nothing.
 
     ``compared`` has the prior sets of the answer's model and intervals, ``before`` the fit before
-    data of each of them that has one.
+    data of each of them that has one. ``flat`` is the answer under a flat prior of the mean,
+    ``left_out`` the answer without each study.
     """
 
     outcome: Outcome
@@ -53,6 +56,8 @@ class Findings:
     compared: Compared | None
     sensitivity: Sensitivity | None
     checked: Checked | None
+    flat: Fit | None
+    left_out: tuple[LeftOut, ...]
     absent: Mapping[str, str]
 
     @property
@@ -95,7 +100,43 @@ def find(outcome: Outcome, announce: Announce, warn: Callable[[str], None]) -> F
         else:
             before[one.prior_set] = fit_before_data(one.problem, settings_of(plan))
     kept.write_kept(plan.folder, entries)
-    return Findings(outcome, before, compared, surface, checked, absent)
+    return Findings(
+        outcome,
+        before,
+        compared,
+        surface,
+        checked,
+        _flat(plan, cell, absent),
+        _left_out(outcome, absent, announce, warn),
+        absent,
+    )
+
+
+def _flat(plan: Plan, cell: Cell, absent: dict[str, str]) -> Fit | None:
+    """The answer under a flat prior of the mean; None where there is no figure to draw with it."""
+    if cell.engine != "exact":
+        absent["triplot"] = "the answer is sampled"
+    elif reason := no_triplot(cell.problem):
+        absent["triplot"] = reason
+    else:
+        settings = replace(settings_of(plan), engine="exact", agreement=False)
+        return fit_many([flat_mean(cell.problem)], settings)[0]
+    return None
+
+
+def _left_out(
+    outcome: Outcome, absent: dict[str, str], announce: Announce, warn: Callable[[str], None]
+) -> tuple[LeftOut, ...]:
+    plan, fit = outcome.plan, outcome.fits[0]
+    settings = settings_of(plan, warn=warn)
+    if reason := no_left_out(fit.problem):
+        absent["leave-one-out"] = reason
+    elif way(fit.problem, settings) not in POINTS:
+        absent["leave-one-out"] = f"{plan.cells[0].model} takes long to fit again and again"
+    else:
+        announce("leaving studies out", fit.problem)
+        return left_out(fit, settings)
+    return ()
 
 
 def _peers(plan: Plan) -> list[Cell]:

@@ -25,3 +25,13 @@ def no_flat_mean(problem: Problem) -> str | None:
         return "the prior of mu is not known as such"
     flat = flat_mean(problem)
     return misplaced(flat) or improper(flat) or exact.covers(flat)
+
+
+def no_triplot(problem: Problem) -> str | None:
+    """Why prior, likelihood and posterior of mu are not drawn together; None where they are."""
+    if far := problem.design.far_from_zero():
+        return (
+            f"mu is the mean where {' and '.join(far)} is 0, far from the evidence: write "
+            f"center({far[0]}) in mods"
+        )
+    return no_flat_mean(problem)

@@ -6,11 +6,21 @@ from collections.abc import Iterator
 
 from metarho.batch.findings import Findings
 from metarho.batch.plan import file_names
+from metarho.compare.baujat import no_baujat, places
+from metarho.compare.influence import changes
+from metarho.posterior.mean_and_tau import no_mean_and_tau
+from metarho.report.figures.baujat import baujat
+from metarho.report.figures.bubble import bubble, no_bubble
 from metarho.report.figures.drawing import Drawing
 from metarho.report.figures.forest import forest
+from metarho.report.figures.funnel import funnel
+from metarho.report.figures.influence import influence
+from metarho.report.figures.joint import joint
+from metarho.report.figures.leave_one_out import leave_one_out
 from metarho.report.figures.new_study import new_study
 from metarho.report.figures.ppc import ppc_figure, surprise_figure
 from metarho.report.figures.prior_posterior import prior_posterior
+from metarho.report.figures.triplot import triplot
 from metarho.report.figures.which_prior import which_prior
 from metarho.report.sensitivity import sensitivity_drawing
 from metarho.report.wording import evidence_words
@@ -45,6 +55,8 @@ def _of_models(found: Findings) -> Iterator[Drawing]:
         yield prior_posterior(
             {key: fit for key, (fit, _) in cells.items()}, sets, f"priors-{name}", title
         )
+        if no_bubble(fit.problem) is None:
+            yield bubble(fit, f"bubble-{name}", title)
         if plan.analysis.new_studies:
             by_set = {s: cells[s, first_intervals][1] for s in sets}
             yield new_study(
@@ -67,3 +79,21 @@ def _of_answer(found: Findings) -> Iterator[Drawing]:
         yield ppc_figure(found.checked.p_values, found.checked.calibrated)
         if found.checked.surprises:
             yield surprise_figure(found.checked.surprises, plan.evidence.scale)
+    cell, fit = plan.cells[0], found.answer
+    title = f"{cell.label}, {cell.prior_set} priors, {evidence_words(cell.intervals)}"
+    yield funnel(fit, "funnel", title)
+    if found.flat is not None:
+        yield triplot(fit, found.flat, "triplot", title)
+    if no_mean_and_tau(fit) is None:
+        yield joint(fit, "joint", title)
+    if found.left_out:
+        yield leave_one_out(fit, found.left_out, "leave-one-out", title)
+        if no_baujat(fit.problem) is None:
+            yield baujat(fit, places(fit, found.left_out), "baujat", title)
+    cells = {
+        (c.model, c.prior_set, c.intervals): one
+        for c, one in zip(plan.cells, found.outcome.fits, strict=True)
+    }
+    moved = changes(cells, (cell.model, cell.prior_set, cell.intervals), found.left_out)
+    if moved:
+        yield influence(moved, title, plan.evidence.scale, "influence", title)

@@ -21,6 +21,10 @@ from metarho.report.terminal import number, share
 # What Markdown and the TeX within it read as more than a character; & and < as HTML.
 _MARKED = re.compile(r"([\\`*_\[\]|$#~^!@{}])")
 
+# A figure of 7.2 inches is as wide as the page's text and tables; letters of 8 points are then read
+# without effort.
+_REM_AN_INCH = 7.5
+
 _FILTERS: dict[str, Callable[..., object]] = {
     "r": wording.r,
     "interval": wording.interval,
@@ -47,6 +51,7 @@ def html_environment() -> Environment:
     environment.filters |= _FILTERS | {
         "tau": tau_of,
         "svg": svg_of,
+        "rem": lambda drawing: round(_REM_AN_INCH * drawing.figure.get_figwidth(), 1),
         "mathml": mathml_of,
         "average_name": lambda row: f"{row['over']}, by {row['weights']}",
         "place_name": lambda place: place.removeprefix("why-").replace("-", " "),

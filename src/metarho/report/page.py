@@ -14,6 +14,7 @@ from metarho.report.checklists import answered, guidelines, places_in
 from metarho.report.drawings import draw_all
 from metarho.report.environments import html_environment, markdown_environment
 from metarho.report.figures.drawing import Drawing, write_drawing
+from metarho.report.interactive.page_parts import policy, script, style
 from metarho.report.sections import SECTIONS
 from metarho.report.sections.results import comparison, effect_word, headlines
 from metarho.spec.why import Why
@@ -98,7 +99,15 @@ def render(report: Report) -> tuple[str, Set[str]]:
         guidelines_of(report, places)
     )
     page = environment.get_template("report.html").render(
-        {**report.shared, "answer": answer, "sections": bodies, "appendix": Markup(appendix)}
+        {
+            **report.shared,
+            "answer": answer,
+            "sections": bodies,
+            "appendix": Markup(appendix),
+            "policy": policy(),
+            "style": style(),
+            "script": script(),
+        }
     )
     return page, places
 

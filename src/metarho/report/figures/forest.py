@@ -34,6 +34,7 @@ from metarho.report.figures.drawing import (
     Drawing,
     canvas,
     cut,
+    target,
 )
 from metarho.report.figures.scales import in_brackets, label_of
 
@@ -109,12 +110,27 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         heaviest = max((1 / row.vi for row in rows if row.vi), default=1.0)
         for y, row, line in zip(ys, rows, lines, strict=False):
             _draw_row(axes, row, line, y, (low, high), heaviest, 1.0 if pitch == _PITCH else 0.7)
+            target(axes, f"{name}-row-{-int(y)}", (low, high), (y - 0.5, y + 0.5))
         _pooled(axes, fit, base, ys[-2:])
         _rules(axes, edges, base)
         axes.set_xlabel(_axis_label(fit))
         _title(figure, title, height)
         _legend(figure, rows, bool(shrunken))
-    return Drawing(name, figure, data, _words(fit, rows, mean, new))
+    tips = {
+        f"{name}-row-{place}": _tip(row, line, fit.interval.prob)
+        for place, (row, line) in enumerate(zip(rows, lines, strict=True))
+    }
+    return Drawing(name, figure, data, _words(fit, rows, mean, new), tips)
+
+
+def _tip(row: Row, line: dict[str, str | float | None], prob: float) -> str:
+    """What a row shows, for who points at it: without a cut in its name."""
+    people = "" if row.ni is None else f", n {row.ni:g}"
+    said = [f"{row.study}, {row.effect}", f"{_printed(row, line)}{people}"]
+    if line["true_median"] is not None:
+        ends = f"[{_r(line['true_lower'])}, {_r(line['true_upper'])}]"
+        said.append(f"true effect by the model {_r(line['true_median'])} {ends} ({prob * 100:g}%)")
+    return "\n".join(said)
 
 
 def _true_effects(fit: Fit) -> dict[tuple[str, str], tuple[float, float, float]]:

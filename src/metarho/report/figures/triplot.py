@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metarho.compare.flat_mean import no_flat_mean
 from metarho.compare.rows import Row
-from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Point, Summary
 from metarho.report.figures.drawing import BLUE, COLUMN, GREY, ORANGE, Drawing, bare, canvas
@@ -23,20 +21,10 @@ _ROOM = 0.45
 _ENDS = 0.9995
 
 
-def no_triplot(problem: Problem) -> str | None:
-    """Why there is no such figure, by quadrature; None where there is one."""
-    if far := problem.design.far_from_zero():
-        return (
-            f"mu is the mean where {' and '.join(far)} is 0, far from the evidence: write "
-            f"center({far[0]}) in mods"
-        )
-    return no_flat_mean(problem)
-
-
 def triplot(fit: Fit, flat: Fit, name: str, title: str) -> Drawing:
     """Densities of mu, on r for correlations.
 
-    First ask ``no_triplot``. ``flat`` is the fit of ``compare.flat_mean.flat_mean(fit.problem)``:
+    First ask ``no_triplot`` of ``compare/flat_mean.py``. ``flat`` is the fit of its ``flat_mean``:
     its posterior is the likelihood of mu, heterogeneity integrated over its prior, normalised. Flat
     on Fisher's z, where the model has mu. With moderators mu is the mean where they are 0, or at
     their reference.

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from metarho.batch.findings import Findings
 from metarho.compare.rows import Row
 from metarho.compare.surface import Surface, extremes
+from metarho.report.figures.sensitivity import axis_label, in_words
+from metarho.report.interactive.slider import slider_data
+from metarho.report.interactive.surface import surface_data
 from metarho.spec.claims import Quantity
 
 
@@ -25,6 +28,8 @@ def values(found: Findings) -> Mapping[str, object]:
         "any_probability": any(str(q).startswith("P(") for q in _quantities(found)),
         "hellinger": any(row["hellinger_mu_flat"] is not None for row in rows),
         "odds": _odds(rows),
+        "slider_values": slider_data(found.answer, found.plan.analysis.thresholds.rho),
+        "map": _map(found),
         "absent": {n: found.absent[n] for n in ("which-prior", "sensitivity") if n in found.absent},
     }
 
@@ -59,6 +64,21 @@ def _quantities(found: Findings) -> tuple[Quantity, ...]:
     if found.sensitivity is None or not isinstance(found.sensitivity.found, Surface):
         return ()
     return found.sensitivity.found.quantities
+
+
+def _map(found: Findings) -> Mapping[str, object] | None:
+    """The surface as the page reads it off; None without one, and for a curve."""
+    if found.sensitivity is None or not isinstance(found.sensitivity.found, Surface):
+        return None
+    surface = found.sensitivity.found
+    if len(surface.over) != 2:
+        return None
+    problem = found.sensitivity.cell.problem
+    priors = {name: str(applied.prior) for name, applied in problem.priors.items()}
+    x, y = (axis_label(one, priors, problem.scale) for one in surface.over)
+    prob = found.plan.analysis.interval.prob
+    names = tuple(in_words(quantity, prob) for quantity in surface.quantities)
+    return surface_data(surface, found.sensitivity.places, (x, y), names)
 
 
 def _spans(found: Findings) -> list[Row]:
