@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from metarho.batch.findings import Findings
 from metarho.batch.plan import Cell
 from metarho.posterior.fit import Fit
+
+
+# Of ``spec.model.SHARE_PRIOR``, which splits a total that a prior set speaks of.
+_SHARE = "Nothing is known of the split: every share of the variance is as likely as any other."
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,12 @@ def values(found: Findings) -> Mapping[str, object]:
     plan = found.plan
     first = plan.analysis.studies.intervals[0]
     priors = {
-        name: [
+        name: _without_repeats(
             prior
             for cell in plan.cells
             if cell.model == name and cell.intervals == first
             for prior in _priors(found, cell)
-        ]
+        )
         for name in plan.models
     }
     return {
@@ -54,6 +58,15 @@ def values(found: Findings) -> Mapping[str, object]:
     }
 
 
+def _without_repeats(priors: Iterable[Prior]) -> list[Prior]:
+    """The model's own priors once, under the first prior set that leaves them as they are."""
+    kept: dict[object, Prior] = {}
+    for prior in priors:
+        own = prior.source == "model"
+        kept.setdefault((prior.parameter, prior.prior) if own else prior, prior)
+    return list(kept.values())
+
+
 def _priors(found: Findings, cell: Cell) -> Iterator[Prior]:
     of_set = found.plan.analysis.why.priors.get(cell.prior_set, "")
     of_model = cell.problem.model.why
@@ -61,6 +74,8 @@ def _priors(found: Findings, cell: Cell) -> Iterator[Prior]:
         if applied.source == "model":
             # A slope's reason may be that of all of them.
             why = of_model.get(parameter) or of_model.get(parameter.partition("[")[0], "")
+        elif applied.source == "total form":
+            why = _SHARE
         else:
             why = applied.prior.citation or of_set
         yield Prior(cell.prior_set, parameter, applied.prior.described, applied.source, why)
