@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import typer
@@ -19,6 +20,7 @@ from metarho.cli import (
     diff,
     fit,
     init,
+    models,
     ppc,
     predict,
     priors,
@@ -27,38 +29,60 @@ from metarho.cli import (
     sensitivity,
     store,
 )
+from metarho.cli.examples import examples
 from metarho.cli.options import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, printable
+from metarho.cli.sections import Sections
 from metarho.errors import FitError, InputError
 
 __all__ = ["app", "main"]
 
+# What a newcomer reads from top to bottom. A new command is a line here, and its examples.
+SECTIONS: Mapping[str, Sequence[Callable[..., None] | typer.Typer]] = {
+    "Start": (
+        init.init,
+        models.models_app,
+        models.configs_app,
+    ),
+    "Fit": (
+        fit.fit,
+        run.check,
+        run.run,
+    ),
+    "Compare priors and models": (
+        compare.compare,
+        priors.app,
+        sensitivity.sensitivity,
+        sensitivity.tipping,
+        reporting.reporting,
+        diff.diff,
+    ),
+    "Predict new studies": (
+        predict.predict,
+        predict.update,
+        assurance.assurance,
+    ),
+    "Check the model": (
+        ppc.ppc,
+        cumulative.cumulative,
+    ),
+    "Keep results": (store.app,),
+}
+
 app = typer.Typer(
     name="metarho",
+    cls=Sections,
     help="A Bayesian workbench for meta-analyses of correlations.",
+    epilog="metarho COMMAND --help says what a command takes, with examples.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (
-    init.init,
-    run.run,
-    run.check,
-    compare.compare,
-    diff.diff,
-    sensitivity.sensitivity,
-    sensitivity.tipping,
-    assurance.assurance,
-    reporting.reporting,
-    predict.predict,
-    predict.update,
-    cumulative.cumulative,
-    ppc.ppc,
-    fit.fit,
-):
-    app.command()(command)
-app.add_typer(priors.app, name="priors")
-app.add_typer(store.app, name="store")
+for section, commands in SECTIONS.items():
+    for command in commands:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, rich_help_panel=section)
+        else:
+            app.command(rich_help_panel=section, epilog=examples(command.__name__))(command)
 
 
 def main() -> NoReturn:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metarho.cli.examples import examples
 from metarho.cli.options import AsJson, Intervals, Output, config_path, print_json
 from metarho.errors import InputError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from metarho.spec.priors import Prior
 
 app = typer.Typer(
+    name="priors",
     help="Priors one can cite, what they imply, and priors made from statements or from fits.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -25,7 +27,7 @@ app = typer.Typer(
 TYPICAL_R = 0.2
 
 
-@app.command("list")
+@app.command("list", epilog=examples("priors list"))
 def list_priors(
     parameter: Annotated[
         str | None, typer.Option(help="Only priors of this parameter: mu, tau, beta, …")
@@ -53,7 +55,7 @@ def list_priors(
     print("\n".join(list_lines(entries)))
 
 
-@app.command("show")
+@app.command("show", epilog=examples("priors show"))
 def show_prior(
     name: Annotated[str, typer.Argument(help="A name that metarho priors list prints.")],
     mu: Annotated[
@@ -135,7 +137,7 @@ def _around(mean: float, tau: Prior) -> Implied:
     return implied(Prior("DiracDelta", (("c", math.atanh(mean)),)), tau)
 
 
-@app.command("elicit")
+@app.command("elicit", epilog=examples("priors elicit"))
 def elicit_priors(
     between: Annotated[
         tuple[float, float], typer.Option(help="True correlations of studies lie between these.")
@@ -208,7 +210,7 @@ def _check_new(save: Path | None) -> None:
         raise InputError(f"{save} is there already; name another file, or remove it")
 
 
-@app.command("from")
+@app.command("from", epilog=examples("priors from"))
 def priors_from(
     source: Annotated[str, typer.Argument(help="A config (name or path), or a saved fit (.nc).")],
     model: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metarho.cli.examples import examples
 from metarho.cli.options import (
     EXIT_FAILED,
     AsCsv,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from metarho.store.store import Store
 
 app = typer.Typer(
+    name="store",
     help="The store of fits: what it holds, whether it is whole, and what may go.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -35,7 +37,7 @@ app = typer.Typer(
 SECONDS_A_DAY = 86_400
 
 
-@app.command("ls")
+@app.command("ls", epilog=examples("store ls"))
 def list_store(
     keys: Annotated[bool, typer.Option("--keys", help="One line a fit.")] = False,
     output: Output = None,
@@ -77,7 +79,7 @@ def list_store(
         print(printable(f"set aside: {file}"))
 
 
-@app.command("verify")
+@app.command("verify", epilog=examples("store verify"))
 def verify_store(output: Output = None, json: AsJson = False) -> None:
     """Read all fits and simulations; set aside what is damaged. Exit code 1 where something was."""
     from dataclasses import asdict
@@ -96,7 +98,7 @@ def verify_store(output: Output = None, json: AsJson = False) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command("gc")
+@app.command("gc", epilog=examples("store gc"))
 def collect_garbage(
     days: Annotated[
         float | None, typer.Option(min=0, help="Remove nothing younger (default: 1).")

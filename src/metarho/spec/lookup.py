@@ -40,11 +40,22 @@ def find(name: str, kind: str, *starts: Path) -> Path:
         if not path.is_file():
             raise InputError(f"there is no file {path}")
         return path
+    files = names(kind, *starts)
+    if name not in files:
+        raise InputError(
+            f"there is no {kind.removesuffix('s')} {name!r}; {did_you_mean(name, files)}"
+        )
+    return files[name]
+
+
+def names(kind: str, *starts: Path) -> dict[str, Path]:
+    """Every name of a kind, sorted, and its file: a workspace's own hides what is shipped."""
     own = workspace(*starts)
-    folders = [folder for folder in (own and own / kind, shipped_folder(kind)) if folder]
-    for folder in folders:
-        path = folder / f"{name}.yaml"
-        if path.is_file():
-            return path
-    names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
-    raise InputError(f"there is no {kind.removesuffix('s')} {name!r}; {did_you_mean(name, names)}")
+    folders = [shipped_folder(kind), *([own / kind] if own else [])]
+    files = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    return {name: files[name] for name in sorted(files) if files[name].is_file()}
+
+
+def is_shipped(path: Path, kind: str) -> bool:
+    """Whether a file is one of those that come with the package."""
+    return path.resolve().parent == shipped_folder(kind).resolve()
