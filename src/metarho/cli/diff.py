@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from metarho.cli import completion
 from metarho.cli.options import (
     AsCsv,
     AsJson,
@@ -21,8 +22,8 @@ _RUN = "A run's folder, or a config: name or path of a YAML file."
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="RUN1", help=_RUN)],
-    new: Annotated[str, typer.Argument(metavar="RUN2", help=_RUN)],
+    old: Annotated[str, typer.Argument(metavar="RUN1", help=_RUN, autocompletion=completion.runs)],
+    new: Annotated[str, typer.Argument(metavar="RUN2", help=_RUN, autocompletion=completion.runs)],
     attribute: Annotated[
         int, typer.Option(help="Of how many changed cells to say what moved them.", min=0)
     ] = 10,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metarho.cli import completion
 from metarho.cli.options import (
     EXIT_NOT_REPORTABLE,
     Engine,
@@ -23,16 +24,30 @@ if TYPE_CHECKING:
 
 
 def fit(
-    data: Annotated[str, typer.Argument(help="A table (.csv .tsv .parquet .xlsx) or shipped set.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A table (.csv .tsv .parquet .xlsx) or shipped set.",
+            autocompletion=completion.data,
+        ),
+    ],
     measure: Annotated[Measure, typer.Option(help="metafor's code of the effect size.")] = "ZCOR",
     columns: Annotated[
-        str | None, typer.Option(help="Roles: ri=r,ni=n,study=study,effect=id.")
+        str | None,
+        typer.Option(
+            help="Roles: ri=r,ni=n,study=study,effect=id.", autocompletion=completion.columns
+        ),
     ] = None,
-    model: Annotated[str, typer.Option(help="A model: name or path.")] = "random-effects",
+    model: Annotated[
+        str, typer.Option(help="A model: name or path.", autocompletion=completion.models)
+    ] = "random-effects",
     mods: Annotated[str | None, typer.Option(help="Moderators: '~ center(year)'.")] = None,
     prior: Annotated[
         list[str] | None,
-        typer.Option(help="'mu=Normal(mu=0, sigma=1)' or mu=NAME; may be repeated."),
+        typer.Option(
+            help="'mu=Normal(mu=0, sigma=1)' or mu=NAME; may be repeated.",
+            autocompletion=completion.cited_priors,
+        ),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="How the posterior is computed.")] = "auto",
     agreement: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metarho.cli import completion
 from metarho.cli.examples import examples
 from metarho.cli.options import (
     AsCsv,
@@ -50,7 +51,12 @@ def list_models(json: AsJson = False, csv: AsCsv = False) -> None:
 
 @models_app.command("show", epilog=examples("models show"))
 def show_model(
-    name: Annotated[str, typer.Argument(help="A model: name, or path of a YAML file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model: name, or path of a YAML file.", autocompletion=completion.models
+        ),
+    ],
     json: AsJson = False,
 ) -> None:
     """Show a model: in words, in symbols, its values, its priors and its file."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from metarho.cli import completion
 from metarho.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,18 +24,40 @@ EXIT_INPUT = 2
 EXIT_NOT_REPORTABLE = 3
 EXIT_INTERRUPTED = 130
 
-Config = Annotated[str, typer.Argument(help="A config: name or path of a YAML file.")]
+Config = Annotated[
+    str,
+    typer.Argument(
+        help="A config: name or path of a YAML file.", autocompletion=completion.configs
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
 # One cell of a config.
-OneModel = Annotated[str | None, typer.Option("--model", help="Default: the config's first.")]
+OneModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Default: the config's first.",
+        autocompletion=completion.models_of_config,
+    ),
+]
 OnePriorSet = Annotated[
-    str | None, typer.Option("--prior-set", help="Default: the config's reference.")
+    str | None,
+    typer.Option(
+        "--prior-set",
+        help="Default: the config's reference.",
+        autocompletion=completion.prior_sets_of_config,
+    ),
 ]
 OneIntervals = Annotated[
     Intervals | None, typer.Option("--intervals", help="Default: as the config names first.")
 ]
-Configs = Annotated[list[str], typer.Argument(help="Configs: names or paths of YAML files.")]
+Configs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Configs: names or paths of YAML files.", autocompletion=completion.configs
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for results (default: the workspace's outputs).")
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from metarho.cli import completion
 from metarho.cli.options import (
     EXIT_NOT_REPORTABLE,
     AsCsv,
@@ -28,13 +29,32 @@ if TYPE_CHECKING:
     from metarho.batch.prediction import Answers
     from metarho.spec.analysis import Profile
 
-Source = Annotated[str, typer.Argument(help="A config (name or path), or a saved fit (.nc).")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A config (name or path), or a saved fit (.nc).", autocompletion=completion.sources
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="A moderator of the new study: guidance=guided; again for more."),
 ]
-ModelName = Annotated[str | None, typer.Option("--model", help="Only this model of the config.")]
-PriorSetName = Annotated[str | None, typer.Option("--prior-set", help="Only this prior set.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Only this model of the config.",
+        autocompletion=completion.models_of_config,
+    ),
+]
+PriorSetName = Annotated[
+    str | None,
+    typer.Option(
+        "--prior-set",
+        help="Only this prior set.",
+        autocompletion=completion.prior_sets_of_config,
+    ),
+]
 OfIntervals = Annotated[
     Intervals | None, typer.Option("--intervals", help="Only with, or without, interval rows.")
 ]

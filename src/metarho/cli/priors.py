@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metarho.cli import completion
 from metarho.cli.examples import examples
 from metarho.cli.options import AsJson, Intervals, Output, config_path, print_json
 from metarho.errors import InputError
@@ -30,7 +31,11 @@ TYPICAL_R = 0.2
 @app.command("list", epilog=examples("priors list"))
 def list_priors(
     parameter: Annotated[
-        str | None, typer.Option(help="Only priors of this parameter: mu, tau, beta, …")
+        str | None,
+        typer.Option(
+            help="Only priors of this parameter: mu, tau, beta, …",
+            autocompletion=completion.prior_parameters,
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -57,7 +62,12 @@ def list_priors(
 
 @app.command("show", epilog=examples("priors show"))
 def show_prior(
-    name: Annotated[str, typer.Argument(help="A name that metarho priors list prints.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name that metarho priors list prints.", autocompletion=completion.prior_names
+        ),
+    ],
     mu: Annotated[
         str | None, typer.Option(help="For priors of tau: the prior of mu beside it.")
     ] = None,
@@ -212,12 +222,25 @@ def _check_new(save: Path | None) -> None:
 
 @app.command("from", epilog=examples("priors from"))
 def priors_from(
-    source: Annotated[str, typer.Argument(help="A config (name or path), or a saved fit (.nc).")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A config (name or path), or a saved fit (.nc).", autocompletion=completion.sources
+        ),
+    ],
     model: Annotated[
-        str | None, typer.Option(help="Which of its models (default: its first).")
+        str | None,
+        typer.Option(
+            help="Which of its models (default: its first).",
+            autocompletion=completion.models_of_config,
+        ),
     ] = None,
     prior_set: Annotated[
-        str | None, typer.Option(help="Which of its prior sets (default: its reference).")
+        str | None,
+        typer.Option(
+            help="Which of its prior sets (default: its reference).",
+            autocompletion=completion.prior_sets_of_config,
+        ),
     ] = None,
     intervals: Annotated[
         Intervals | None, typer.Option(help="Whether rows that printed no r were used.")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from metarho.cli import completion
 from metarho.cli.options import (
     EXIT_NOT_REPORTABLE,
     AsCsv,
@@ -22,10 +23,18 @@ from metarho.cli.options import (
 def reporting(
     config: Config,
     model: Annotated[
-        list[str] | None, typer.Option(help="A model of the config (default: all); repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="A model of the config (default: all); repeatable.",
+            autocompletion=completion.models_of_config,
+        ),
     ] = None,
     prior: Annotated[
-        list[str] | None, typer.Option(help="A prior set (default: the reference); repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="A prior set (default: the reference); repeatable.",
+            autocompletion=completion.prior_sets_of_config,
+        ),
     ] = None,
     threshold: Annotated[
         float,
