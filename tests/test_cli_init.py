@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from command_line import CommandLine
 from metarho.batch.plan import plan
@@ -13,6 +17,9 @@ from metarho.errors import InputError
 
 FILES = {
     ".gitignore",
+    ".schemas/config.schema.json",
+    ".schemas/model.schema.json",
+    ".schemas/simulation.schema.json",
     "configs/alliance.yaml",
     "configs/own-studies.yaml",
     "data/studies.csv",
@@ -55,7 +62,20 @@ def test_a_workspace_may_be_made_where_other_files_are(tmp_path: Path) -> None:
     assert files(tmp_path) == FILES | {"data/mine.csv"}
 
 
-@pytest.mark.parametrize("taken", ["data/studies.csv", "models", ".gitignore"])
+def test_each_file_names_a_schema_that_is_there_and_accepts_it(tmp_path: Path) -> None:
+    make_workspace(tmp_path)
+    for path in [*tmp_path.glob("configs/*.yaml"), *tmp_path.glob("models/*.yaml")]:
+        text = path.read_text(encoding="utf-8")
+        named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
+        assert named is not None
+        schema = json.loads((path.parent / named[1]).read_text(encoding="utf-8"))
+        assert schema["$id"] == f"urn:metarho:{path.parent.name.removesuffix('s')}"
+        assert Draft202012Validator(schema).is_valid(YAML(typ="safe", pure=True).load(text))
+
+
+@pytest.mark.parametrize(
+    "taken", ["data/studies.csv", "models", ".gitignore", ".schemas/model.schema.json"]
+)
 def test_what_is_there_is_not_overwritten_and_nothing_is_written(
     tmp_path: Path, taken: str
 ) -> None:

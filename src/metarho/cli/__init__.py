@@ -26,6 +26,7 @@ from metarho.cli import (
     priors,
     reporting,
     run,
+    schema,
     sensitivity,
     store,
 )
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, Sequence[Callable[..., None] | typer.Typer]] = {
         init.init,
         models.models_app,
         models.configs_app,
+        schema.schema,
     ),
     "Fit": (
         fit.fit,

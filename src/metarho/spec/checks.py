@@ -32,8 +32,10 @@ STATISTICS: Mapping[str, str] = {
 }
 """Named statistics, in words for readers. Their formulas are in ``checks/discrepancies.py``."""
 
-_FILE = re.compile(r"(?:[\w-]+/)*[\w-]+\.py", re.ASCII)
-_FUNCTION = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# Of ASCII: also read by those of JSON Schema.
+FILE = r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.py"
+FUNCTION = "[A-Za-z_][A-Za-z0-9_]*"
+_FILE, _FUNCTION = re.compile(FILE), re.compile(FUNCTION)
 
 type Name = Annotated[str, Field(min_length=1, max_length=200)]
 

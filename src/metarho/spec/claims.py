@@ -27,7 +27,9 @@ study, lies above it."""
 LONGEST = 200
 
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_PROBABILITY = re.compile(rf"P\(\s*(rho|rho_new)\s*>\s*({_NUMBER})\s*\)")
+PROBABILITY = rf"P\(\s*(rho|rho_new)\s*>\s*({_NUMBER})\s*\)"
+"""A pattern of ``FORMS``."""
+_PROBABILITY = re.compile(PROBABILITY)
 _CLAIM = re.compile(rf"(.*[^<>=\s])\s*(>=|<=|>|<)\s*({_NUMBER})", re.DOTALL)
 
 

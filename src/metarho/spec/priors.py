@@ -120,7 +120,7 @@ divided by their sum."""
 REFERENCES = frozenset(name for name, family in FAMILIES.items() if family.reference)
 
 # What may stand in Truncated(dist=...).
-_TRUNCATABLE = frozenset(
+TRUNCATABLE = frozenset(
     name
     for name, family in FAMILIES.items()
     if family.proper
@@ -129,7 +129,7 @@ _TRUNCATABLE = frozenset(
 )
 
 # Other spellings of Truncated, by the family that they truncate.
-_SHORT_FORMS: Mapping[str, str] = {"TruncatedNormal": "Normal"}
+SHORT_FORMS: Mapping[str, str] = {"TruncatedNormal": "Normal"}
 
 # Words of the grammar that a later version reads; told apart from misspellings.
 COMING = frozenset({"Dirichlet"})
@@ -314,14 +314,14 @@ def _read(call: ast.expr, text: str) -> Prior:
             f"prior {shown(text)}: {name} belongs to the grammar but is not available yet; "
             f"{did_you_mean('', FAMILIES)}"
         )
-    if name not in FAMILIES and name not in _SHORT_FORMS:
-        known = [*FAMILIES, *_SHORT_FORMS]
+    if name not in FAMILIES and name not in SHORT_FORMS:
+        known = [*FAMILIES, *SHORT_FORMS]
         raise InputError(f"prior {shown(text)}: no family {name!r}; {did_you_mean(name, known)}")
-    if name in _SHORT_FORMS:
+    if name in SHORT_FORMS:
         ends = FAMILIES["Truncated"].arguments
-        inner = FAMILIES[_SHORT_FORMS[name]].arguments
+        inner = FAMILIES[SHORT_FORMS[name]].arguments
         given = _given(call, text, name, [*inner, *ends])
-        dist = _prior(_SHORT_FORMS[name], {key: given[key] for key in inner if key in given}, text)
+        dist = _prior(SHORT_FORMS[name], {key: given[key] for key in inner if key in given}, text)
         return _truncated(dist, {key: given[key] for key in ends if key in given}, text)
     family = FAMILIES[name]
     nested = ["dist"] if family.nests else []
@@ -329,13 +329,13 @@ def _read(call: ast.expr, text: str) -> Prior:
     if not family.nests:
         return _prior(name, given, text)
     if "dist" not in given:
-        raise InputError(f"prior {shown(text)}: dist missing; write {_call_form(name)}")
+        raise InputError(f"prior {shown(text)}: dist missing; write {call_form(name)}")
     inside = given.pop("dist")
     dist = _read(inside, text)
-    if dist.family not in _TRUNCATABLE:
+    if dist.family not in TRUNCATABLE:
         raise InputError(
             f"prior {shown(text)}: {dist.family} cannot be truncated; "
-            + did_you_mean("", _TRUNCATABLE)
+            + did_you_mean("", TRUNCATABLE)
         )
     return _truncated(dist, given, text)
 
@@ -343,7 +343,7 @@ def _read(call: ast.expr, text: str) -> Prior:
 def _given(call: ast.Call, text: str, name: str, allowed: list[str]) -> dict[str, ast.expr]:
     """The arguments of a call by name."""
     if call.args or any(keyword.arg is None for keyword in call.keywords):
-        raise InputError(f"prior {shown(text)}: arguments are given by name: {_call_form(name)}")
+        raise InputError(f"prior {shown(text)}: arguments are given by name: {call_form(name)}")
     given: dict[str, ast.expr] = {}
     for keyword in call.keywords:
         argument = str(keyword.arg)
@@ -370,7 +370,7 @@ def _prior(name: str, given: Mapping[str, ast.expr], text: str) -> Prior:
     ]
     if missing:
         raise InputError(
-            f"prior {shown(text)}: {', '.join(missing)} missing; write {_call_form(name)}"
+            f"prior {shown(text)}: {', '.join(missing)} missing; write {call_form(name)}"
         )
     for argument, constraint in family.arguments.items():
         if argument in numbers:
@@ -448,9 +448,10 @@ def _plain(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def _call_form(name: str) -> str:
-    inner = FAMILIES[_SHORT_FORMS[name]].arguments if name in _SHORT_FORMS else {}
-    family = FAMILIES["Truncated" if name in _SHORT_FORMS else name]
+def call_form(name: str) -> str:
+    """How a family is written: its name, and its arguments without their values."""
+    inner = FAMILIES[SHORT_FORMS[name]].arguments if name in SHORT_FORMS else {}
+    family = FAMILIES["Truncated" if name in SHORT_FORMS else name]
     words = ["dist=..."] if family.nests and not inner else []
     words += [f"{argument}=[...]" for argument in family.lists]
     words += [f"{argument}=..." for argument in (*inner, *family.arguments)]
