@@ -50,6 +50,13 @@ _NAMES = tuple(name for name in PARAMETERS if name not in (*_KINDS, "OWN"))
 GRAMMAR_NAMES = "|".join([*_NAMES, *(p[0] for p, _ in _KINDS.values())])
 """A pattern of the names that parameters of the grammar have; others are custom models'."""
 
+# What editors show in place of a pattern (a keyword of theirs, which validators pass over).
+_MESSAGE = (
+    "No prior that this parameter may have: write a family with its arguments by name, for "
+    "instance Normal(mu=0, sigma=0.5) or HalfNormal(sigma=0.25), or a name that metarho priors "
+    "list prints."
+)
+
 # Numbers that fit every constraint, in priors that lie where shares and sds do.
 _FITTING = {"real": "0.5", "end": "0.5", "positive": "2", "share": "0.5"}
 
@@ -84,7 +91,7 @@ def _prior_of(parameter: str, sample: str) -> Schema:
     citations: list[Schema] = []
     if cited:
         # Names are offered by editors; the pattern has them with a discount behind.
-        citations.append({"enum": cited})
+        citations.append({"enum": cited, "errorMessage": _MESSAGE})
     for discount in ("power", "robust"):
         able = [name for name in cited if _reads(sample, f"{name} {discount} 0.5")]
         if able:
@@ -120,7 +127,8 @@ def _families() -> dict[str, Schema]:
             word = family.partition("(")[0]
             on = rf"\s*on\s+{scale}" if scale else ""
             form = call_form(word) + (f" on {scale}" if scale else "")
-            found[name] = {"title": form, "pattern": rf"^\s*{_call(word)}{on}\s*$"}
+            pattern = rf"^\s*{_call(word)}{on}\s*$"
+            found[name] = {"title": form, "pattern": pattern, "errorMessage": _MESSAGE}
     return found
 
 

@@ -20,7 +20,7 @@ from metarho.spec.descriptions import DESCRIPTIONS
 from metarho.spec.document import Frozen
 from metarho.spec.formulas import LONGEST_FORMULA
 from metarho.spec.grid import ALWAYS, DECISIONS
-from metarho.spec.model import PARTS, Model
+from metarho.spec.model import PARAMETERS, PARTS, Model
 from metarho.spec.prior_schema import GRAMMAR_NAMES, IDENTIFIER, WORD, Schema, prior_definitions
 from metarho.spec.simulation import Simulation
 
@@ -176,10 +176,12 @@ def _custom_or_grammar() -> Schema:
     """A custom model leaves all parts as they are; others know the grammar's parameters only."""
     parts = {part: {"const": Model.model_fields[part].default} for part in PARTS}
     own = {"pattern": f"^{IDENTIFIER}$", "not": {"enum": [*RESERVED]}}
+    known = {
+        "pattern": f"^(?:{GRAMMAR_NAMES})$",
+        "errorMessage": f"No parameter has this name; allowed: {', '.join(PARAMETERS)}.",
+    }
     return {
         "if": {"required": ["custom"], "properties": {"custom": {"type": "string"}}},
         "then": {"properties": {**parts, "priors": {"propertyNames": own}}},
-        "else": {
-            "properties": {"priors": {"propertyNames": {"pattern": f"^(?:{GRAMMAR_NAMES})$"}}}
-        },
+        "else": {"properties": {"priors": {"propertyNames": known}}},
     }
