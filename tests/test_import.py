@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,8 +100,14 @@ def test_the_console_script_is_the_command_line() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert metarho.__all__ == [
+        "Fit",
         "FitError",
         "InputError",
+        "Model",
+        "Prior",
+        "Result",
+        "Studies",
+        "Summary",
         "fit",
         "load_model",
         "load_studies",
@@ -120,7 +128,19 @@ def test_what_the_python_side_defines_is_public() -> None:
     functions = {
         name for name in metarho.api.__all__ if inspect.isfunction(vars(metarho.api)[name])
     }
-    assert functions == {name for name in metarho.__all__ if not name.endswith("Error")}
+    assert functions == {name for name in metarho.__all__ if name.islower()}
+
+
+def test_help_of_the_package_has_every_public_name_with_its_first_sentence() -> None:
+    # A terminal prints a bold letter as the letter, back, and the letter again.
+    said = re.sub(".\b", "", pydoc.render_doc(metarho))
+    for name in metarho.__all__:
+        first = (inspect.getdoc(getattr(metarho, name)) or "").split("\n")[0]
+        assert name in said and first in said, name
+
+
+def test_names_that_a_session_completes_are_the_public_ones() -> None:
+    assert [name for name in dir(metarho) if not name.startswith("_")] == metarho.__all__
 
 
 def test_a_name_that_is_not_public_is_no_attribute() -> None:

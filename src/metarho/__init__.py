@@ -1,9 +1,16 @@
 """metarho: a Bayesian workbench for meta-analyses of correlations.
 
-studies = metarho.load_studies("internet-alliance", where='role == "main"')
-model = metarho.load_model("random-effects")
-fit = metarho.fit(model, studies, priors={"mu": "Normal(mu=0, sigma=1)"})
-fit.parameters["mu"], fit.derived["rho_median"], fit.tree
+    studies = metarho.load_studies("internet-alliance", where='role == "main"')
+    model = metarho.load_model("random-effects")
+    fit = metarho.fit(model, studies, priors={"mu": "Normal(mu=0, sigma=1)"})
+
+    fit.parameters["mu"], fit.derived["rho_median"], fit.new_study["rho"]  # summaries
+    fit.tree  # xarray.DataTree, for ArviZ
+
+    metarho.run("internet-alliance")  # a whole analysis, from its config
+
+The same words as in YAML and on the command line (``metarho --help``). ``FitError`` and
+``InputError`` are all that is raised on purpose; the other classes are what functions return.
 """
 
 from __future__ import annotations
@@ -12,12 +19,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from metarho.api import fit, load_model, load_studies, random_variable, run
+    from metarho.api import Result, fit, load_model, load_studies, random_variable, run
+    from metarho.data.studies import Studies
     from metarho.errors import FitError, InputError
+    from metarho.posterior.fit import Fit
+    from metarho.posterior.marginals import Summary
+    from metarho.spec.model import Model
+    from metarho.spec.priors import Prior
 
 __all__ = [
+    "Fit",
     "FitError",
     "InputError",
+    "Model",
+    "Prior",
+    "Result",
+    "Studies",
+    "Summary",
     "fit",
     "load_model",
     "load_studies",
@@ -26,8 +44,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Fit": "metarho.posterior.fit",
     "FitError": "metarho.errors",
     "InputError": "metarho.errors",
+    "Model": "metarho.spec.model",
+    "Prior": "metarho.spec.priors",
+    "Result": "metarho.api",
+    "Studies": "metarho.data.studies",
+    "Summary": "metarho.posterior.marginals",
     "fit": "metarho.api",
     "load_model": "metarho.api",
     "load_studies": "metarho.api",
@@ -44,4 +68,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    """The public names, and what every module has."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -33,8 +33,8 @@ __all__ = ["Result", "fit", "load_model", "load_studies", "random_variable", "ru
 class Result:
     """What a run left behind: its folder and its fits by (model, prior set, intervals).
 
-    A grid has no fits here but ``cells``, one row each: their decisions and their answers; of a
-    simulation these are the rows of its table.
+    Tables, figures and the report lie in the folder. A grid has no fits here but ``cells``, one row
+    each: their decisions and their answers; of a simulation these are the rows of its table.
     """
 
     folder: Path
@@ -46,6 +46,11 @@ def load_model(name: str | Path, *, mods: str | None = None) -> Model:
     """A model by name (workspace, then shipped) or path; ``mods`` replaces its moderators.
 
     Raises InputError when it is not there or not valid.
+
+    >>> load_model("three-level").random
+    'study/effect'
+    >>> load_model("random-effects", mods="~ guidance + center(year)").columns
+    ('guidance', 'year')
     """
     path = name if isinstance(name, Path) else find(name, "models", Path.cwd())
     return read_model(path, mods=mods)
@@ -65,6 +70,13 @@ def fit(
 
     Raises InputError for a prior that is not valid or whose parameter the model lacks, and for
     an engine that does not cover the model.
+
+    >>> studies = load_studies("internet-alliance", where='role == "main"')
+    >>> found = fit(load_model("random-effects"), studies, priors={"mu": "Normal(mu=0, sigma=1)"})
+    >>> found.engine, found.status
+    ('exact', 'ok')
+    >>> print(f"{found.derived['rho_median'].median:.3f}")
+    0.236
     """
     given = _priors(priors or {})
     problem = encode(model, studies, given)
@@ -94,6 +106,14 @@ def random_variable(name: str, prior: Prior, *, positive: bool = False) -> pt.Te
     ``DiracDelta`` is a known value and no variable. ``positive`` restricts ``Flat()`` to values
     above 0, as it is for sds (``tau``, ``tau_...``). Raises InputError for a prior that needs more
     than its own numbers: a reference prior, or one on mu/tau.
+
+    In a file of ``models/custom``::
+
+        def build(studies, priors):
+            with pm.Model() as model:
+                mu = random_variable("mu", priors["mu"])
+                ...
+            return model
     """
     if prior.is_reference or prior.on == PER_TAU:
         raise InputError(f"{name}: {prior} is made of more than its own numbers")
@@ -112,6 +132,12 @@ def run(config: str | Path, *, output: str | Path | None = None, workers: int = 
     The cells of a grid are computed by so many processes; a script that asks for more than one
     guards what it runs by ``if __name__ == "__main__":``, for these processes import it.
     Raises InputError for anything wrong in what the config names, before writing.
+
+    For instance::
+
+        result = run("internet-alliance")
+        result.fits["random-effects", "sceptical", "use"].derived["rho_median"]
+        run("alliance-decisions").cells[0]["rho_median"]
     """
     from metarho.batch.grid import GridPlan
     from metarho.batch.running import plan_each

@@ -166,6 +166,12 @@ def load_studies(
     correlation of the errors of several tests that one word sums up.
 
     Raises InputError with file, row, value and what is allowed.
+
+    >>> studies = load_studies("internet-alliance", where='role == "main"')
+    >>> studies.k_effects, studies.k_studies
+    (28, 19)
+    >>> studies.used[0].study, studies.used[0].is_interval
+    ('Anderson 2012', False)
     """
     if measure not in SCALE:
         raise InputError(f"no measure {measure!r}; {did_you_mean(str(measure), SCALE)}")
