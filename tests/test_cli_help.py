@@ -114,6 +114,12 @@ def test_a_wrong_word_says_the_nearest_right_one(
     assert said in err
 
 
+def test_the_version_is_said(command: CommandLine) -> None:
+    code, out, _ = command.run("--version")
+    assert code == 0
+    assert re.fullmatch(r"metarho \d+\.\d+\.\d+\S*\n", out)
+
+
 def test_examples_of_an_unknown_command_are_an_error() -> None:
     with pytest.raises(KeyError):
         examples("no such command")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -85,6 +85,26 @@ for section, commands in SECTIONS.items():
             app.add_typer(command, rich_help_panel=section)
         else:
             app.command(rich_help_panel=section, epilog=examples(command.__name__))(command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"metarho {version('metarho')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take what is asked of no command."""
 
 
 def main() -> NoReturn:
