@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from command_line import CommandLine
 from metarho.cli import SECTIONS, app
-from metarho.cli.examples import EXAMPLES, examples
+from metarho.cli.examples import EXAMPLES
 
 # The cheap ones are run as they stand, in a new workspace.
 RUN = (
@@ -118,8 +118,3 @@ def test_the_version_is_said(command: CommandLine) -> None:
     code, out, _ = command.run("--version")
     assert code == 0
     assert re.fullmatch(r"metarho \d+\.\d+\.\d+\S*\n", out)
-
-
-def test_examples_of_an_unknown_command_are_an_error() -> None:
-    with pytest.raises(KeyError):
-        examples("no such command")

@@ -75,7 +75,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 """Command -> command lines that work: in the repository or a workspace, with files of one's own."""
 
 
-def examples(command: str) -> str:
-    r"""The end of a command's help. ``\b`` keeps its lines as they are."""
+def examples(command: str) -> str | None:
+    """The end of a command's help; None where it has no examples."""
+    if command not in EXAMPLES:
+        return None
     indented = [line.replace("\n", "\n  ") for line in EXAMPLES[command]]
+    # The first keeps click from filling the lines up.
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in indented)])

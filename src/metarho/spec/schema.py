@@ -163,7 +163,8 @@ def _complete(name: str, schema: Schema) -> None:
         beside = _SAID_BESIDE.get((name, key), {})
         replaced = {"anyOf", "$ref", "type", "items"} if {"anyOf", "$ref"} & {*beside} else {}
         kept = {word: field[word] for word in field if word not in {"title", *replaced}}
-        fields[key] = {"description": DESCRIPTIONS[name][key], **kept, **beside}
+        described = {"description": what} if (what := DESCRIPTIONS.get(name, {}).get(key)) else {}
+        fields[key] = {**described, **kept, **beside}
     for key, value in _SAID_OF_ALL.get(name, {}).items():
         if key == "properties":
             for field_name, more in value.items():
