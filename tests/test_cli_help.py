@@ -95,6 +95,17 @@ def test_the_first_help_lists_every_command_under_its_section_in_whole_sentences
     assert "..." not in out.partition("Options:")[2]
 
 
+@pytest.mark.parametrize("group", ["models", "configs", "priors", "store"])
+def test_the_help_of_a_group_lists_its_commands_in_whole_sentences(
+    command: CommandLine, group: str
+) -> None:
+    code, out, _ = command.run(group, "--help")
+    assert code == 0
+    commands = out.partition("\nCommands:\n")[2]
+    assert re.findall(r"^  ([a-z]+)  ", commands, re.MULTILINE)
+    assert "..." not in commands
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

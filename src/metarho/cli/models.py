@@ -18,18 +18,21 @@ from metarho.cli.options import (
     print_json,
     printable,
 )
+from metarho.cli.sections import Sections
 
 if TYPE_CHECKING:
     from metarho.batch.listing import ListedConfig, ListedModel
 
 models_app = typer.Typer(
     name="models",
+    cls=Sections,
     help="The models that can be named: the workspace's own, and those that come with metarho.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 configs_app = typer.Typer(
     name="configs",
+    cls=Sections,
     help="The configs that can be named: the workspace's own, and those that come with metarho.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -11,6 +11,7 @@ import typer
 from metarho.cli import completion
 from metarho.cli.examples import examples
 from metarho.cli.options import AsJson, Intervals, Output, config_path, print_json
+from metarho.cli.sections import Sections
 from metarho.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="priors",
+    cls=Sections,
     help="Priors one can cite, what they imply, and priors made from statements or from fits.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -1,4 +1,4 @@
-"""Help in sections: commands under the heading that they were added with."""
+"""Help in sections, and in whole sentences: commands under the heading they were added with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sections(TyperGroup):
         rows: dict[str, list[tuple[str, str]]] = {}
         for command in commands:
             row = (str(command.name), command.get_short_help_str(_WHOLE))
-            rows.setdefault(command.rich_help_panel, []).append(row)
+            rows.setdefault(command.rich_help_panel or "Commands", []).append(row)
         for heading, listed in rows.items():
             with formatter.section(heading):
                 formatter.write_dl(listed)

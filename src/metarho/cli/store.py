@@ -21,6 +21,7 @@ from metarho.cli.options import (
     print_json,
     printable,
 )
+from metarho.cli.sections import Sections
 from metarho.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="store",
+    cls=Sections,
     help="The store of fits: what it holds, whether it is whole, and what may go.",
     no_args_is_help=True,
     rich_markup_mode=None,
