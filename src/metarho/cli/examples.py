@@ -14,7 +14,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         """metarho fit internet-alliance --where 'role == "main"'""",
         "metarho fit mydata.csv --columns ri=r,ni=n,study=study,effect=id \\\n"
         "    --model three-level --prior 'mu=Normal(mu=0, sigma=0.5)'",
-        "metarho fit internet-alliance --mods '~ guidance' --save fit.nc",
+        "metarho fit internet-alliance --mods '~ guidance' --intervals drop --save fit.nc",
     ),
     "check": ("metarho check internet-alliance",),
     "run": (
