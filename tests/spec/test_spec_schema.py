@@ -47,6 +47,7 @@ WHOLE: dict[Kind, Plain] = {
             "beta[center(year)]": "Cauchy(alpha=0, beta=1)", "tau_country": "HalfNormal(sigma=1)",
             "tau2": "InverseGamma(alpha=1, beta=1)", "nu": "Gamma(alpha=2, beta=0.1)",
         },
+        "why": {"nu": "x"},
     },
     "config": {
         "title": "T", "description": "D",
@@ -58,6 +59,11 @@ WHOLE: dict[Kind, Plain] = {
         "models": ["random-effects", "three-level"],
         "priors": {"default": {}, "mine": {"mu": "robma4-mu-z power 0.3", "phi": "Flat()"}},
         "reference": "mine",
+        "why": {
+            "purpose": "x", "bayesian": "x", "variables": "x", "model": "x",
+            "exchangeability": "x", "priors": {"mine": "x"}, "weights": "x", "sense": "x",
+            "decision": "x", "loss": "x", "thresholds": "x", "data": "x", "archive": "x",
+        },
         "new_studies": [
             {"label": "a", "ni": 80, "guidance": "guided", "year": 2000},
             {"label": "b", "sei": 0.1, "rxx": 0.9, "ryy": 0.8, "ux": 0.7},
@@ -99,6 +105,8 @@ BEYOND = (
     "filter ",
     "formula ",
     "is no prior set",
+    "there is no prior set",
+    "no prior of its own",
     "two new studies have one label",
     "weights for .* cutpoints",
     "cutpoints increase",

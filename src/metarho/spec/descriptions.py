@@ -53,6 +53,22 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
             "says all that likelihood, mods, random and the other parts would."
         ),
         "priors": "The model's own priors, by parameter. Prior sets of a config replace them.",
+        "why": "Why each prior is what it is, by parameter; the report prints it beside the prior.",
+    },
+    "Why": {
+        "purpose": "What the analysis is for: to describe, to predict, to compare or to decide.",
+        "bayesian": "Why it is Bayesian, for readers who need to be told.",
+        "variables": "What was correlated with what: measures, informants, times, how rows were coded.",
+        "model": "Why these models: the likelihood, the moderators and their functional form.",
+        "exchangeability": "Why, given the moderators, studies can stand for each other before their results are seen.",
+        "priors": "Prior set -> why it expects what it expects, and what it was made from.",
+        "weights": "Judgements that gave rows or studies more or less weight; that there are none.",
+        "sense": "Whether the posterior makes sense to somebody who knows the field.",
+        "decision": "What is decided by the result, or that nothing is.",
+        "loss": "What errors in either direction cost, where something is decided.",
+        "thresholds": "Why the thresholds of rho matter in practice.",
+        "data": "Where data and codebook are, and under what licence.",
+        "archive": "The persistent place of data, configs and results: a DOI.",
     },
     "StepSelection": {"step": "A step function of the one-sided p-value."},
     "Step": {
@@ -75,6 +91,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
             "The prior set that others are compared with; without it the one named default, or "
             "the first."
         ),
+        "why": "What guidelines of reporting ask of the author; the report prints each at its place.",
         "new_studies": "Studies nobody has run: what would each see?",
         "checks": "Posterior predictive checks of metarho ppc; without them all named statistics.",
         "grid": "Decisions that could have been taken otherwise: every combination is fitted.",
