@@ -58,10 +58,10 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
     "Why": {
         "purpose": "What the analysis is for: to describe, to predict, to compare or to decide.",
         "bayesian": "Why it is Bayesian, for readers who need to be told.",
-        "variables": "What was correlated with what: measures, informants, times, how rows were coded.",
+        "variables": "What was correlated with what: measures, informants, times, coding of rows.",
         "model": "Why these models: the likelihood, the moderators and their functional form.",
-        "exchangeability": "Why, given the moderators, studies can stand for each other before their results are seen.",
-        "priors": "Prior set -> why it expects what it expects, and what it was made from.",
+        "exchangeability": "Why studies, given their moderators, can stand for each other before results.",
+        "priors": "Why a prior set expects what it expects and what it was made from, by its name.",
         "weights": "Judgements that gave rows or studies more or less weight; that there are none.",
         "sense": "Whether the posterior makes sense to somebody who knows the field.",
         "decision": "What is decided by the result, or that nothing is.",
@@ -91,7 +91,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
             "The prior set that others are compared with; without it the one named default, or "
             "the first."
         ),
-        "why": "What guidelines of reporting ask of the author; the report prints each at its place.",
+        "why": "What guidelines of reporting ask of the author; the report prints it.",
         "new_studies": "Studies nobody has run: what would each see?",
         "checks": "Posterior predictive checks of metarho ppc; without them all named statistics.",
         "grid": "Decisions that could have been taken otherwise: every combination is fitted.",

@@ -9,7 +9,6 @@ from metarho.batch.findings import Findings
 from metarho.batch.plan import Cell
 from metarho.posterior.fit import Fit
 
-
 # Of ``spec.model.SHARE_PRIOR``, which splits a total that a prior set speaks of.
 _SHARE = "Nothing is known of the split: every share of the variance is as likely as any other."
 
