@@ -38,7 +38,7 @@ function startSurface(root) {
     const quantity = data.quantities[select.value];
     const value = numbers[select.value][at[0] * columns + at[1]];
     const places = data.over.map((one, side) => `${one.label} ${fourDigits(one.values[at[side]])}`);
-    const written = quantity.is_factor ? factor(Math.log(value)) : fourDigits(value);
+    const written = quantity.is_factor ? timesWritten(value) : fourDigits(value);
     const text = Number.isNaN(value) ? "no value" : Number.isFinite(value) ? written : "beyond all numbers";
     readout.textContent = `${quantity.label}: ${text}, at ${places.join(", ")}`;
     Object.assign(readout.dataset, { x: x.values[at[0]], y: y.values[at[1]], value });
@@ -71,6 +71,11 @@ function startSurface(root) {
   live.hidden = false;
   root.classList.add("is-live");
   new ResizeObserver(draw).observe(map);
+}
+
+/** A Bayes factor, in powers of ten where these are shorter. */
+function timesWritten(value) {
+  return value >= 1e6 || value <= 1e-6 ? value.toExponential(2).replace("e+", "e") : factor(Math.log(value));
 }
 
 /** The place of the value nearest to a number. */
@@ -138,7 +143,7 @@ function pictureOf(data, values, [x, y], which, size) {
   }
   for (let i = 0; known.length && i <= 4; i++) {
     const v = low + ((high - low) * i) / 4;
-    const text = isFactor ? factor(v * Math.LN10) : String(+v.toPrecision(3)).replace(MINUS, "−");
+    const text = isFactor ? timesWritten(10 ** v) : String(+v.toPrecision(3)).replace(MINUS, "−");
     label(text, left + width + 24, top + height * (1 - i / 4) + (i === 4 ? 9 : i === 0 ? 0 : 4), "start");
   }
   svg.append(svgElement("g", { class: "cross" }));
