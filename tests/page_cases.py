@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,8 @@ def demo_page(folder: Path) -> DemoPage:
     fits = {
         "sums": fit(model, studies),
         "table": fit(model, alliance("use")),
+        # Wide where priors are: mu is then known to some units of z.
+        "lone": fit(model, replace(studies, rows=studies.rows[:1])),
         "common": fit(load_model("common-effect"), alliance("drop")),
         "none": fit(load_model("random-effects", mods="~ guidance"), alliance("drop")),
     }
@@ -99,7 +101,7 @@ def _inline(drawing: Drawing) -> Markup:
 
 
 def positions() -> list[tuple[float, float]]:
-    """Places of both sliders, in tenths of a decade's log: ends, corners, and some between."""
+    """Places of both sliders, in powers of ten: ends, corners, and two between."""
     ends = [(a, b) for a in (-1.0, 0.0, 1.0) for b in (-1.0, 0.0, 1.0)]
-    drawn = np.random.default_rng(8).uniform(-1, 1, size=(4, 2)).round(2)
+    drawn = np.random.default_rng(8).uniform(-1, 1, size=(2, 2)).round(2)
     return [*ends, *((float(a), float(b)) for a, b in drawn)]

@@ -137,11 +137,15 @@ function mixtureOf(parts) {
   const normals = parts.filter((part) => part.mass > 1e-16);
   const total = (f) => sum(normals.length, (i) => normals[i].mass * f(normals[i]));
   const cdf = (x) => total((n) => normalCdf((x - n.mean) / n.sd));
-  // The trapezoidal rule in a quarter of an sd: for what is smooth over an sd, to 1e-10.
-  const expect = (f) => total((n) => 0.25 * sum(73, (i) => {
-    const s = (i - 36) / 4;
-    return normalDensity(s) * f(n.mean + s * n.sd);
-  }));
+  // The trapezoidal rule over 9 sds, in steps of a quarter of the sd and of what f is smooth over:
+  // to 1e-10.
+  const expect = (f, unit = Infinity) => total((n) => {
+    const inSd = 4 * Math.ceil(Math.max(1, n.sd / unit));
+    return sum(18 * inSd + 1, (i) => {
+      const s = i / inSd - 9;
+      return (normalDensity(s) / inSd) * f(n.mean + s * n.sd);
+    });
+  });
   const density = (x) => total((n) => normalDensity((x - n.mean) / n.sd) / n.sd);
   return { cdf, density, expect, quantile: quantileOf(cdf, expect) };
 }
@@ -239,8 +243,10 @@ function readings(model, fit) {
   const ends = [(1 - model.prob) / 2, (1 + model.prob) / 2];
   const [median, lower, upper] = [0.5, ...ends].map((share) => onReaders(fit.mean.quantile(share)));
   const [newLower, newUpper] = ends.map((share) => onReaders(fit.fresh.quantile(share)));
-  const mean = fit.mean.expect(onReaders);
-  const sd = Math.sqrt(fit.mean.expect((x) => (onReaders(x) - mean) ** 2));
+  // tanh is smooth over 1, what is as it is over any stretch.
+  const unit = isZ ? 1 : Infinity;
+  const mean = fit.mean.expect(onReaders, unit);
+  const sd = Math.sqrt(fit.mean.expect((x) => (onReaders(x) - mean) ** 2, unit));
   const numbers = {
     mean: model.has_mean ? mean : null,
     sd: model.has_sd ? sd : null,
