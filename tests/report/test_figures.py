@@ -25,7 +25,7 @@ from metarho.report.figures.baujat import baujat
 from metarho.report.figures.bubble import bubble, no_bubble
 from metarho.report.figures.drawing import Drawing, write_drawing
 from metarho.report.figures.forest import forest
-from metarho.report.figures.funnel import funnel
+from metarho.report.figures.funnel import funnel, no_funnel
 from metarho.report.figures.influence import influence
 from metarho.report.figures.joint import joint
 from metarho.report.figures.leave_one_out import leave_one_out
@@ -160,6 +160,13 @@ def test_rows_that_printed_no_number_are_bars_of_a_funnel() -> None:
     assert len(words) == 18
     assert all(row["p"] is None and row["lower"] is not None for row in words)
     assert "intervals (18)" in drawing.alternative
+
+
+def test_observed_scores_have_no_funnel_around_a_mean_of_true_ones() -> None:
+    assert no_funnel(_molloy().problem) is None
+    priors = {"rxx": "Beta(alpha=8, beta=2)", "ryy": "Beta(alpha=8, beta=2)"}
+    true_scores = problem(molloy(), "true-score", **priors)
+    assert "observed scores" in str(no_funnel(true_scores))
 
 
 def test_a_bubble_plot_has_the_means_that_the_fit_has() -> None:

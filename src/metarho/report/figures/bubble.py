@@ -19,7 +19,7 @@ from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Summary
 from metarho.report.figures.drawing import BLUE, ORANGE, PAGE, Drawing, canvas, cut
-from metarho.report.figures.scales import label_of, no_effect, seen
+from metarho.report.figures.scales import label_of_both, no_effect, seen
 
 type Array = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def bubble(fit: Fit, name: str, title: str) -> Drawing:
             no_effect(axes, across=True)
             axes.set_xlabel(cut(moderator, 50), parse_math=False)
         for axes in grid[::across]:
-            axes.set_ylabel(label_of(fit.problem))
+            axes.set_ylabel(label_of_both(fit.problem).replace(": ", ":\n").replace("; ", "\n"))
         grid[0].set_ylim(*limits)
         figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, parse_math=False)
         handles = _handles(fit)
@@ -164,7 +164,7 @@ def _effects(axes: Axes, fit: Fit, moderator: str, limits: tuple[float, float]) 
         if row.lower is not None and row.upper is not None:
             low, high = (seen(scale, end) for end in (row.lower, row.upper))
             axes.plot([x, x], [max(low, limits[0]), min(high, limits[1])], color=ORANGE,
-                      linewidth=1.2, alpha=0.5, solid_capstyle="butt", zorder=2)  # fmt: skip
+                      linewidth=0.9, alpha=0.35, solid_capstyle="butt", zorder=2)  # fmt: skip
         elif row.yi is not None:
             axes.scatter(x, seen(scale, row.yi), s=sizes[index], facecolor="#333333", alpha=0.55,
                          edgecolor="white", linewidth=0.5, zorder=3)  # fmt: skip
@@ -213,7 +213,7 @@ def _handles(fit: Fit) -> list[Line2D | Patch]:
         handles.append(Line2D([], [], color="#333333", alpha=0.55, marker="o", markersize=5,
                               linewidth=0, label="printed, by precision"))  # fmt: skip
     if intervals.any():
-        handles.append(Line2D([], [], color=ORANGE, alpha=0.5, linewidth=1.2,
+        handles.append(Line2D([], [], color=ORANGE, alpha=0.5, linewidth=0.9,
                               label="printed no number"))  # fmt: skip
     return handles
 

@@ -36,7 +36,7 @@ from metarho.report.figures.drawing import (
     cut,
     target,
 )
-from metarho.report.figures.scales import in_brackets, label_of
+from metarho.report.figures.scales import in_brackets, label_of_both
 
 type Array = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
             target(axes, f"{name}-row-{-int(y)}", (low, high), (y - 0.5, y + 0.5))
         _pooled(axes, fit, base, ys[-2:])
         _rules(axes, edges, base)
-        axes.set_xlabel(_axis_label(fit))
+        axes.set_xlabel(label_of_both(fit.problem))
         _title(figure, title, height)
         _legend(figure, rows, bool(shrunken))
     tips = {
@@ -376,12 +376,6 @@ def _rules(axes: Axes, edges: _Edges, base: float) -> None:
                   linewidth=0.6, clip_on=False)  # fmt: skip
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-
-
-def _axis_label(fit: Fit) -> str:
-    if fit.problem.model.measurement == "true-score":
-        return "correlation r: printed, of observed scores; posterior, of true scores"
-    return label_of(fit.problem)
 
 
 def _title(figure: Figure, title: str, height: float) -> None:

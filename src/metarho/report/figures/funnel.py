@@ -18,6 +18,7 @@ from scipy.special import ndtri
 
 from metarho.compare.rows import Row as TableRow
 from metarho.data.studies import Row
+from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, canvas
 from metarho.report.figures.scales import (
@@ -35,6 +36,13 @@ _BEYOND = "#F8F9FA"
 _WIDTH, _HEIGHT = 4.6, 3.7
 
 
+def no_funnel(problem: Problem) -> str | None:
+    """Why there is no such figure; None where there is one."""
+    if problem.model.measurement == "true-score":
+        return "printed numbers are of observed scores, and the mean is of true ones"
+    return None
+
+
 def funnel(fit: Fit, name: str, title: str) -> Drawing:
     """Rows that printed a number as points, the others as the bar of their interval.
 
@@ -42,6 +50,7 @@ def funnel(fit: Fit, name: str, title: str) -> Drawing:
     r. Lines are where 95% of estimates of a standard error are expected around the pooled median:
     dashed without heterogeneity, m ± 1.96 se, dotted with the posterior median of tau,
     m ± 1.96 √(se² + tau²). With ``selection: pet`` or ``peese`` m moves with se as the model says.
+    First ask ``no_funnel``.
     """
     rows = fit.problem.evidence.rows
     errors = np.sqrt(fit.problem.evidence.v)
@@ -63,7 +72,7 @@ def funnel(fit: Fit, name: str, title: str) -> Drawing:
         axes.set_xlabel(label_of(fit.problem))
         axes.set_ylabel(f"standard error {scale}")
         axes.set_title(title, loc="left", parse_math=False)
-        handles = _handles(rows, tau, bool(fit.problem.design.cells))
+        handles = _handles(fit, tau)
         figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7)
     data: list[TableRow] = [
         _datum(fit.problem.scale, row, float(error))
@@ -138,10 +147,13 @@ def _rows(axes: Axes, rows: tuple[Row, ...], errors: Array, limits: tuple[float,
                   markeredgecolor="white", markeredgewidth=0.5, alpha=0.85, zorder=3)  # fmt: skip
 
 
-def _handles(
-    rows: tuple[Row, ...], tau: float | None, has_moderators: bool
-) -> list[Line2D | Patch]:
-    middle = "pooled median" + (", moderators at their average" if has_moderators else "")
+def _handles(fit: Fit, tau: float | None) -> list[Line2D | Patch]:
+    rows = fit.problem.evidence.rows
+    middle = "pooled median"
+    if fit.problem.design.cells:
+        middle += ", moderators at their average"
+    if fit.problem.bias is not None:
+        middle += ", moved by the model's bias"
     found: list[Line2D | Patch] = []
     if any(not row.is_interval for row in rows):
         found.append(Line2D([], [], color="black", marker="o", markersize=4, linewidth=0,

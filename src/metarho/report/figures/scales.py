@@ -32,6 +32,13 @@ def label_of(problem: Problem) -> str:
     return "correlation r" + (", true scores" if problem.model.measurement == "true-score" else "")
 
 
+def label_of_both(problem: Problem) -> str:
+    """What an axis is of that has both printed numbers and what the model makes of them."""
+    if problem.model.measurement == "true-score":
+        return "correlation r: printed, of observed scores; posterior, of true scores"
+    return label_of(problem)
+
+
 def tau_label(problem: Problem) -> str:
     """What an axis of heterogeneity is of: the total sd where there are several levels."""
     total = "total " if len(problem.model.levels) > 1 else ""
