@@ -42,6 +42,8 @@ def test_every_change_is_alone_and_from_the_reference() -> None:
         ("prior set", "sceptical"), ("intervals", "drop"), ("model", "common-effect"),
         ("study", "A"), ("study", "B"),
     }  # fmt: skip
+    # The cell with two changes is none of them.
+    assert len(found) == len(named)
     dropped = fits["random-effects", "default", "drop"].pooled
     assert whole.median is not None and dropped.median is not None and whole.lower is not None
     assert named["intervals", "drop"].median == pytest.approx(dropped.median - whole.median)
