@@ -27,6 +27,7 @@ from metarho.cli import (
     reporting,
     run,
     schema,
+    script,
     sensitivity,
     store,
 )
@@ -67,7 +68,7 @@ SECTIONS: Mapping[str, Sequence[Callable[..., None] | typer.Typer]] = {
         ppc.ppc,
         cumulative.cumulative,
     ),
-    "Keep results": (store.app,),
+    "Keep results and check them elsewhere": (store.app, script.script),
 }
 
 app = typer.Typer(

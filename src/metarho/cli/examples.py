@@ -16,6 +16,14 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "    --model three-level --prior 'mu=Normal(mu=0, sigma=0.5)'",
         "metarho fit internet-alliance --mods '~ guidance' --intervals drop --save fit.nc",
     ),
+    "script": (
+        "metarho script internet-alliance --to pymc --intervals drop",
+        "metarho script alliance-priors --to metafor --output check.R",
+    ),
+    "show": (
+        "metarho show internet-alliance --apa",
+        "metarho show fit.nc --latex",
+    ),
     "check": ("metarho check internet-alliance",),
     "run": (
         "metarho run internet-alliance",

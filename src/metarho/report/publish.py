@@ -42,6 +42,10 @@ def publish(
 
         written |= write_report(find(outcome, describe, warn), announce)
         written.add(KEPT)
+    if plan.analysis.scripts:
+        from metarho.report.scripts import write_scripts
+
+        written |= write_scripts(outcome)
     record(outcome, written)
     return outcome
 

@@ -18,6 +18,7 @@ from metarho.spec.why import Why
 type Measure = Literal["ZCOR", "COR", "GEN"]
 type Engine = Literal["auto", "exact", "nuts"]
 type Intervals = Literal["use", "drop"]
+type ScriptTarget = Literal["metafor", "bayesmeta", "brms", "pymc"]
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -169,6 +170,8 @@ class Analysis(Frozen):
     thresholds: Thresholds = Thresholds()
     interval: Interval = Interval()
     report: Literal["html", "none"] = "html"
+    # Scripts that check each result elsewhere: for those who ask.
+    scripts: tuple[ScriptTarget, ...] = ()
     defaults: Literal["2026.1"] = "2026.1"
 
     @field_validator("models")
@@ -209,6 +212,22 @@ class Analysis(Frozen):
         if len(set(labels)) != len(labels):
             raise ValueError("two new studies have one label")
         return value
+
+    @field_validator("scripts")
+    @classmethod
+    def _scripts_once(cls, value: tuple[ScriptTarget, ...]) -> tuple[ScriptTarget, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a script is asked for twice")
+        return value
+
+    @model_validator(mode="after")
+    def _scripts_are_of_cells(self) -> Analysis:
+        if self.scripts and self.grid is not None:
+            raise ValueError(
+                "scripts are of the results of a run without grid; leave scripts out, and ask for "
+                "one with metarho script"
+            )
+        return self
 
     @field_validator("checks")
     @classmethod

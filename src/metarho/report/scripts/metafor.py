@@ -135,7 +135,7 @@ def _fits(
         f"held <- {_call(problem, formula, variances)}",
         f"names_of <- {r_texts(free)}",
         _COMPARE.strip("\n"),
-        'here <- cbind(estimate = as.vector(coef(held)), se = as.vector(held$se))',
+        "here <- cbind(estimate = as.vector(coef(held)), se = as.vector(held$se))",
         f"metarho <- {_matrix(held[0])}",
         'agreed <- compare("tau held, flat coefficients", here, metarho)',
     ]

@@ -17,8 +17,7 @@ _REFERENCES: Mapping[str, str] = {
     "DuMouchel": "{ s2 <- length(v) / sum(1 / v); sqrt(s2) / (sqrt(s2) + t)^2 }",
     "UniformShrinkage": f"{{ s2 <- length(v) / sum(1 / v); {_SHRINKAGE} }}",
     "UniformI2": (
-        "{ s2 <- (length(v) - 1) * sum(1 / v) / (sum(1 / v)^2 - sum(1 / v^2)); "
-        f"{_SHRINKAGE} }}"
+        f"{{ s2 <- (length(v) - 1) * sum(1 / v) / (sum(1 / v)^2 - sum(1 / v^2)); {_SHRINKAGE} }}"
     ),
     "Conventional": _EACH.format("one * exp(-1.5 * mean(log(v + one^2)))"),
     "SquareRoot": "1 / sqrt(t)",
@@ -38,9 +37,7 @@ _DENSITIES: Mapping[str, Callable[[Values, str], str]] = {
     "Uniform": lambda a, t: f"dunif({t}, {n(a['lower'])}, {n(a['upper'])})",
     "Flat": lambda a, t: f"rep(1, length({t}))",
     "HalfNormal": lambda a, t: f"2 * dnorm({t}, 0, {n(a['sigma'])})",
-    "HalfStudentT": lambda a, t: (
-        f"2 * dt({t} / {n(a['sigma'])}, {n(a['nu'])}) / {n(a['sigma'])}"
-    ),
+    "HalfStudentT": lambda a, t: f"2 * dt({t} / {n(a['sigma'])}, {n(a['nu'])}) / {n(a['sigma'])}",
     "HalfCauchy": lambda a, t: f"2 * dcauchy({t}, 0, {n(a['beta'])})",
     "Exponential": lambda a, t: f"dexp({t}, {n(a['lam'])})",
     "PenalizedComplexity": lambda a, t: f"dexp({t}, {n(-math.log(a['alpha']) / a['upper'])})",

@@ -19,9 +19,7 @@ def columns_of_mean(problem: Problem) -> tuple[str, ...]:
 def group_columns(problem: Problem) -> dict[str, str]:
     """Level -> the column of the data frame that says each row's group."""
     own = {"study": "study_id", "effect": "effect_id"}
-    return {
-        level: own.get(level, f"group_{n}_id") for n, level in enumerate(problem.model.levels)
-    }
+    return {level: own.get(level, f"group_{n}_id") for n, level in enumerate(problem.model.levels)}
 
 
 def data_lines(problem: Problem) -> list[str]:
@@ -68,7 +66,10 @@ def found_lines(found: Sequence[Found], in_r: Mapping[str, str]) -> list[str]:
         for number in NUMBERS
         if number in one.numbers
     ]
-    lines = ["# What metarho found, with its Monte Carlo errors (0 where it integrated).", "metarho <- rbind("]
+    lines = [
+        "# What metarho found, with its Monte Carlo errors (0 where it integrated).",
+        "metarho <- rbind(",
+    ]
     for place, (name, variable, number, value, error) in enumerate(rows):
         end = "," if place < len(rows) - 1 else ""
         lines.append(
