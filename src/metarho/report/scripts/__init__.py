@@ -92,9 +92,9 @@ def _page_head(config: Path, asked: Sequence[str]) -> list[str]:
     return [
         "# Check scripts",
         "",
-        f"Each checks one result of {markdown_text(config.name)} without metarho: it holds the data,",
-        "the model, the priors and the numbers that metarho found, and says whether they agree. Its",
-        "first lines say what should agree with what, and how closely.",
+        f"Each checks one result of {markdown_text(config.name)} without metarho: it holds the",
+        "data, the model, the priors and the numbers that metarho found, and says whether they",
+        "agree. Its first lines say what should agree with what, and how closely.",
         "",
         "| script | needs | run |",
         "|---|---|---|",

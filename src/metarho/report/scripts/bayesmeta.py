@@ -20,12 +20,11 @@ from metarho.spec.priors import Prior
 SUFFIX = "R"
 NEEDS = "R with the package bayesmeta (3.4 or newer)"
 
-_AGREES = """The posterior of bayesmeta is that of the same model, data and priors. It stands on a grid of
-normal components (delta = 0.01, epsilon = 1e-4, its defaults), whose error is up to 2.5e-3
-posterior sds in means and sds and 7.5e-3 in ends of intervals; metarho's own numbers agree to
-0.01 posterior sds with it, or the script says that they do not and ends with exit code 1.
-Reliable where metarho's engine is exact; sampled numbers may differ by 4 Monte Carlo errors
-more."""
+_AGREES = """The posterior of bayesmeta is that of the same model, data and priors. It stands on a
+grid of normal components (delta = 0.01, epsilon = 1e-4, its defaults), whose error is up to
+2.5e-3 posterior sds in means and sds and 7.5e-3 in ends of intervals. All should agree to 0.01
+posterior sds, and 4 Monte Carlo standard errors more where metarho sampled; the script says
+which do, and ends with exit code 1 where one does not."""
 
 # What bayesmeta itself calls reference priors of tau.
 _BY_NAME: Mapping[str, str] = {

@@ -22,9 +22,9 @@ from metarho.spec.priors import Prior
 SUFFIX = "R"
 NEEDS = "R with the package brms (2.18 or newer), rstan and a C++ compiler"
 
-_AGREES = """The posterior below is that of the same model, data and priors, sampled by Stan. Means, sds,
-medians and ends of intervals should agree with metarho's within 4 Monte Carlo standard errors;
-the script says which do, and ends with exit code 1 where one does not."""
+_AGREES = """The posterior below is that of the same model, data and priors, sampled by Stan. Means,
+sds, medians and ends of intervals should agree with metarho's within 4 Monte Carlo standard
+errors; the script says which do, and ends with exit code 1 where one does not."""
 
 _REAL: Mapping[str, Callable[[Mapping[str, float]], str]] = {
     "Normal": lambda a: f"normal({n(a['mu'])}, {n(a['sigma'])})",

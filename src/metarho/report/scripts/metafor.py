@@ -45,7 +45,8 @@ compare <- function(title, here, metarho) {
   far <- abs(here - metarho) / metarho[, "se"]
   agrees <- apply(far < 1e-6, 1, all)
   cat("\\n", title, "\\n", sep = "")
-  print(data.frame(here = here, metarho = metarho, agrees = agrees, row.names = names_of), digits = 8)
+  found <- data.frame(here = here, metarho = metarho, agrees = agrees, row.names = names_of)
+  print(found, digits = 8)
   all(agrees)
 }
 """

@@ -29,9 +29,10 @@ from metarho.spec.priors import PER_HORSESHOE, PER_R2D2
 SUFFIX = "py"
 NEEDS = "numpy, pymc and arviz"
 
-_AGREES = """The posterior below is that of the same model, data and priors, sampled here. Means, sds,
-medians and ends of intervals should agree with metarho's within 4 Monte Carlo standard errors;
-the script says which do, and ends with exit code 1 where one does not or chains did not mix."""
+_AGREES = """The posterior below is that of the same model, data and priors, sampled here. Means,
+sds, medians and ends of intervals should agree with metarho's within 4 Monte Carlo standard
+errors; the script says which do, and ends with exit code 1 where one does not or chains did
+not mix."""
 
 _IMPORTS = """import sys
 
@@ -113,7 +114,9 @@ def summary(draws):
 def monte_carlo_error(trace, variable, number):
     """The Monte Carlo standard error of one of these numbers, by ArviZ."""
     shares = {"median": 0.5, "lower": TAIL, "upper": 1 - TAIL}
-    method = {"method": "quantile", "prob": shares[number]} if number in shares else {"method": number}
+    method = {"method": number}
+    if number in shares:
+        method = {"method": "quantile", "prob": shares[number]}
     return float(az.mcse(trace, var_names=[variable], **method)[variable])
 
 

@@ -13,7 +13,7 @@ from metarho.report.scripts.quoting import r_number, r_places, r_text, r_texts, 
 
 def columns_of_mean(problem: Problem) -> tuple[str, ...]:
     """The columns of the data frame behind mu and the slopes, in order."""
-    return ("intercept", *(f"x_{n}" for n in range(len(problem.coefficients) - 1)))
+    return ("constant", *(f"x_{n}" for n in range(len(problem.coefficients) - 1)))
 
 
 def group_columns(problem: Problem) -> dict[str, str]:
@@ -30,7 +30,7 @@ def data_lines(problem: Problem) -> list[str]:
         "effect": (r_texts((row.effect for row in evidence.rows), 2), ""),
         "yi": (r_vector(evidence.y, 2), ""),
         "vi": (r_vector(evidence.v, 2), ""),
-        "intercept": ("1", "of mu"),
+        "constant": ("1", "of mu"),
     }
     names = problem.design.names
     for place, column in enumerate(columns_of_mean(problem)[1:], start=1):
