@@ -38,6 +38,7 @@ def test_a_bare_analysis_has_the_defaults_of_the_design(tmp_path: Path) -> None:
     assert analysis.interval == Interval(prob=0.95, kind="eti")
     assert analysis.thresholds.rho == (0.0, 0.1, 0.3)
     assert (analysis.report, analysis.defaults) == ("html", "2026.1")
+    assert analysis.scripts == ()
     assert analysis.new_studies == ()
 
 
@@ -224,3 +225,17 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
 def test_an_analysis_may_not_be_called_store(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="may not be called store"):
         read(tmp_path, BARE, "store.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("scripts: [stata]", "stata"),
+        ("scripts: [pymc, pymc]", "a script is asked for twice"),
+        ("scripts: [pymc]\ngrid: {models: [random-effects]}", "a run without grid"),
+    ],
+)
+def test_scripts_are_of_known_programs_and_of_runs_without_a_grid(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    assert said in refusal(tmp_path, f"{BARE}{text}\n")
