@@ -49,8 +49,8 @@ def test_what_a_program_cannot_say_is_bad_input_and_nothing_is_fitted(here: Comm
 
 
 def test_a_saved_fit_has_a_script_too(here: CommandLine) -> None:
-    here.run("run", "mine.yaml", "--output", "out")
-    saved = "out/mine/fits/random-effects--default--drop.nc"
+    saved = "fit.nc"
+    here.run("fit", "internet-alliance", "--intervals", "drop", "--save", saved)
     code, out, _ = here.run("script", saved, "--to", "bayesmeta")
     assert code == 0
     assert "fit <- bayesmeta(" in out

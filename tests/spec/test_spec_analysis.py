@@ -90,8 +90,8 @@ FAULTS = {
     "an unknown key": (
         "new_studys: []\n",
         ":3: unknown key 'new_studys'; allowed: agreement, checks, defaults, description, engine, "
-        "grid, interval, models, new_studies, priors, reference, report, sampler, studies, "
-        "thresholds, title, why; did you mean 'new_studies'?",
+        "grid, interval, models, new_studies, priors, reference, report, sampler, scripts, "
+        "studies, thresholds, title, why; did you mean 'new_studies'?",
     ),
     "an unknown key inside": (
         "sampler:\n  chians: 4\n",
@@ -232,7 +232,7 @@ def test_an_analysis_may_not_be_called_store(tmp_path: Path) -> None:
     [
         ("scripts: [stata]", "stata"),
         ("scripts: [pymc, pymc]", "a script is asked for twice"),
-        ("scripts: [pymc]\ngrid: {models: [random-effects]}", "a run without grid"),
+        ("scripts: [pymc]\ngrid: {measure: [ZCOR, COR]}", "a run without grid"),
     ],
 )
 def test_scripts_are_of_known_programs_and_of_runs_without_a_grid(

@@ -82,7 +82,7 @@ WHOLE: dict[Kind, Plain] = {
         "engine": "nuts", "agreement": True,
         "sampler": {"chains": 2, "draws": 100, "tune": 100, "seed": 1},
         "thresholds": {"rho": [0, 0.5]}, "interval": {"prob": 0.9, "kind": "hdi"},
-        "report": "none", "defaults": "2026.1",
+        "report": "none", "scripts": ["metafor", "pymc"], "defaults": "2026.1",
     },
     "simulation": {
         "title": "T", "description": "D",

@@ -104,6 +104,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "thresholds": "Correlations that posterior probabilities are printed for.",
         "interval": "Probability and kind of every printed interval.",
         "report": "Whether to write an HTML report.",
+        "scripts": "Scripts for other software to write, with which others can check a result.",
         "defaults": "The version of the defaults, so that better ones do not change old runs.",
     },
     "StudiesSpec": {

@@ -127,6 +127,7 @@ _NOT_HERE = {
     "checks": "simulated data are not checked",
     "thresholds": "a simulation has no posterior of its own to read probabilities from",
     "report": "a simulation leaves a table",
+    "scripts": "a simulation leaves a table",
 }
 
 
