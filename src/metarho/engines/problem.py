@@ -410,11 +410,12 @@ def encode_known(
     studies: Studies,
     priors: Mapping[str, AppliedPrior],
     levels: tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]],
+    reliabilities: Mapping[str, AppliedPrior] | None = None,
 ) -> Problem:
     """The problem of rows under priors, and levels of the mean's and log tau's factors, as known.
 
-    Knots, centres and the sds that R2D2's slopes go by are learned from the rows. Raises InputError
-    as ``encode`` does.
+    ``reliabilities`` are the priors of unknown ones. Knots, centres and the sds that R2D2's slopes
+    go by are learned from the rows. Raises InputError as ``encode`` does.
     """
     if model.missing == "drop":
         studies = studies.dropping_blanks(model.columns)
@@ -424,7 +425,8 @@ def encode_known(
     )
     at_rows = at_sds({name: one.prior for name, one in priors.items()}, mean.column_sds)
     priors = {name: replace(one, prior=at_rows[name]) for name, one in priors.items()}
-    return _checked(_problem(model, studies, priors, (mean, scale), _evidence(model, studies)))
+    problem = _problem(model, studies, priors, (mean, scale), _evidence(model, studies))
+    return _checked(replace(problem, reliabilities=reliabilities or {}))
 
 
 def _problem(

@@ -50,7 +50,7 @@ def pack(key: str, result: Result) -> Entry:
     if isinstance(result, Quadrature):
         engine, (variables, attrs) = "exact", quadrature_variables(result)
     else:
-        engine, (variables, attrs) = "nuts", _draws_variables(result)
+        engine, (variables, attrs) = "nuts", draws_variables(result)
     arrays = {name: _array(name, variable) for name, variable in variables.items()}
     header = {
         "attrs": attrs,
@@ -77,7 +77,7 @@ def unpack(entry: Entry) -> Result:
     variables, attrs = _read(entry.content)
     if entry.engine == "exact":
         return quadrature_of_variables(variables, attrs)
-    return _draws(variables, attrs)
+    return draws_of_variables(variables, attrs)
 
 
 def _array(name: str, variable: xr.Variable) -> np.ndarray:
@@ -112,7 +112,8 @@ def _read(content: bytes) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
     return variables, header["attrs"]
 
 
-def _draws_variables(draws: Draws) -> tuple[dict[str, xr.Variable], dict[str, object]]:
+def draws_variables(draws: Draws) -> tuple[dict[str, xr.Variable], dict[str, object]]:
+    """Draws as variables and attributes."""
     import numpy as np
     import xarray as xr
 
@@ -142,7 +143,8 @@ def _draws_variables(draws: Draws) -> tuple[dict[str, xr.Variable], dict[str, ob
     return variables, attrs
 
 
-def _draws(variables: Variables, attrs: Mapping[str, Any]) -> Draws:
+def draws_of_variables(variables: Variables, attrs: Mapping[str, Any]) -> Draws:
+    """The draws of ``draws_variables``. Raises ValueError or KeyError where they are damaged."""
     parameters = variables["parameters"].to_numpy()
     return Draws(
         dict(zip(attrs["parameters"], parameters, strict=True)),
