@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metarho.posterior import printed
 from metarho.posterior.fit import Fit
-from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
-from metarho.posterior.marginals import Summary
 
 if TYPE_CHECKING:
     from metarho.batch.compute import Done
@@ -31,21 +30,8 @@ def say(message: str) -> None:
     Console().print(Text(message), soft_wrap=True)
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number as tables print it; a dash where there is none. What rounds to 0 has no sign."""
-    return "–" if value is None else f"{value:z.{digits}f}"
-
-
-def share(p: float) -> str:
-    """A p-value to three digits; what would print as 0 or 1 is below or above the last."""
-    return "<0.001" if p < 0.0005 else ">0.999" if p >= 0.9995 else f"{p:.3f}"
-
-
-def interval(summary: Summary, digits: int = 3) -> str:
-    """An interval in brackets."""
-    if summary.lower is None or summary.upper is None:
-        return "–"
-    return f"[{number(summary.lower, digits)}, {number(summary.upper, digits)}]"
+# Numbers look alike wherever they are printed.
+number, share, interval = printed.number, printed.share, printed.interval
 
 
 def block(fit: Fit) -> None:
@@ -63,32 +49,7 @@ def block(fit: Fit) -> None:
     for name, applied in fit.problem.priors.items():
         say(f"prior: {name} ~ {applied.prior.described}")
     say("")
-    percent = f"{fit.interval.prob * 100:g}% {fit.interval.kind}"
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name in ("mean", "sd", "median", percent, "scale"):
-        table.add_column(name, justify="right")
-    rows = [
-        (name, summary, scale_of_parameter(name, fit.problem.scale_label))
-        for name, summary in fit.parameters.items()
-    ]
-    on_r = fit.problem.r_label
-    rows += [(name, summary, scale_of_derived(name, on_r)) for name, summary in fit.derived.items()]
-    rows += [
-        ("theta_new", fit.new_study["theta"], fit.problem.scale_label),
-        ("rho_new", fit.new_study["rho"], on_r),
-    ]
-    for name, summary, scale in rows:
-        digits = 1 if scale == "percent" else 4
-        table.add_row(
-            Text(name),
-            number(summary.mean, digits),
-            number(summary.sd, digits),
-            number(summary.median, digits),
-            interval(summary, digits),
-            scale,
-        )
-    wide().print(table)
+    wide().print(_quantities(fit))
     say("")
     if fit.log_evidence is not None:
         error = fit.log_evidence_mcse
@@ -106,6 +67,28 @@ def block(fit: Fit) -> None:
         say(f"probability above {LIKELY_OUTLIER:g} to be an outlier: {named or 'none'}")
     for note in fit.notes:
         say(f"note: {note}")
+
+
+def _quantities(fit: Fit) -> Table:
+    """The quantities of a fit below the headings of their groups."""
+    table = Table(box=None, pad_edge=False)
+    # A long name is folded; a number never is.
+    table.add_column("", overflow="fold", max_width=60)
+    for name in ("mean", "sd", "median", printed.interval_name(fit), "P(> 0)", "scale"):
+        table.add_column(name, justify="right", no_wrap=True)
+    rows = printed.shown(fit)
+    texts = {row.name: printed.cells(row) for row in rows}
+    low, high = (max(len(cells[end]) for cells in texts.values()) for end in (3, 4))
+    group = None
+    for row in rows:
+        if row.group != group:
+            group = row.group
+            table.add_row(Text(group, style="bold"))
+        mean, sd, median, lower, upper, above = texts[row.name]
+        known = row.summary.lower is not None
+        ends = f"[{lower:>{low}}, {upper:>{high}}]" if known else "–"
+        table.add_row(Text(f"  {row.name}"), mean, sd, median, Text(ends), above, Text(row.scale))
+    return table
 
 
 def headline(plan: Plan, fits: Sequence[Fit]) -> None:
