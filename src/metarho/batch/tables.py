@@ -16,6 +16,7 @@ from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Summary
+from metarho.posterior.printed import shown
 from metarho.predict.new_studies import Prediction
 
 # Spreadsheets run cells that start with these; a leading apostrophe makes them text.
@@ -73,6 +74,23 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
             }
         )
     return rows
+
+
+def quantity_rows(fit: Fit) -> list[Row]:
+    """One row a quantity of a fit that is printed, with all its digits and what it is."""
+    return [
+        {
+            "group": row.group,
+            "quantity": row.name,
+            "scale": row.scale,
+            **five(row.summary),
+            "P(> 0)": row.above_zero,
+            "prob": fit.interval.prob,
+            "kind": fit.interval.kind,
+            "meaning": row.meaning,
+        }
+        for row in shown(fit)
+    ]
 
 
 def threshold_probabilities(plan: Plan, fit: Fit) -> list[tuple[float, float]]:

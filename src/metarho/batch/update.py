@@ -71,8 +71,17 @@ def update_plan(
 
 
 def update_saved(path: Path, new: NewStudy) -> Replication:
-    """Add a study to the evidence of a saved fit. Writes nothing."""
+    """Add a study to the evidence of a saved fit. Writes nothing.
+
+    Raises InputError as ``read_saved``, and for a custom model.
+    """
     saved = read_saved(path)
+    if saved.fit.problem.model.custom is not None:
+        raise InputError(
+            "is a fit of a custom model, whose Python file a saved fit does not hold; name its "
+            "config instead",
+            place=str(path),
+        )
     return replication(
         saved.fit.problem,
         saved.studies,

@@ -29,6 +29,7 @@ from metarho.cli import (
     schema,
     script,
     sensitivity,
+    show,
     store,
 )
 from metarho.cli.examples import examples
@@ -50,6 +51,7 @@ SECTIONS: Mapping[str, Sequence[Callable[..., None] | typer.Typer]] = {
         fit.fit,
         run.check,
         run.run,
+        show.show,
     ),
     "Compare priors and models": (
         compare.compare,

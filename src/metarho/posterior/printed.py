@@ -20,6 +20,12 @@ from metarho.spec.model import Model
 type Array = NDArray[np.float64]
 type Group = Literal["Heterogeneity", "Model results", "Selection", "New study"]
 
+# What a reader should look at; all probabilities are in --json and the saved fit.
+LIKELY_OUTLIER = 0.5
+
+# Kinds of intervals, in the words of papers.
+KINDS = {"eti": "equal-tailed", "hdi": "highest-density"}
+
 # metafor's order: how much true effects differ, their mean, and what follows for a new study.
 GROUPS: tuple[Group, ...] = ("Heterogeneity", "Model results", "Selection", "New study")
 
@@ -44,7 +50,7 @@ _MEANINGS = {
     "beta_R2": "share of the variance of true effects that moderators explain",
     "beta_gamma": "part of a slope before parts are made to sum to 1",
     "beta_phi": "part of a slope in what moderators explain",
-    "rho_median": "correlation at the mean of true effects; half of true correlations lie above",
+    "rho_median": "correlation at the mean of true effects, which half of true correlations exceed",
     "rho_mean": "mean of true correlations",
     "I2": "share of the variance between estimates that is heterogeneity",
     "H2": "variance between estimates over that of sampling alone",
@@ -218,6 +224,20 @@ def _meaning_of_tau(model: Model) -> str:
     if model.scale != "~ 1":
         return "sd of true effects with the moderators of log tau at 0"
     return "total sd of true effects" if len(model.levels) > 1 else "sd of true effects"
+
+
+def title(fit: Fit) -> str:
+    """What the model is called, and of how many effects and studies the fit is."""
+    evidence, model = fit.problem.evidence, fit.problem.model
+    effects = counted(evidence.k, "effect", "effects")
+    studies = counted(len(evidence.study_names), "study", "studies")
+    of = f"k = {effects}, {studies}; measure {fit.problem.measure}"
+    return f"{model.title or model.name} ({of})"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """How many there are: ``1 study``, ``20 studies``."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

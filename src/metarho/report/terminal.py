@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from metarho.engines.problem import Problem
 
 
-# What a reader should look at; all probabilities are in --json and the saved fit.
-LIKELY_OUTLIER = 0.5
-
-
 def say(message: str) -> None:
     """A line on standard output; text from users stays text."""
     Console().print(Text(message), soft_wrap=True)
@@ -36,13 +32,8 @@ number, share, interval = printed.number, printed.share, printed.interval
 
 def block(fit: Fit) -> None:
     """The printed block of one fit, in the order of metafor's."""
-    evidence = fit.problem.evidence
-    model = fit.problem.model
     say("")
-    say(
-        f"{model.title or model.name} (k = {evidence.k} effects, "
-        f"{len(evidence.study_names)} studies; measure {fit.problem.measure})"
-    )
+    say(printed.title(fit))
     say(f"engine: {fit.engine} ({fit.reason}); status: {fit.status}")
     for reason in fit.reasons:
         say(f"  {reason}")
@@ -62,9 +53,9 @@ def block(fit: Fit) -> None:
             f"({fit.agreement.quantity}; threshold {fit.agreement.threshold:.2f})"
         )
     if fit.outliers is not None:
-        likely = {name: p for name, p in fit.outliers.items() if p > LIKELY_OUTLIER}
+        likely = {name: p for name, p in fit.outliers.items() if p > printed.LIKELY_OUTLIER}
         named = ", ".join(f"{name} ({p:.2f})" for name, p in likely.items())
-        say(f"probability above {LIKELY_OUTLIER:g} to be an outlier: {named or 'none'}")
+        say(f"probability above {printed.LIKELY_OUTLIER:g} to be an outlier: {named or 'none'}")
     for note in fit.notes:
         say(f"note: {note}")
 

@@ -143,8 +143,6 @@ def _groups(problem: Problem) -> dict[str, tuple[str, ...]]:
         if level in ("study", "sample", "effect"):
             continue
         # Evidence names nested groups within their outer ones.
-        within = [
-            "".join(f"{found[one][row]} / " for one in outer) for row in range(evidence.k)
-        ]
+        within = ["".join(f"{found[one][row]} / " for one in outer) for row in range(evidence.k)]
         found[level] = tuple(map(str.removeprefix, evidence.labels[level], within))
     return {name: cells for name, cells in found.items() if name not in ("study", "sample")}

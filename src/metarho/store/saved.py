@@ -86,7 +86,7 @@ def _read(tree: xr.DataTree) -> Saved:
     return Saved(fit, studies)
 
 
-def _check_format(attrs: Mapping[str, Any]) -> None:
+def _check_format(attrs: Mapping[Any, Any]) -> None:
     """Raises InputError for a file that this version does not read."""
     written = int(attrs.get("format", 0))
     if written != FORMAT:
@@ -124,9 +124,10 @@ def _result(tree: xr.DataTree, problem: Problem, engine: str) -> Quadrature | Dr
     if engine == "exact":
         return quadrature_from(tree["quadrature"].to_dataset())
     kept = tree["draws"].to_dataset()
-    if any(variable.dtype.kind not in NUMERIC for variable in kept.variables.values()):
+    variables = {str(name): variable for name, variable in kept.variables.items()}
+    if any(variable.dtype.kind not in NUMERIC for variable in variables.values()):
         raise ValueError("its draws are no numbers")
-    draws = draws_of_variables(kept.variables, json.loads(kept.attrs["header"]))
+    draws = draws_of_variables(variables, json.loads(kept.attrs["header"]))
     if set(draws.parameters) != set(problem.priors):
         raise ValueError("its draws are of other parameters")
     if not np.array_equal(tree["posterior"]["mu"], draws.parameters["mu"]):
@@ -134,12 +135,12 @@ def _result(tree: xr.DataTree, problem: Problem, engine: str) -> Quadrature | Dr
     return draws
 
 
-def _plain(attrs: Mapping[str, Any], name: str, default: object) -> Any:
+def _plain(attrs: Mapping[Any, Any], name: str, default: object) -> Any:
     """A value that is kept as JSON, and that older files may lack."""
     return cleaned(json.loads(attrs[name])) if name in attrs else default
 
 
-def _texts(attrs: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def _texts(attrs: Mapping[Any, Any], name: str) -> tuple[str, ...]:
     found = _plain(attrs, name, [])
     if not all(isinstance(one, str) for one in found):
         raise ValueError(f"its {name} are no texts")
