@@ -14,14 +14,17 @@ from metarho.engines.problem import Problem, encode
 from metarho.errors import InputError, did_you_mean
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
+from metarho.representations import Shown
 from metarho.spec.analysis import Engine, Interval, Sampler
 from metarho.spec.catalogue import read_prior
+from metarho.spec.document import without_control
 from metarho.spec.lookup import find
 from metarho.spec.model import Model, checked_priors, read_model
 from metarho.spec.priors import PER_TAU, Prior
 
 if TYPE_CHECKING:
     import pytensor.tensor as pt
+    from rich.console import RenderableType
 
     from metarho.batch.grid import GridPlan
     from metarho.batch.simulation.plan import SimulationPlan
@@ -40,6 +43,34 @@ class Result:
     folder: Path
     fits: Mapping[tuple[str, str, str], Fit]
     cells: tuple[Row, ...] = ()
+
+    def __repr__(self) -> str:
+        """Its folder, and how many fits or cells it has."""
+        count = f"{len(self.fits)} fits" if self.fits else f"{len(self.cells)} rows"
+        return f"<Result {without_control(str(self.folder))}: {count}>"
+
+    def __rich__(self) -> RenderableType:
+        """What a terminal shows of it: the headline of every fit."""
+        return self._shown.rich()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        return self._shown.html()
+
+    @property
+    def _shown(self) -> Shown:
+        from metarho.posterior.printed import interval, number
+
+        rows = tuple(
+            (
+                *(model, priors, intervals, str(one.problem.evidence.k)),
+                *(number(one.pooled.median), interval(one.pooled)),
+                *(number(one.pooled_new.median), interval(one.pooled_new), one.status),
+            )
+            for (model, priors, intervals), one in self.fits.items()
+        )
+        columns = ("model", "priors", "intervals", "k", "mean", "", "new study", "", "status")
+        return Shown(repr(self)[1:-1], columns, rows, names=3)
 
 
 def load_model(name: str | Path, *, mods: str | None = None) -> Model:

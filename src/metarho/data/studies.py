@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metarho.data import effect_sizes
 from metarho.data.covariance import Covariances, checked_covariances, read_covariances
@@ -19,8 +20,16 @@ from metarho.data.selection import keeps
 from metarho.data.shipped import shipped_columns, shipped_table
 from metarho.data.tables import Cell, Table, is_blank, number, read_table, text
 from metarho.errors import InputError, did_you_mean, shown
+from metarho.representations import Shown
 from metarho.spec.analysis import Columns, Intervals, Measure
+from metarho.spec.document import without_control
 from metarho.spec.filters import parse_filter
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# As many rows as show what a table holds; all of them are in ``used``.
+FIRST_ROWS = 10
 
 SCALE: Mapping[str, str] = {"ZCOR": "z", "COR": "r", "GEN": "yi"}
 
@@ -105,6 +114,41 @@ class Studies:
     def k_studies(self) -> int:
         """Number of studies they come from."""
         return len({row.study for row in self.used})
+
+    def __repr__(self) -> str:
+        """Where they come from, and how many there are."""
+        return f"<Studies {self._title}>"
+
+    def __rich__(self) -> RenderableType:
+        """What a terminal shows of them: the first rows used."""
+        return self._shown.rich()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of them."""
+        return self._shown.html()
+
+    @property
+    def _title(self) -> str:
+        source = without_control(self.table.source)
+        return (
+            f"{source}: {self.k_effects} effects from {self.k_studies} studies "
+            f"(measure {self.measure}; {len(self.rows)} rows read)"
+        )
+
+    @property
+    def _shown(self) -> Shown:
+        def plain(value: float | None) -> str:
+            return "" if value is None else f"{value:.4g}"
+
+        first = self.used[:FIRST_ROWS]
+        rows = tuple(
+            (r.study, r.effect, r.reported, *map(plain, (r.ri, r.ni, r.yi, r.vi, r.lower, r.upper)))
+            for r in first
+        )
+        left = len(self.used) - len(first)
+        more = (f"and {left} more; yi, vi, lower and upper are on the scale {self.scale}",)
+        columns = ("study", "effect", "reported", "ri", "ni", "yi", "vi", "lower", "upper")
+        return Shown(self._title, columns, rows, more, names=3)
 
     def moderator(self, name: str) -> tuple[Cell, ...]:
         """A column of the source at the rows used."""

@@ -17,10 +17,13 @@ from metarho.posterior.exact import Exact
 from metarho.posterior.leave_out import LeaveOut, leave_out
 from metarho.posterior.marginals import NOTHING, Kind, Marginal, Summary
 from metarho.posterior.study_likelihood import log_jacobian
+from metarho.representations import Shown
 from metarho.spec.analysis import Interval, Sampler
+from metarho.spec.document import without_control
 
 if TYPE_CHECKING:
     import xarray as xr
+    from rich.console import RenderableType
 
     from metarho.posterior.custom import Custom
     from metarho.posterior.sampled import Sampled
@@ -165,6 +168,33 @@ class Fit:
         from metarho.posterior.tree import tree_of
 
         return tree_of(self)
+
+    def __repr__(self) -> str:
+        """Model, number of effects, headline and status."""
+        pooled = self.pooled
+        # Here, not above: rows of what is printed are made from fits.
+        from metarho.posterior.printed import interval, interval_name, number
+
+        mean = "mean" if self.problem.scale == "yi" else "rho"
+        name = without_control(self.problem.model.name)
+        return (
+            f"<Fit {name}: k = {self.problem.evidence.k}, {mean} = {number(pooled.median)} "
+            f"{interval(pooled)} ({interval_name(self)}), {self.engine}, {self.status}>"
+        )
+
+    def __rich__(self) -> RenderableType:
+        """What a terminal shows of it: the table of ``metarho show``."""
+        return self._shown.rich()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        return self._shown.html()
+
+    @property
+    def _shown(self) -> Shown:
+        from metarho.posterior.printed import shown_fit
+
+        return shown_fit(self)
 
     @property
     def _kind(self) -> Kind:

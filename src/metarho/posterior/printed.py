@@ -15,6 +15,7 @@ from metarho.posterior.fit import Fit
 from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.levels import Surface
 from metarho.posterior.marginals import NOTHING, Curve, Marginal, Point, Summary, Transformed
+from metarho.representations import Shown
 from metarho.spec.model import Model
 
 type Array = NDArray[np.float64]
@@ -292,3 +293,18 @@ def cells(row: Printed, digits: int = 4) -> tuple[str, ...]:
     five = (s.mean, s.sd, s.median, s.lower, s.upper)
     above = "" if row.above_zero is None else share(row.above_zero)
     return (*(number(value, own) for value in five), above)
+
+
+def shown_fit(fit: Fit) -> Shown:
+    """What a fit shows of itself: its quantities, verdict, priors and notes."""
+    rows = [(row.name, *cells(row)[:3], _ends(row), cells(row)[5], row.scale) for row in shown(fit)]
+    columns = ("", "mean", "sd", "median", interval_name(fit), "P(> 0)", "scale")
+    verdict = [f"engine: {fit.engine}; status: {fit.status}", *fit.reasons]
+    priors = [f"{name} ~ {applied.prior.described}" for name, applied in fit.problem.priors.items()]
+    notes = [f"note: {note}" for note in fit.notes]
+    return Shown(title(fit), columns, tuple(rows), (*verdict, *priors, *notes))
+
+
+def _ends(row: Printed) -> str:
+    _, _, _, lower, upper, _ = cells(row)
+    return "–" if row.summary.lower is None else f"[{lower}, {upper}]"

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from metarho.errors import InputError, did_you_mean, shown
+from metarho.representations import Shown
 from metarho.spec.catalogue import Written, misnamed
 from metarho.spec.custom import CustomFile, own_parameter_name, read_custom
-from metarho.spec.document import Document, Frozen, read_document
+from metarho.spec.document import Document, Frozen, read_document, without_control
 from metarho.spec.formulas import columns_of
 from metarho.spec.priors import PER_TAU, Prior, on_scale
 from metarho.spec.shrinkage import expanded
 from metarho.spec.why import Reason
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _RANDOM = re.compile(r"\w+(\s*/\s*\w+)*(\s*\+\s*\w+(\s*/\s*\w+)*)*")
 PARAMETERS = (
@@ -189,6 +194,42 @@ class Model(Frozen):
                     + did_you_mean(name, self.priors)
                 )
         return self
+
+    def __repr__(self) -> str:
+        """The model as a file of YAML would say it, without what stands at its default."""
+        return "\n".join([f"# model {self.name}", *(f"{n}: {v}" for n, v in self._said.items())])
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __rich__(self) -> RenderableType:
+        """What a terminal shows of it: a table of its parts."""
+        return self._shown.rich()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        return self._shown.html()
+
+    @property
+    def _shown(self) -> Shown:
+        title = f"model {self.name}"
+        return Shown(title, ("part", "value"), tuple(self._said.items()), names=2)
+
+    @property
+    def _said(self) -> dict[str, str]:
+        """The parts that are not at their defaults, and the priors, as texts on one line."""
+        parts = self.model_dump(mode="json", exclude={"name", "priors", "why", "custom"})
+        fields = type(self).model_fields
+        defaults = {name: fields[name].get_default(call_default_factory=True) for name in parts}
+        found = {
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in parts.items()
+            if getattr(self, name) != defaults[name]
+        }
+        if self.custom is not None:
+            found["custom"] = str(self.custom)
+        found |= {f"priors[{name}]": prior.described for name, prior in self.priors.items()}
+        return {without_control(n): " ".join(without_control(v).split()) for n, v in found.items()}
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -44,12 +44,16 @@ def read_saved(path: Path) -> Saved:
     those that it was fitted to.
     """
     if not path.is_file():
-        raise InputError("there is no such file", place=str(path))
+        said = "is a folder; name a file in it" if path.is_dir() else "there is no such file"
+        raise InputError(said, place=str(path))
     try:
         with xr.open_datatree(path, engine="netcdf4") as tree:
             return _read(tree.load())
     except InputError as error:
         raise error.at(str(path)) from None
+    except OSError as error:
+        said = "is not a saved fit: it is no NetCDF file, or one that is damaged or cut short"
+        raise InputError(f"{said} ({error.strerror})", place=str(path)) from None
     # A file of others may hold anything, and what it says may be wrong in any way.
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
