@@ -46,7 +46,10 @@ class Result:
 
     def __repr__(self) -> str:
         """Its folder, and how many fits or cells it has."""
-        count = f"{len(self.fits)} fits" if self.fits else f"{len(self.cells)} rows"
+        from metarho.posterior.printed import counted
+
+        fits, rows = counted(len(self.fits), "fit", "fits"), counted(len(self.cells), "row", "rows")
+        count = fits if self.fits else rows
         return f"<Result {without_control(str(self.folder))}: {count}>"
 
     def __rich__(self) -> RenderableType:

@@ -146,9 +146,10 @@ class Studies:
             for r in first
         )
         left = len(self.used) - len(first)
-        more = (f"and {left} more; yi, vi, lower and upper are on the scale {self.scale}",)
+        more = (f"and {left} more",) if left else ()
+        on = f"yi, vi, lower and upper are on the scale {self.scale}"
         columns = ("study", "effect", "reported", "ri", "ni", "yi", "vi", "lower", "upper")
-        return Shown(self._title, columns, rows, more, names=3)
+        return Shown(self._title, columns, rows, (*more, on), names=3)
 
     def moderator(self, name: str) -> tuple[Cell, ...]:
         """A column of the source at the rows used."""

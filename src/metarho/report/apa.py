@@ -187,11 +187,9 @@ def _new_study(fit: Fit, digits: int) -> Iterator[str]:
     problem = fit.problem
     like = " like the average one" if problem.moderators else ""
     span = interval(found, digits, _of_effects(problem))
-    probability_of = _percentage(fit)
-    yield (
-        f"The true {_effect(problem)} of a new study{like} lies in {span} with "
-        f"{probability_of} probability."
-    )
+    is_true = problem.model.measurement == "true-score"
+    effect = _effect(problem) if is_true else f"true {_effect(problem)}"
+    yield (f"The {effect} of a new study{like} lies in {span} with {_percentage(fit)} probability.")
 
 
 def _slopes(fit: Fit, digits: int) -> Iterator[str]:
@@ -239,9 +237,9 @@ def _priors(fit: Fit) -> str:
     improper = [name for name, applied in priors.items() if not applied.prior.proper]
     tail = ""
     if improper:
-        verb = "is" if len(improper) == 1 else "are"
+        which = "prior of {} is" if len(improper) == 1 else "priors of {} are"
         tail = (
-            f" The prior of {_joined(improper)} {verb} improper, so there is no marginal "
+            f" The {which.format(_joined(improper))} improper, so there is no marginal "
             "likelihood and no Bayes factor."
         )
     return f"Priors: {said}.{tail}"
@@ -344,7 +342,7 @@ def _tau(name: str, problem: Problem) -> tuple[str, str]:
         words = f"at the level {level}" if alone else between.get(level, f"at the level {level}")
         return f"τ_{level}", f" {words}"
     if model.effects == "student-t":
-        return "τ", " (the scale of a t law)"
+        return "τ", ", the scale of a t law"
     if not is_intercept_only(model.scale):
         return "τ", " with its moderators at 0"
     return "τ", " in all" if len(model.levels) > 1 else ""

@@ -68,7 +68,7 @@ def percent(value: float, digits: int) -> str:
 
 
 def with_interval(found: Summary, digits: int, write: Write) -> str:
-    """A median and its interval: ``.24 [.18, .30]``; ``fixed at .24`` where it is known.
+    """A median and its interval: ``.24 [.18, .30]``; ``.24 (fixed)`` where it is known.
 
     An interval whose printed ends do not differ from the median gets more digits, up to
     ``MOST_DIGITS``, and says so where these are not enough.
@@ -77,7 +77,7 @@ def with_interval(found: Summary, digits: int, write: Write) -> str:
         return "not known"
     three = (found.median, found.lower, found.upper)
     if found.lower == found.upper:
-        return f"fixed at {write(found.median, digits)}"
+        return f"{write(found.median, digits)} (fixed)"
     for more in range(digits, max(MOST_DIGITS, digits) + 1):
         median, lower, upper = (write(value, more) for value in three)
         if median not in (lower, upper):
