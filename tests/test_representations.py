@@ -45,7 +45,7 @@ def test_a_fit_is_short_at_a_prompt_and_a_table_where_there_is_room() -> None:
     assert repr(fit) == (
         "<Fit random-effects: k = 16, rho = 0.147 [0.082, 0.217] (95% eti), exact, ok>"
     )
-    text = in_terminal(fit)  # type: ignore[arg-type]
+    text = in_terminal(fit)
     assert "Random effects (k = 16 effects" in text and "tau2" in text
     assert "mu ~ Normal(mu=0, sigma=0.5)" in text and "engine: exact; status: ok" in text
     assert "<td>tau2</td>" in fit._repr_html_()
@@ -62,7 +62,7 @@ def test_studies_show_their_first_rows(tmp_path: Path) -> None:
     assert "internet-alliance.csv: 28 effects from 19 studies (measure ZCOR; 34 rows" in repr(
         studies
     )
-    text = in_terminal(studies)  # type: ignore[arg-type]
+    text = in_terminal(studies)
     assert "not significant" in text and "and 18 more" in text
     of_rows(tmp_path, f'study,ri,ni\n"{HOSTILE}",0.3,50\n', "ZCOR")
     hostile = metarho.load_studies(
@@ -79,13 +79,13 @@ def test_a_model_says_what_it_says_in_its_file() -> None:
     assert "priors[tau_study]: HalfNormal(sigma=0.25)" in repr(model)
     assert "likelihood" not in repr(model)
     titled = model.model_copy(update={"title": HOSTILE})
-    assert "<img" not in titled._repr_html_() and HOSTILE in in_terminal(titled)  # type: ignore[arg-type]
+    assert "<img" not in titled._repr_html_() and HOSTILE in in_terminal(titled)
     assert "custom: multiplicative.py" in repr(metarho.load_model("multiplicative"))
 
 
 def test_a_result_shows_the_headline_of_every_fit() -> None:
     result = Result(Path("outputs/a"), {("m", "default", "use"): case("random effects")})
     assert repr(result) == "<Result outputs/a: 1 fit>"
-    assert "[0.082, 0.217]" in in_terminal(result)  # type: ignore[arg-type]
+    assert "[0.082, 0.217]" in in_terminal(result)
     assert "<td>default</td>" in result._repr_html_()
     assert repr(Result(Path("a"), {}, ({}, {}))) == "<Result a: 2 rows>"

@@ -22,8 +22,8 @@ from metarho.compare.which_prior import COLUMNS, Candidate, remarks, which_prior
 from metarho.engines.problem import problem_without
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.fit import Fit
+from metarho.report.comparison import _factor
 from metarho.report.figures.which_prior import which_prior as figure
-from metarho.report.terminal import _factor
 from metarho.spec.analysis import Sampler
 
 SETS: dict[str, dict[str, str]] = {

@@ -8,10 +8,12 @@ from metarho.cli.options import (
     EXIT_NOT_REPORTABLE,
     AsCsv,
     AsJson,
+    AsLatex,
+    AsMarkdown,
     Config,
     Output,
-    check_one_form,
     config_path,
+    one_form,
     print_csv,
     print_json,
 )
@@ -22,11 +24,14 @@ def compare(
     output: Output = None,
     json: AsJson = False,
     csv: AsCsv = False,
+    markdown: AsMarkdown = False,
+    latex: AsLatex = False,
 ) -> None:
     """Compare prior sets and models: estimates, evidence, prediction, conflict, information."""
     from metarho.batch.plan import plan as make_plan
 
-    check_one_form(json, csv)
+    forms = {"--json": json, "--csv": csv, "--markdown": markdown, "--latex": latex}
+    form = one_form(forms)
     plan = make_plan(config_path(config), output)
     # Only now, so that a bad config is refused at once.
     from metarho.batch.compare import TABLE
@@ -35,10 +40,18 @@ def compare(
 
     with Progress(plan, fits=len(plan.cells), further=len(plan.cells)) as progress:
         compared = publish_comparison(plan, progress.announce, progress.warn)
-    if json:
+    if form == "--json":
         print_json(list(compared.rows))
-    elif csv:
+    elif form == "--csv":
         print_csv(compared.rows)
+    elif form in ("--markdown", "--latex"):
+        from metarho.report.comparison import comparison_note, comparison_rows
+        from metarho.report.written_tables import latex_table, markdown_table
+
+        write = markdown_table if form == "--markdown" else latex_table
+        title = plan.analysis.title or plan.analysis.name
+        table = write(comparison_rows(plan, compared.rows), title, comparison_note(plan))
+        say(table.rstrip("\n"))
     else:
         comparison(plan, compared.rows)
         averaged(plan, compared.averages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,6 +32,8 @@ Config = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown.")]
+AsLatex = Annotated[bool, typer.Option("--latex", help="Print a table in LaTeX (booktabs).")]
 # One cell of a config.
 OneModel = Annotated[
     str | None,
@@ -74,6 +76,14 @@ def check_one_form(json: bool, csv: bool) -> None:
     """Raises InputError where output is asked for in two forms."""
     if json and csv:
         raise InputError("--json and --csv are two forms of one output; give one of them")
+
+
+def one_form(forms: Mapping[str, bool]) -> str | None:
+    """The form that is asked for; None for the usual one. Raises InputError for several."""
+    asked = [form for form, wanted in forms.items() if wanted]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} are forms of one output; give one of them")
+    return asked[0] if asked else None
 
 
 def check_fit_file(save: Path | None) -> None:

@@ -11,11 +11,14 @@ from metarho.cli.options import (
     EXIT_NOT_REPORTABLE,
     AsCsv,
     AsJson,
+    AsLatex,
+    AsMarkdown,
     OneIntervals,
     OneModel,
     OnePriorSet,
     Output,
     config_path,
+    one_form,
     print_csv,
     print_json,
 )
@@ -35,8 +38,8 @@ def show(
         str, typer.Argument(help="A saved fit (.nc), or a config (name or path).", metavar="FIT")
     ],
     apa: Annotated[bool, typer.Option("--apa", help="Sentences in APA style.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="A table in Markdown.")] = False,
-    latex: Annotated[bool, typer.Option("--latex", help="A table in LaTeX (booktabs).")] = False,
+    markdown: AsMarkdown = False,
+    latex: AsLatex = False,
     csv: AsCsv = False,
     json: AsJson = False,
     digits: Annotated[
@@ -54,7 +57,8 @@ def show(
     from metarho.spec.analysis import Thresholds
 
     forms = {"--apa": apa, "--markdown": markdown, "--latex": latex, "--csv": csv, "--json": json}
-    form = _one_form(forms, digits)
+    form = one_form(forms)
+    _check_digits(form, digits)
     if source.endswith(".nc"):
         _check_one_fit(model, prior_set, intervals, output)
         from metarho.store.saved import read_saved
@@ -86,15 +90,10 @@ def _of_config(
     return fit, plan.analysis.thresholds.rho
 
 
-def _one_form(forms: dict[str, bool], digits: int | None) -> str | None:
-    """The form that is asked for; None for the block. Raises InputError for several."""
-    asked = [form for form, wanted in forms.items() if wanted]
-    if len(asked) > 1:
-        raise InputError(f"{' and '.join(asked)} are forms of one output; give one of them")
-    form = asked[0] if asked else None
+def _check_digits(form: str | None, digits: int | None) -> None:
+    """Raises InputError for digits where numbers are printed with all, or as always."""
     if digits is not None and form not in ("--apa", "--markdown", "--latex"):
         raise InputError("--digits is for --apa, --markdown and --latex; add one of them")
-    return form
 
 
 def _check_one_fit(*options: object) -> None:

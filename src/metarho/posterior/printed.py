@@ -241,6 +241,22 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
+def sampling_in_words(fit: Fit) -> str:
+    """How a sampled fit was sampled, and the worst that its diagnostics say."""
+    found = fit.diagnostics
+    assert found is not None
+    worst: dict[str, float] = {}
+    for name, of in (("r_hat", max), ("ess_bulk", min), ("ess_tail", min)):
+        values = found[name]
+        assert isinstance(values, dict)
+        worst[name] = of(values.values())
+    return (
+        f"{fit.sampler.chains} chains of {fit.sampler.draws:,} draws, largest R-hat "
+        f"{worst['r_hat']:.3f}, smallest bulk ESS {worst['ess_bulk']:,.0f}, smallest tail ESS "
+        f"{worst['ess_tail']:,.0f}, {found['divergences']} divergences"
+    )
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A number as tables print it; a dash where there is none. What rounds to 0 has no sign.
 

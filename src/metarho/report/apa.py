@@ -13,7 +13,7 @@ from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import NOTHING, Marginal, Point, below
-from metarho.posterior.printed import KINDS, LIKELY_OUTLIER, counted
+from metarho.posterior.printed import KINDS, LIKELY_OUTLIER, counted, sampling_in_words
 from metarho.predict.new_studies import marginal_means
 from metarho.report.written_numbers import (
     Write,
@@ -253,30 +253,13 @@ def _computation(fit: Fit) -> str:
             f"{fit.quad_err:.0e})."
         )
     else:
-        how = (
-            f"The posterior was sampled ({program}, NUTS of PyMC {version('pymc')}; {_draws(fit)})."
-        )
+        by = f"{program}, NUTS of PyMC {version('pymc')}"
+        how = f"The posterior was sampled ({by}; {sampling_in_words(fit)})."
     if fit.agreement is not None:
         verdict = "agreed with" if fit.agreement.holds else "differed from"
         how += f" The second engine {verdict} the first (largest difference "
         how += f"{fit.agreement.largest:.2f} Monte Carlo standard errors)."
     return how
-
-
-def _draws(fit: Fit) -> str:
-    found = fit.diagnostics
-    assert found is not None
-    worst = {}
-    for name, of in (("r_hat", max), ("ess_bulk", min), ("ess_tail", min)):
-        values = found[name]
-        assert isinstance(values, dict)
-        worst[name] = of(values.values())
-    chains, draws = fit.sampler.chains, fit.sampler.draws
-    return (
-        f"{chains} chains of {draws:,} draws, largest R-hat {worst['r_hat']:.3f}, smallest bulk "
-        f"ESS {worst['ess_bulk']:,.0f}, smallest tail ESS {worst['ess_tail']:,.0f}, "
-        f"{found['divergences']} divergences"
-    )
 
 
 def _model(model: Model) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from metarho.posterior import printed
 from metarho.posterior.fit import Fit
+from metarho.report.comparison import SHORT, between, comparison_note, comparison_rows
 
 if TYPE_CHECKING:
     from metarho.batch.compute import Done
@@ -46,6 +47,8 @@ def block(fit: Fit) -> None:
         error = fit.log_evidence_mcse
         by = "" if error is None else f" (bridge sampling, Monte Carlo error {error:.3f})"
         say(f"log evidence: {fit.log_evidence:.{4 if error is None else 2}f}{by}")
+    if fit.diagnostics is not None:
+        say(f"sampled: {printed.sampling_in_words(fit)}")
     if fit.agreement is not None:
         verdict = "agree" if fit.agreement.holds else "differ"
         say(
@@ -120,48 +123,19 @@ def headline(plan: Plan, fits: Sequence[Fit]) -> None:
 def comparison(plan: Plan, rows: Sequence[Row]) -> None:
     """The table that answers "which prior?", as much of it as a terminal is wide."""
     table = Table(box=None, pad_edge=False)
-    prob = f"{plan.analysis.interval.prob * 100:g}%"
-    for name in ("model", "prior"):
-        table.add_column(name, no_wrap=True)
-    several = len({row["intervals"] for row in rows}) > 1
-    if several:
-        table.add_column("intervals", no_wrap=True)
-    mean = "mean" if plan.evidence.scale == "yi" else "rho"
-    names = (
-        mean, prob, f"new {prob}", "BF mu", "BF tau", "elpd", "against reference", "CRPS",
-        "conflict mu", "tau", "ESS", "H mu", "tau", "new",
-    )  # fmt: skip
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    for row in rows:
-        numbers = {name: value for name, value in row.items() if isinstance(value, float | int)}
-        table.add_row(
-            Text(str(row["model"])),
-            Text(str(row["prior"])),
-            *([str(row["intervals"])] if several else []),
-            number(numbers.get("median")),
-            _between(numbers.get("lower"), numbers.get("upper"), 3),
-            _between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
-            _factor(row, "bf_mu"),
-            _factor(row, "bf_tau"),
-            number(numbers.get("elpd"), 2),
-            _difference(numbers),
-            number(numbers.get("crps"), 4),
-            number(numbers.get("conflict_mu"), 2),
-            number(numbers.get("conflict_tau"), 2),
-            number(numbers.get("ess_studies"), 1),
-            *(number(numbers.get(f"hellinger_{name}"), 2) for name in ("mu", "tau", "new")),
-            str(row["status"]),
+    texts = comparison_rows(plan, rows)
+    for name in texts[0] if texts else ():
+        is_name = name in ("model", "prior", "intervals", "status")
+        table.add_column(
+            # A pair of columns has one name here, and its second part alone.
+            SHORT.get(name, name),
+            justify="left" if is_name else "right",
+            no_wrap=True,
         )
+    for row in texts:
+        table.add_row(*(Text(str(text)) for text in row.values()))
     say("")
-    say(
-        f"Posterior medians and {prob} intervals; new: the true effect of a new study. BF: how "
-        "many times as likely the data are with an effect (mu), or with heterogeneity (tau), as "
-        "without. elpd, CRPS: each study predicted by the others. Conflict: prior–data p. ESS: "
-        "what the prior of mu is worth, in studies. H: Hellinger distance to the reference, "
-        f"{plan.analysis.reference_set}."
-    )
+    say(comparison_note(plan))
     wide().print(table)
 
 
@@ -185,8 +159,8 @@ def averaged(plan: Plan, rows: Sequence[Row]) -> None:
             *([str(row["intervals"])] if several else []),
             str(row["candidates"]),
             number(numbers.get("median")),
-            _between(numbers.get("lower"), numbers.get("upper"), 3),
-            _between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
+            between(numbers.get("lower"), numbers.get("upper"), 3),
+            between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
             number(numbers.get("spike"), 4),
         )
     say("")
@@ -210,9 +184,9 @@ def reported(plan: Plan, rows: Sequence[Row]) -> None:
             *(Text(str(row[name])) for name in ("model", "prior", "assumption", "setting")),
             str(row["k_effects"]),
             number(numbers.get("median")),
-            _between(numbers.get("lower"), numbers.get("upper"), 3),
+            between(numbers.get("lower"), numbers.get("upper"), 3),
             number(numbers.get("rho_mean")),
-            _between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
+            between(numbers.get("new_lower"), numbers.get("new_upper"), 3),
             *(number(numbers.get(name)) for name in above),
             str(row["status"]),
         )
@@ -222,29 +196,6 @@ def reported(plan: Plan, rows: Sequence[Row]) -> None:
         "new: the true effect of a new study."
     )
     wide().print(table)
-
-
-def _between(lower: float | None, upper: float | None, digits: int) -> str:
-    if lower is None or upper is None:
-        return "–"
-    return f"[{number(lower, digits)}, {number(upper, digits)}]"
-
-
-def _factor(row: Row, name: str) -> str:
-    """A Bayes factor to three digits, without a false precision of large ones."""
-    times = row[name]
-    if isinstance(times, float):
-        return f"{times:.3g}" if times < 1e4 else f"{times:.1e}"
-    # More than a computer's numbers is not none.
-    return ">1e304" if str(row[f"{name}_words"]).startswith("the data are more than") else "–"
-
-
-def _difference(row: Mapping[str, float]) -> str:
-    """The difference in elpd, its interval, and how many studies are predicted better."""
-    if "elpd_diff" not in row:
-        return "–"
-    span = _between(row["elpd_diff_lower"], row["elpd_diff_upper"], 1)
-    return f"{row['elpd_diff']:+.2f} {span} {row['better_studies']}/{row['studies']}"
 
 
 def wide() -> Console:
