@@ -125,8 +125,14 @@ def test_an_interval_whose_ends_would_equal_the_estimate_gets_more_digits() -> N
     assert with_interval(summary(0.9992, 0.9981, 0.9998), 2, bounded) == ".999 [.998, > .999]"
 
 
+def test_a_scale_of_small_numbers_gets_the_digits_that_show_an_interval_s_width() -> None:
+    tiny = summary(2e-5, -2.1e-5, 6.3e-5)
+    assert with_interval(tiny, 2, rounded) == f"0.00002 [{MINUS}0.00002, 0.00006]"
+    assert interval(tiny, 2, rounded) == f"[{MINUS}0.00002, 0.00006]"
+
+
 def test_an_interval_narrower_than_all_digits_says_so() -> None:
-    narrow = summary(0.5, 0.5 - 1e-12, 0.5 + 1e-12)
+    narrow = summary(0.5, 0.5 - 1e-14, 0.5 + 1e-14)
     assert with_interval(narrow, 2, bounded).endswith("(narrower than these digits)")
 
 

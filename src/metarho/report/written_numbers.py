@@ -15,8 +15,9 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from metarho.posterior.marginals import Summary
 
 MINUS = "\u2212"
-# An interval narrower than this many digits is said to be narrower than its digits.
-MOST_DIGITS = 8
+# An interval narrower than this many digits is said to be narrower than its digits. Effects of
+# measure GEN may be of any scale.
+MOST_DIGITS = 12
 
 # A double has up to 309 digits before the point; the digits after it come on top.
 _CONTEXT = Context(prec=400)
@@ -70,15 +71,15 @@ def percent(value: float, digits: int) -> str:
 def with_interval(found: Summary, digits: int, write: Write) -> str:
     """A median and its interval: ``.24 [.18, .30]``; ``.24 (fixed)`` where it is known.
 
-    An interval whose printed ends do not differ from the median gets more digits, up to
-    ``MOST_DIGITS``, and says so where these are not enough.
+    There are as many digits as its width takes to be seen, and more where a printed end would not
+    differ from the median; up to ``MOST_DIGITS``, and it is said where these are not enough.
     """
     if found.median is None or found.lower is None or found.upper is None:
         return "not known"
     three = (found.median, found.lower, found.upper)
     if found.lower == found.upper:
         return f"{write(found.median, digits)} (fixed)"
-    for more in range(digits, max(MOST_DIGITS, digits) + 1):
+    for more in _digits_of(found.lower, found.upper, digits):
         median, lower, upper = (write(value, more) for value in three)
         if median not in (lower, upper):
             return f"{median} [{lower}, {upper}]"
@@ -89,8 +90,15 @@ def interval(found: Summary, digits: int, write: Write) -> str:
     """An interval alone, in brackets; with more digits where its ends would be printed alike."""
     if found.lower is None or found.upper is None:
         return "not known"
-    for more in range(digits, max(MOST_DIGITS, digits) + 1):
+    for more in _digits_of(found.lower, found.upper, digits):
         lower, upper = write(found.lower, more), write(found.upper, more)
         if lower != upper:
             break
     return f"[{lower}, {upper}]"
+
+
+def _digits_of(lower: float, upper: float, digits: int) -> range:
+    """The digits to try for an interval: from those that show its width on."""
+    width = upper - lower
+    seen = -math.floor(math.log10(width)) if 0 < width < math.inf else digits
+    return range(max(digits, min(seen, MOST_DIGITS)), max(MOST_DIGITS, digits) + 1)
