@@ -87,7 +87,7 @@ def update_saved(path: Path, new: NewStudy) -> Replication:
         saved.studies,
         new,
         Thresholds().rho,
-        Settings(interval=saved.fit.interval),
+        Settings(sampler=saved.fit.sampler, interval=saved.fit.interval),
     )
 
 
