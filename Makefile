@@ -6,7 +6,7 @@ STAMP := $(VENV)/.set-up
 # Compiled samplers are kept here between runs.
 export PYTENSOR_FLAGS ?= base_compiledir=$(CURDIR)/.cache/pytensor
 
-.PHONY: help setup run test test-slow test-browser lint benchmarks
+.PHONY: help setup run test test-slow test-browser lint docs benchmarks
 
 help:  ## What each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,6 +31,10 @@ lint: $(STAMP)  ## Style and types
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
+
+# A warning is a broken link, an unreadable docstring or a page in no list: all are errors.
+docs: $(STAMP)  ## The documentation as HTML: docs/_build/index.html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html -d .cache/doctrees docs docs/_build
 
 benchmarks: $(STAMP)  ## What the performance claims rest on
 	$(BIN)/python benchmarks/command_line.py

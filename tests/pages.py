@@ -8,7 +8,7 @@ What a block is stands behind its language:
 ``python file=NAME``        written to that file (of any language)
 ``yaml file=NAME``          written, and read as the model or config that it is
 ``yaml part=NAME``          laid over the config or model of that name, key by key, and read
-(no language)               what was printed since the last such block; ``…`` is anything
+(no language)               what the block before it printed; ``…`` is anything
 """
 
 from __future__ import annotations
@@ -116,13 +116,13 @@ class Reader:
         if done.returncode != wanted:
             raise AssertionError(f"exit code {done.returncode}: {done.stderr[-2000:]}")
         # Of what is refused the message is what a reader sees; else progress is left out.
-        self.printed += done.stdout if wanted == 0 else done.stdout + done.stderr
+        self.printed = done.stdout if wanted == 0 else done.stdout + done.stderr
 
     def _python(self, block: Block) -> None:
         told = io.StringIO()
         with contextlib.redirect_stdout(told), contextlib.chdir(self.folder):
             exec(compile(block.text, "the page", "exec"), self.session)
-        self.printed += told.getvalue()
+        self.printed = told.getvalue()
 
     def _part(self, block: Block) -> None:
         if "part" not in block.settings:
@@ -138,7 +138,6 @@ class Reader:
         difference = differs(block.text, self.printed)
         if difference:
             raise AssertionError(f"what is printed is not what the page says:\n{difference}")
-        self.printed = ""
 
 
 def differs(said: str, printed: str) -> str:
@@ -209,8 +208,8 @@ def installed(folder: Path) -> None:
 
 
 def checkout(folder: Path) -> None:
-    """What a reader of the pages has: the shipped configs and models, and the tests' data."""
-    for name in ("configs", "models", "tests/references"):
+    """What a reader of the pages has: shipped configs, models and data, and the tests' data."""
+    for name in ("configs", "models", "tests/references", "src/metarho/data/shipped"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "outputs").mkdir()
     installed(folder)
