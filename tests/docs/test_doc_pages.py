@@ -12,7 +12,23 @@ from pages import PAGES, Reader, blocks, checkout, differs, installed
 FROM_NOTHING = frozenset({"tutorial.md", "own-data.md", "three-level-data.md"})
 
 # Pages that sample, or that take more than some seconds.
-SLOW = frozenset[str]()
+SLOW = frozenset(
+    {
+        "assurance.md",
+        "check-a-new-study.md",
+        "cluster.md",
+        "cumulative.md",
+        "diff.md",
+        "grids.md",
+        "many-runs.md",
+        "new-studies.md",
+        "predictive-checks.md",
+        "reporting.md",
+        "sensitivity.md",
+        "tutorial.md",
+        "which-prior.md",
+    }
+)
 
 # A block that cannot run in a test says why. More than these are too many.
 MOST_NOT_RUN = 12
