@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -77,7 +77,8 @@ def _command(name: str, command: Any, level: int = 1) -> Iterator[str]:
 def _options(command: Any, context: typer.Context) -> str:
     records = [parameter.get_help_record(context) for parameter in command.params]
     return "\n\n".join(
-        f"{code(words)}\n: {literal(said) or 'No more is said.'}" for words, said in filter(None, records)
+        f"{code(words)}\n: {literal(said) or 'No more is said.'}"
+        for words, said in filter(None, records)
     )
 
 
@@ -104,7 +105,12 @@ def keys_of(kind: type[BaseModel], level: int) -> str:
 def _keys(kind: type[BaseModel], above: str, level: int, seen: set[type]) -> Iterator[str]:
     seen.add(kind)
     rows = [
-        (code(above + (field.alias or name)), _allowed(field), _default(field), literal(field.description or ""))
+        (
+            code(above + (field.alias or name)),
+            _allowed(field),
+            _default(field),
+            literal(field.description or ""),
+        )
         for name, field in kind.model_fields.items()
         if name not in NO_KEY
     ]
@@ -269,7 +275,7 @@ def literal(text: str) -> str:
     )
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; a column in which nothing stands is left out."""
     kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
     lines = [head, tuple("---" for _ in head), *rows]

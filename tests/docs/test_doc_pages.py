@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+
 from pages import PAGES, Reader, blocks, checkout, differs, installed
 
 # They begin in an empty folder, with nothing but metarho installed.
@@ -16,7 +17,6 @@ SLOW = frozenset(
     {
         "assurance.md",
         "check-a-new-study.md",
-        "cluster.md",
         "cumulative.md",
         "diff.md",
         "grids.md",
@@ -36,7 +36,10 @@ MOST_NOT_RUN = 12
 
 def test_few_blocks_are_not_run_and_each_says_why() -> None:
     reasons = [
-        block.not_run for page in PAGES for block in blocks(page.read_text("utf-8")) if block.not_run
+        block.not_run
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"))
+        if block.not_run
     ]
     assert all(len(reason.split()) > 2 for reason in reasons)
     assert len(reasons) <= MOST_NOT_RUN
