@@ -33,8 +33,9 @@ lint: $(STAMP)  ## Style and types
 	$(BIN)/mypy
 
 # A warning is a broken link, an unreadable docstring or a page in no list: all are errors.
+# All pages are written anew: a list beside a page would keep titles that have changed.
 docs: $(STAMP)  ## The documentation as HTML: docs/_build/index.html
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html -d .cache/doctrees docs docs/_build
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --write-all -b html -d .cache/doctrees docs docs/_build
 
 benchmarks: $(STAMP)  ## What the performance claims rest on
 	$(BIN)/python benchmarks/command_line.py
