@@ -60,7 +60,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "bayesian": "Why it is Bayesian, for readers who need to be told.",
         "variables": "What was correlated with what: measures, informants, times, coding of rows.",
         "model": "Why these models: the likelihood, the moderators and their functional form.",
-        "exchangeability": "Why studies can stand for each other, given moderators, before results.",
+        "exchangeability": "Why studies can stand for each other, given moderators, before data.",
         "priors": "Why a prior set expects what it expects and what it was made from, by its name.",
         "weights": "Judgements that gave rows or studies more or less weight; that there are none.",
         "sense": "Whether the posterior makes sense to somebody who knows the field.",
