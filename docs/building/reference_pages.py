@@ -245,13 +245,25 @@ def _kind(family: Family) -> str:
 
 
 def public_names() -> str:
-    """What ``import metarho`` gives, by autodoc."""
-    kinds: Mapping[bool, str] = {True: "autoexception", False: "autofunction"}
-    directives = [
-        f".. {kinds[isinstance(getattr(metarho, name), type)]}:: metarho.{name}"
-        for name in sorted(metarho.__all__, key=str.lower)
-    ]
-    return "```{eval-rst}\n" + "\n\n".join(directives) + "\n```"
+    """What ``import metarho`` gives, by autodoc: functions and errors, then classes."""
+    names = sorted(metarho.__all__, key=lambda name: (_autodoc(name) == "autoclass", name.lower()))
+    return "```{eval-rst}\n" + "\n\n".join(map(_directive, names)) + "\n```"
+
+
+def _autodoc(name: str) -> str:
+    found = getattr(metarho, name)
+    if not isinstance(found, type):
+        return "autofunction"
+    return "autoexception" if issubclass(found, BaseException) else "autoclass"
+
+
+def _directive(name: str) -> str:
+    kind = _autodoc(name)
+    # What pydantic gives a model besides its fields is pydantic's to explain.
+    members = (
+        "\n   :members:\n   :exclude-members: model_config, model_fields, model_computed_fields"
+    )
+    return f".. {kind}:: metarho.{name}{members if kind == 'autoclass' else ''}"
 
 
 # Markdown.

@@ -13,7 +13,7 @@ from metarho.report.figures.baujat import baujat
 from metarho.report.figures.bubble import bubble, no_bubble
 from metarho.report.figures.drawing import Drawing
 from metarho.report.figures.forest import forest
-from metarho.report.figures.funnel import funnel
+from metarho.report.figures.funnel import funnel, no_funnel
 from metarho.report.figures.influence import influence
 from metarho.report.figures.joint import joint
 from metarho.report.figures.leave_one_out import leave_one_out
@@ -81,7 +81,8 @@ def _of_answer(found: Findings) -> Iterator[Drawing]:
             yield surprise_figure(found.checked.surprises, plan.evidence.scale)
     cell, fit = plan.cells[0], found.answer
     title = f"{cell.label}, {cell.prior_set} priors, {evidence_words(cell.intervals)}"
-    yield funnel(fit, "funnel", title)
+    if no_funnel(fit.problem) is None:
+        yield funnel(fit, "funnel", title)
     if found.flat is not None:
         yield triplot(fit, found.flat, "triplot", title)
     if no_mean_and_tau(fit) is None:
