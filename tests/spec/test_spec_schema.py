@@ -82,7 +82,7 @@ WHOLE: dict[Kind, Plain] = {
         "engine": "nuts", "agreement": True,
         "sampler": {"chains": 2, "draws": 100, "tune": 100, "seed": 1},
         "thresholds": {"rho": [0, 0.5]}, "interval": {"prob": 0.9, "kind": "hdi"},
-        "report": "none", "scripts": ["metafor", "pymc"], "defaults": "2026.1",
+        "report": "none", "defaults": "2026.1",
     },
     "simulation": {
         "title": "T", "description": "D",
@@ -213,8 +213,8 @@ def test_the_whole_grammar_has_every_key_there_is() -> None:
     keys = {key for whole in WHOLE.values() for path in paths(whole) for key in path}
     of_roles = DESCRIPTIONS["Columns"].keys()
     known = {key for name, fields in DESCRIPTIONS.items() for key in fields if name != "Columns"}
-    # One role is read as the others are; a custom model has no parts.
-    assert known - keys == {"custom"} and keys & of_roles
+    # One role is read as the others are; a custom model has no parts, a grid no scripts.
+    assert known - keys == {"custom", "scripts"} and keys & of_roles
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -161,7 +161,11 @@ def crossed() -> Problem:
     model = metarho.load_model("random-effects")
     tau = model.priors["tau"]
     sds = {f"tau_{level}": tau for level in ("rater", "sample", "study")}
-    changed = {"random": "rater/sample + study", "priors": {"mu": model.priors["mu"], **sds}}
+    changed = {
+        "random": "rater/sample + study",
+        "priors": {"mu": model.priors["mu"], **sds},
+        "why": {},
+    }
     return problem_of(model.model_copy(update=changed))
 
 
