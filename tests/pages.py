@@ -172,9 +172,15 @@ def _read(path: Path) -> None:
 
 
 def _laid_over(whole: str, part: str) -> str:
-    """A YAML text with the top-level keys of another in place of its own."""
+    """A YAML text with the top-level keys of another in place of its own.
+
+    Reasons of priors that are replaced go with them.
+    """
     own = {entry[1]: entry[0] for entry in _entries(whole)}
-    return "".join({**own, **{entry[1]: entry[0] for entry in _entries(part)}}.values())
+    new = {entry[1]: entry[0] for entry in _entries(part)}
+    if "priors" in new:
+        own.pop("why", None)
+    return "".join({**own, **new}.values())
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:

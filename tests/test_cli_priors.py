@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,7 +212,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "priors.md"
 
 def test_the_page_prints_what_the_commands_print(command: Command) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    blocks = [block.partition("\n```")[0] for block in page.split("```\n")]
+    blocks = [block.partition("\n```")[0] for block in re.split(r"```[^\n]*\n", page)]
     (shown,) = [block for block in blocks if block.startswith("alliance-tele-2024:")]
     _, out, _ = command("show", "alliance-tele-2024")
     printed = out.splitlines()
