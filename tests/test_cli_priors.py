@@ -219,6 +219,7 @@ def test_the_page_prints_what_the_commands_print(command: Command) -> None:
     wanted = [line for line in shown.splitlines() if line not in ("...", "…")]
     assert len(wanted) > 10
     assert [line for line in wanted if line not in printed] == []
-    (elicited,) = [block for block in blocks if block.startswith("priors:\n  elicited:")]
+    # What is left out before and after is a line of its own.
+    (elicited,) = [b.strip("…\n") for b in blocks if b.startswith("…\npriors:\n  elicited:")]
     _, out, _ = command(*ELICIT, "--prob", ".9")
     assert elicited in out
