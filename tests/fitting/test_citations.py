@@ -125,7 +125,7 @@ def test_the_report_says_what_was_cited_and_what_is_used_twice(tmp_path: Path) -
     made = plan(config(tmp_path), tmp_path / "out")
     publish(made)
     page = (made.folder / "report.html").read_text(encoding="utf-8")
-    assert "<td>prior set: alliance-internet-2019</td>" in page
+    assert '<td class="x">prior set</td><td>alliance-internet-2019</td>' in page
     assert "which are then used twice" in page
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from metarho.posterior.marginals import Summary
-from metarho.report.terminal import number
+from metarho.report.terminal import interval, number
+
+__all__ = [
+    "between", "evidence_words", "interval", "percent", "percent_number", "probability", "r",
+    "times",
+]  # fmt: skip
 
 
 def r(value: float | None) -> str:
     """A number to three digits; a dash where there is none."""
     return number(value)
-
-
-def interval(summary: Summary) -> str:
-    """An interval in brackets."""
-    if summary.lower is None or summary.upper is None:
-        return "–"
-    return f"[{r(summary.lower)}, {r(summary.upper)}]"
 
 
 def between(ends: tuple[float | None, float | None]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,7 +35,6 @@ def values(found: Findings) -> Mapping[str, object]:
     return {
         "headlines": rows,
         "comparison": comparison(rows),
-        "kinds": Counter(row.reported for row in found.plan.evidence.rows if row.included),
         "variance": _variance(outcome),
         "means": _means(outcome),
         "moderations": _moderations(outcome),
