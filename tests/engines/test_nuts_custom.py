@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from metarho.posterior.sampled import monte_carlo_errors
 from metarho.spec.analysis import Sampler
 from metarho.spec.model import read_model
 from metarho.spec.priors import parse_prior
+from pages import blocks
 
 type Array = NDArray[np.float64]
 
@@ -269,7 +269,7 @@ def test_nothing_is_left_to_sample_where_all_is_known(tmp_path: Path) -> None:
 
 def test_the_example_of_the_docs_builds(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "custom-models.md").read_text("utf-8")
-    text, source = re.findall(r"```(?:yaml|python)\n(.*?)```", page, flags=re.DOTALL)
+    source, text = (block.text for block in blocks(page) if "file" in block.settings)
     path = write_custom(tmp_path, source)
     path.write_text(text, "utf-8")
     assert isinstance(build(encode(read_model(path), molloy())), pm.Model)

@@ -142,7 +142,7 @@ def test_a_fit_is_a_tree_that_opens_and_that_arviz_reads(full: Fit, tmp_path: Pa
         tree = opened.load()
     assert set(tree.children) == {
         *("posterior", "prior", "log_prior", "sample_stats", "log_likelihood"),
-        *("posterior_predictive", "observed_data", "constant_data"),
+        *("posterior_predictive", "observed_data", "constant_data", "draws"),
     }
     assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "effect")
     assert tree["posterior_predictive"]["y"].shape == (4, 2000, 16)
