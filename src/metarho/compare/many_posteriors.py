@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from metarho.compare.bayes_factors import Null, held
 from metarho.engines import exact
+from metarho.engines.exact.inversion import invert_rows
 from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem, improper
 from metarho.posterior.average import average_correlation
 from metarho.posterior.exact import Exact
-from metarho.posterior.inversion import invert_rows
 from metarho.posterior.normal_mixtures import NormalMixtures
 from metarho.posterior.study_likelihood import log_jacobian
 

@@ -31,7 +31,7 @@ from metarho.spec.model import (
     reliability_priors,
     resolve_priors,
 )
-from metarho.spec.priors import PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
+from metarho.spec.priors import PER_BAND, PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
 from metarho.spec.shrinkage import at_sds
 
 type Array = NDArray[np.float64]
@@ -134,6 +134,10 @@ class Evidence:
         """Which rows are numbers of not significant results, or say that they are."""
         words = np.array([row.reported == "not significant" for row in self.rows], dtype=bool)
         return np.asarray(np.where(self.is_interval, words, np.abs(self.y) < self.critical))
+
+    def shifted(self, by: Array) -> Evidence:
+        """The same rows with as much (k) added to what each says."""
+        return replace(self, y=self.y + by, lower=self.lower + by, upper=self.upper + by)
 
     def silenced(self) -> Evidence:
         """The same rows before anything is known of them but their sampling variances."""
@@ -280,11 +284,16 @@ class Problem:
         """The slopes of log tau."""
         return tuple(name for name in self.priors if name.startswith("alpha["))
 
+    def band_before(self, weight: str) -> str:
+        """The weight of the band before that of a weight."""
+        return self.shapes[self.shapes.index(weight) - 1]
+
     @property
     def bias(self) -> Array | None:
         """What the bias of small studies is a slope on: standard errors or variances (k)."""
-        sizes = {"pet": np.sqrt(self.evidence.v), "peese": self.evidence.v}
-        return sizes.get(str(self.model.selection))
+        if self.model.selection not in ("pet", "peese"):
+            return None
+        return bias_of(self, self.evidence)
 
     @property
     def moderators(self) -> set[str]:
@@ -325,12 +334,15 @@ class Problem:
         return np.sqrt(sum(self.level_variances(values).values(), np.zeros(())))
 
     def unit(self, parameter: str, values: Mapping[str, Any]) -> Any:
-        """The sd that a relative prior is in units of, at values of the other parameters.
+        """What a relative prior is in units of, at values of the other parameters.
 
-        Of mu the total heterogeneity, of slopes what their joint prior gives them.
+        Of mu the total heterogeneity, of slopes what their joint prior gives them, of weights the
+        band before theirs.
         """
         column = parameter.removeprefix("beta[").removesuffix("]")
         on = self.prior(parameter).on
+        if on == PER_BAND:
+            return values[self.band_before(parameter)]
         if on == PER_HORSESHOE:
             return horseshoe_scale(column, values)
         total = self.total_sd(values)
@@ -343,6 +355,11 @@ class Problem:
             total, share = values["tau"], values["share"]
             found |= {"tau_study": total * np.sqrt(share), "tau_effect": total * np.sqrt(1 - share)}
         return found
+
+
+def bias_of(problem: Problem, evidence: Evidence) -> Array:
+    """What small-study bias is a slope on, of some of a problem's rows: se (pet) or v (peese)."""
+    return np.sqrt(evidence.v) if problem.model.selection == "pet" else evidence.v
 
 
 @dataclass(frozen=True)
@@ -542,6 +559,8 @@ def misplaced(problem: Problem) -> str | None:
             )
         if np.isnan(problem.evidence.sizes).any():
             return "likelihood: exact-r needs ni, the number of people, in every row"
+    if reason := _without_test(problem):
+        return reason
     if reason := _mismeasured(problem) or _several_tests_elsewhere(problem):
         return reason
     for name, applied in problem.priors.items():
@@ -568,6 +587,23 @@ def misplaced(problem: Problem) -> str | None:
             )
         if applied.prior.family == "UniformI2" and problem.evidence.k < 2:
             return f"{name}: UniformI2() needs at least 2 rows, and there is {problem.evidence.k}"
+    return None
+
+
+def _without_test(problem: Problem) -> str | None:
+    """Why rows have no t test to be selected by; None where they do, or are not."""
+    selection = problem.model.selection
+    if not isinstance(selection, StepSelection) or selection.step.test == "z":
+        return None
+    if problem.measure != "ZCOR":
+        return (
+            f"selection by the t test of a correlation is for Fisher's z (measure ZCOR), not "
+            f"{problem.measure}; use test: z"
+        )
+    unknown = np.isnan(problem.evidence.sizes)
+    if unknown.any():
+        names = ", ".join(np.array(problem.evidence.effect_names)[unknown][:5])
+        return f"selection by the t test of a correlation needs n: {names}; use test: z"
     return None
 
 

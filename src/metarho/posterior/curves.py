@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.engines.exact.inversion import invert_rows
 from metarho.engines.exact.panels import Axis, legendre
-from metarho.posterior.inversion import invert_rows
 
 type Array = NDArray[np.float64]
 

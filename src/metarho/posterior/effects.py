@@ -16,6 +16,7 @@ from scipy.special import log_ndtr, ndtri_exp
 from metarho.engines import law_of_r
 from metarho.engines.exact.intervals import log_interval, log_several
 from metarho.engines.exact.peaks import peaks
+from metarho.engines.exact.selection import stretch_ends
 from metarho.engines.nuts.layout import integrated_level, lay_out
 from metarho.engines.problem import Evidence, Problem
 from metarho.errors import InputError
@@ -29,10 +30,9 @@ from metarho.posterior.hyperparameters import (
     tau2_of_rows,
 )
 from metarho.posterior.rows import (
-    band_ends,
     by_part,
-    log_band_weights,
     log_row,
+    log_stretch_weights,
     observed_of_rows,
     part_probabilities,
     parts_of_effects,
@@ -116,8 +116,13 @@ def _draw_y(
             seen = centre[:, row] + bias[:, row]
             y[:, row] = _draw_shared(evidence, int(row), seen, sd[:, row], rng) - bias[:, row]
         elif isinstance(selection, StepSelection):
-            y[:, row] = _draw_in_bands(
-                selection.step, given, evidence.v[row], centre[:, row], sd[:, row], ends, rng
+            y[:, row] = _draw_in_stretches(
+                selection.step,
+                given,
+                _stretches(evidence, selection.step, int(row), ends),
+                centre[:, row],
+                sd[:, row],
+                rng,
             )
         else:
             seen = centre[:, row] + bias[:, row]
@@ -359,36 +364,49 @@ def _draw_reported(
     """Draws of reported Normal(mean, sd), row by row: (N, k)."""
     whole = -np.inf, np.inf
     columns = [
-        _draw_in_bands(step, given, v, mean[:, row], sd[:, row], whole, rng)
-        for row, v in enumerate(problem.evidence.v)
+        _draw_in_stretches(
+            step,
+            given,
+            _stretches(problem.evidence, step, row, whole),
+            mean[:, row],
+            sd[:, row],
+            rng,
+        )
+        for row in range(problem.evidence.k)
     ]
     return np.stack(columns, axis=1)
 
 
-def _draw_in_bands(
+def _stretches(
+    evidence: Evidence, step: Step, row: int, ends: tuple[float, float]
+) -> tuple[Array, Array]:
+    """Lower and upper ends of the stretches of a row's y, as far as they lie between two ends."""
+    lower, upper = stretch_ends(step, evidence.v[[row]], evidence.sizes[[row]])
+    return np.maximum(lower[0], ends[0]), np.minimum(upper[0], ends[1])
+
+
+def _draw_in_stretches(
     step: Step,
     given: Hyperparameters,
-    v: float,
+    stretches: tuple[Array, Array],
     mean: Array,
     sd: Array,
-    ends: tuple[float, float],
     rng: np.random.Generator,
 ) -> Array:
-    """Draws of a reported Normal(mean, sd) between two ends: a band by its chance, y within it."""
-    lower, upper = (edge[0] for edge in band_ends(step, np.array([v])))
-    low, high = np.maximum(lower, ends[0]), np.minimum(upper, ends[1])
+    """Draws of a reported Normal(mean, sd): a stretch by its chance, y within it."""
+    low, high = stretches
     held = np.flatnonzero(low < high)
-    weights = log_band_weights(step, given)
+    weights = log_stretch_weights(step, given)
     chances = [
-        log_interval((low[band] - mean) / sd, (high[band] - mean) / sd) + weights[:, band]
-        for band in held
+        log_interval((low[each] - mean) / sd, (high[each] - mean) / sd) + weights[:, each]
+        for each in held
     ]
     log_mass = np.stack(chances, axis=1)
     mass = np.exp(log_mass - log_mass.max(axis=1, keepdims=True)).cumsum(axis=1)
-    band = held[(mass < rng.uniform(size=(len(mean), 1)) * mass[:, -1:]).sum(axis=1)]
+    chosen = held[(mass < rng.uniform(size=(len(mean), 1)) * mass[:, -1:]).sum(axis=1)]
     found = np.empty(len(mean))
-    for each in np.unique(band):
-        here = band == each
+    for each in np.unique(chosen):
+        here = chosen == each
         ends_here = [np.full(here.sum(), edge[each]) for edge in (low, high)]
         found[here] = _truncated_normal(mean[here], sd[here], ends_here[0], ends_here[1], rng)
     return found

@@ -53,6 +53,7 @@ from metarho.posterior.mixtures import (
     lightest,
 )
 from metarho.posterior.observed_r import observed_z
+from metarho.posterior.selection_weights import weights_of_selection
 from metarho.posterior.student_effects import (
     AverageOnPanels,
     average_correlations,
@@ -84,7 +85,10 @@ class Exact:
         found: dict[str, Marginal] = {
             name: self.mean_of(eye[index]) for index, name in enumerate(self.problem.coefficients)
         }
-        found |= {name: self._hard(name) for name in (*self.problem.spreads, *self.problem.shapes)}
+        found |= {name: self._hard(name) for name in self.problem.spreads}
+        found |= weights_of_selection(self.problem, self.quadrature) or {
+            name: self._hard(name) for name in self.problem.shapes
+        }
         if self.problem.is_total_form:
             found |= self._level_sds
         return found
@@ -162,7 +166,7 @@ class Exact:
         q = self.quadrature
         if q.mu is None:
             return q
-        for name in {"omega", "share"} & q.axes.keys():
+        for name in {"omega", "share", "pet", "peese"} & q.axes.keys():
             mass = q.mass.sum(axis=list(q.axes).index(name))
             return replace(q, axes={n: a for n, a in q.axes.items() if n != name}, mass=mass)
         spreads = [q.axes[name] for name in self.problem.spreads]

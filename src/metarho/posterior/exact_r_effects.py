@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact.exact_r import Result, results_of
+from metarho.engines.exact.inversion import invert_rows
 from metarho.engines.exact.panels import Axis, legendre
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.problem import Evidence
-from metarho.posterior.inversion import invert_rows
 
 type Array = NDArray[np.float64]
 type Function = Callable[[Array], Array]

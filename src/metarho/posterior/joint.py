@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.engines.exact.axes import COMPONENT
-from metarho.engines.exact.likelihood import condition, gaussian_sums
+from metarho.engines.exact.inversion import invert_rows
+from metarho.engines.exact.likelihood import condition
 from metarho.engines.exact.panels import along
 from metarho.engines.exact.priors import components
-from metarho.engines.exact.quadrature import Quadrature, variances_at
+from metarho.engines.exact.quadrature import Quadrature, sums_at, variances_at
+from metarho.engines.exact.weights import selection_of
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import draw_deviations
 from metarho.posterior.hyperparameters import Hyperparameters
-from metarho.posterior.inversion import invert_rows
 
 if TYPE_CHECKING:
     # ArviZ's statistics, which exact fits do without.
@@ -43,7 +44,7 @@ def independent_draws(
         variances = variances_at(problem, {name: hard[name] for name in problem.spreads})
         if not problem.spreads:
             variances = (np.zeros(count), np.zeros(count))
-        sums = gaussian_sums(problem.evidence, problem.design.matrix, *variances)
+        sums = sums_at(problem, variances, hard)
         slopes = [problem.prior(name) for name in problem.coefficients[1:]]
         which = hard.get(COMPONENT, np.zeros(count))
         noise = rng.standard_normal((count, 1 + len(slopes)))
@@ -56,6 +57,11 @@ def independent_draws(
             drawn = given.mean + np.einsum("nij,nj->ni", root, noise)
             coefficients = np.where((which == index)[:, None], drawn, coefficients)
     found = {name: coefficients[:, i] for i, name in enumerate(problem.coefficients)}
+    selected = selection_of(problem)
+    if selected is not None:
+        taus = hard[problem.spreads[0]] if problem.spreads else np.zeros(count)
+        drawn_weights = selected.draw(taus, coefficients[:, 0], rng)
+        hard |= dict(zip(problem.shapes, drawn_weights.T, strict=True))
     found |= {name: hard[name] for name in (*problem.spreads, *problem.shapes)}
     return found | problem.implied(found)
 

@@ -19,7 +19,7 @@ from metarho.engines.exact.priors import (
 )
 from metarho.engines.problem import Problem
 from metarho.posterior.marginals import Curve
-from metarho.spec.priors import PER_HORSESHOE, Prior
+from metarho.spec.priors import PER_BAND, PER_HORSESHOE, Prior
 
 type Array = NDArray[np.float64]
 type Draw = Callable[[np.random.Generator, Given, int], Array]
@@ -121,7 +121,7 @@ def draw_priors(problem: Problem, rng: np.random.Generator, count: int) -> dict[
     for name, applied in problem.priors.items():
         if not applied.prior.is_relative:
             continue
-        if spreads or applied.prior.on == PER_HORSESHOE:
+        if spreads or applied.prior.on in (PER_BAND, PER_HORSESHOE):
             found[name] = found[name] * problem.unit(name, found)
         else:  # in units of heterogeneity that has no prior to draw from
             del found[name]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from metarho.engines.exact.intervals import log_interval, log_several_shared
-from metarho.engines.exact.selection import limits
+from metarho.engines.exact.selection import stretch_ends
 from metarho.engines.measurement import known_artefacts, observed_z
 from metarho.engines.problem import Problem
 from metarho.posterior import exact_r_effects, student_effects
@@ -128,28 +128,24 @@ def log_row(problem: Problem, row: int, mean: Array, sd: Array) -> Array:
     return np.asarray(-0.5 * (((evidence.y[row] - mean) / sd) ** 2 + _LOG_2PI) - np.log(sd))
 
 
-def log_band_weights(step: Step, given: Hyperparameters) -> Array:
-    """Log weights of the bands, the first 0: (N, bands)."""
+def log_stretch_weights(step: Step, given: Hyperparameters) -> Array:
+    """Log weights of the stretches of y, each its band's: (N, stretches)."""
     if step.weights is not None:
-        return np.tile(np.log([1.0, *step.weights]), (given.count, 1))
-    with np.errstate(divide="ignore"):
-        logs = [np.log(given.others[name]) for name in step.omegas]
-    return np.column_stack([np.zeros(given.count), *logs])
-
-
-def band_ends(step: Step, v: Array) -> tuple[Array, Array]:
-    """Lower and upper ends of the bands of y: (k, bands) each."""
-    limit, endless = limits(step, v), np.full((len(v), 1), np.inf)
-    return np.hstack([limit, -endless]), np.hstack([endless, limit])
+        by_band = np.tile(np.log([1.0, *step.weights]), (given.count, 1))
+    else:
+        with np.errstate(divide="ignore"):
+            logs = [np.log(given.others[name]) for name in step.omegas]
+        by_band = np.column_stack([np.zeros(given.count), *logs])
+    return by_band[:, list(step.band_of)]
 
 
 def _log_seen(
     problem: Problem, step: Step, given: Hyperparameters, centre: Array, sd: Array
 ) -> Array:
-    """Log Σ over bands of weight times p(row and in the band): (N, k)."""
+    """Log Σ over stretches of weight times p(row and in the stretch): (N, k)."""
     evidence = problem.evidence
-    weights = log_band_weights(step, given)
-    lower, upper = band_ends(step, evidence.v)
+    weights = log_stretch_weights(step, given)
+    lower, upper = stretch_ends(step, evidence.v, evidence.sizes)
     found = np.empty(centre.shape)
     for row in range(evidence.k):
         mean, spread = centre[:, row], sd[:, row]
@@ -158,10 +154,10 @@ def _log_seen(
             high = np.minimum(upper[row], evidence.upper[row])
             found[:, row] = _log_mass(low, high, mean, spread, weights)
         else:
-            (band,) = np.flatnonzero(
+            (stretch,) = np.flatnonzero(
                 (evidence.y[row] >= lower[row]) & (evidence.y[row] < upper[row])
             )
-            found[:, row] = log_row(problem, row, mean, spread) + weights[:, band]
+            found[:, row] = log_row(problem, row, mean, spread) + weights[:, stretch]
     return found
 
 
@@ -169,8 +165,8 @@ def _log_reported(
     problem: Problem, step: Step, given: Hyperparameters, centre: Array, sd: Array
 ) -> Array:
     """Log of the chance that a row like each was reported: (N, k)."""
-    weights = log_band_weights(step, given)
-    lower, upper = band_ends(step, problem.evidence.v)
+    weights = log_stretch_weights(step, given)
+    lower, upper = stretch_ends(step, problem.evidence.v, problem.evidence.sizes)
     columns = [
         _log_mass(lower[row], upper[row], centre[:, row], sd[:, row], weights)
         for row in range(problem.evidence.k)
@@ -179,10 +175,10 @@ def _log_reported(
 
 
 def _log_mass(lower: Array, upper: Array, mean: Array, sd: Array, weights: Array) -> Array:
-    """Log Σ over bands of weight times P(lower < y < upper), bands of no width left out: (N)."""
+    """Log Σ over stretches that have a width of weight times P(lower < y < upper): (N)."""
     held = np.flatnonzero(lower < upper)
     chances = [
-        log_interval((lower[band] - mean) / sd, (upper[band] - mean) / sd) + weights[:, band]
-        for band in held
+        log_interval((lower[each] - mean) / sd, (upper[each] - mean) / sd) + weights[:, each]
+        for each in held
     ]
     return np.asarray(logsumexp(chances, axis=0))

@@ -70,15 +70,21 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "data": "Where data and codebook are, and under what licence.",
         "archive": "The persistent place of data, configs and results: a DOI.",
     },
-    "StepSelection": {"step": "A step function of the one-sided p-value."},
+    "StepSelection": {"step": "A step function of the p-value."},
     "Step": {
         "cutpoints": (
-            "One-sided p-values, increasing, at which the chance of being reported changes; up to "
-            "the first it is 1."
+            "p-values, increasing, at which the chance of being reported changes; up to the first "
+            "it is 1."
         ),
         "weights": (
             "Known weights of the bands after the first, one a cutpoint, relative to it. Without "
             "them they are the parameter omega."
+        ),
+        "sides": "Whether p is one-sided (of the sign that is favoured) or two-sided.",
+        "favours": "The sign of results with a small one-sided p.",
+        "test": (
+            "Whose p it is: z, of the effect size against its standard error; t, of the test that "
+            "is printed beside a correlation (it needs n)."
         ),
     },
     "Analysis": {

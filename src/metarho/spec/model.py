@@ -20,6 +20,7 @@ from metarho.spec.document import Document, Frozen, read_document, without_contr
 from metarho.spec.formulas import columns_of
 from metarho.spec.priors import PER_TAU, Prior, on_scale
 from metarho.spec.shrinkage import expanded
+from metarho.spec.weights import weight_priors
 from metarho.spec.why import Reason
 
 if TYPE_CHECKING:
@@ -69,14 +70,37 @@ type PriorSet = Annotated[
 
 
 class Step(Frozen):
-    """One-sided p-value cutpoints at which the chance of being reported changes.
+    """p-value cutpoints at which the chance of being reported changes.
 
     Results with p up to the first cutpoint have weight 1. ``weights`` are those of the bands after
-    it, relative to it; without them the weight is the parameter omega.
+    it, relative to it; without them the weight is the parameter omega. One-sided p are of a mean
+    above 0, or, with ``favours: negative``, below it; two-sided ones favour neither sign.
     """
 
     cutpoints: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
     weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
+    sides: Literal["one", "two"] = "one"
+    favours: Literal["positive", "negative"] = "positive"
+    # The literature's p, of y against its standard error; t is the test that papers print of r.
+    test: Literal["z", "t"] = "z"
+
+    @property
+    def one_sided(self) -> tuple[float, ...]:
+        """The one-sided p, of means above 0, at which the weight changes, increasing."""
+        if self.sides == "two":
+            half = [cut / 2 for cut in self.cutpoints]
+            return (*half, *(1 - cut for cut in reversed(half)))
+        if self.favours == "negative":
+            return tuple(1 - cut for cut in reversed(self.cutpoints))
+        return self.cutpoints
+
+    @property
+    def band_of(self) -> tuple[int, ...]:
+        """Whose weight each stretch between the one-sided p has: the number of its band, from 0."""
+        bands = range(len(self.cutpoints) + 1)
+        if self.sides == "two":
+            return (*bands, *reversed(bands[:-1]))
+        return tuple(reversed(bands)) if self.favours == "negative" else tuple(bands)
 
     @property
     def omegas(self) -> tuple[str, ...]:
@@ -101,11 +125,15 @@ class Step(Frozen):
                 f"{len(self.weights)} weights for {len(self.cutpoints)} cutpoints; give one for "
                 "each band after the first, which has weight 1"
             )
+        if self.sides == "two" and self.favours == "negative":
+            raise ValueError(
+                "sides: two favours neither sign; leave favours out, or use sides: one"
+            )
         return self
 
 
 class StepSelection(Frozen):
-    """Selection by a step function of the one-sided p-value."""
+    """Selection by a step function of the p-value."""
 
     step: Step
 
@@ -287,8 +315,11 @@ def checked_priors(priors: Mapping[str, Prior]) -> dict[str, Prior]:
         lower, upper = prior.support
         if reason := misnamed(name, prior):
             raise ValueError(reason)
-        if prior.is_joint and name != "beta":
-            raise ValueError(f"{name}: {prior} is a prior of all slopes together; name it beta")
+        if prior.is_joint and name != prior.joint:
+            them = {"beta": "slopes", "omega": "weights"}[prior.joint]
+            raise ValueError(
+                f"{name}: {prior} is a prior of all {them} together; name it {prior.joint}"
+            )
         if prior.on in ("r", PER_TAU) and name != "mu":
             raise ValueError(f"{name}: only a prior of mu can be on {prior.on}, not {prior}")
         if prior.on == "tau2" and not name.startswith("tau"):
@@ -433,6 +464,7 @@ def resolve_priors(
         applied[f"alpha[{column}]"] = _applied(names, model, prior_set)
     for name in model.shapes:
         applied[name] = _applied([name, name.partition("[")[0]], model, prior_set)
+    applied |= _weights(model, applied)
     for name, entry in applied.items():
         if entry.prior.is_reference and (name != "tau" or model.levels != ("effect",)):
             raise InputError(
@@ -468,13 +500,33 @@ def _expanded(
     applied: Mapping[str, AppliedPrior], column_sds: Mapping[str, float]
 ) -> dict[str, AppliedPrior]:
     """The slopes that share a joint prior, and the parameters of their scale."""
-    shared = {name: entry for name, entry in applied.items() if entry.prior.is_joint}
+    shared = {name: entry for name, entry in applied.items() if entry.prior.joint == "beta"}
     if not shared:
         return {}
     # All are the one entry beta of the prior set or of the model.
     joint = next(iter(shared.values()))
     sds = {column: sd for column, sd in column_sds.items() if f"beta[{column}]" in shared}
     return {n: AppliedPrior(p, joint.source) for n, p in expanded(joint.prior, sds).items()}
+
+
+def _weights(model: Model, applied: Mapping[str, AppliedPrior]) -> dict[str, AppliedPrior]:
+    """The weights of selection that share a joint prior, each with its own."""
+    if not isinstance(model.selection, StepSelection):
+        return {}
+    names = model.selection.step.omegas
+    shared = {name: applied[name] for name in names if applied[name].prior.is_joint}
+    if not shared:
+        return {}
+    if len(shared) < len(names):
+        alone = next(name for name in names if name not in shared)
+        raise InputError(
+            f"{alone} has a prior of its own, and the other weights share one; give every weight a "
+            "prior of its own, or all of them omega"
+        )
+    # All are the one entry omega of the prior set or of the model.
+    joint = next(iter(shared.values()))
+    own = weight_priors(joint.prior, names)
+    return {name: AppliedPrior(prior, joint.source) for name, prior in own.items()}
 
 
 def _on_tau(priors: Mapping[str, Prior]) -> dict[str, Prior]:

@@ -36,8 +36,9 @@ REAL = (-math.inf, math.inf)
 POSITIVE = (0.0, math.inf)
 
 PER_TAU = "mu/tau"
-# What slopes with a joint prior are in units of. Nobody writes these: joint priors expand to them.
-PER_HORSESHOE, PER_R2D2 = "beta/horseshoe", "beta/R2D2"
+# What slopes with a joint prior are in units of, and weights of selection: the band before theirs.
+# Nobody writes these: joint priors expand to them.
+PER_HORSESHOE, PER_R2D2, PER_BAND = "beta/horseshoe", "beta/R2D2", "omega/band before"
 SCALES = ("r", "tau2", PER_TAU)
 """What a prior may be on, other than its parameter: ``... on r`` or ``... on mu/tau`` (mu), ``...
 on tau2`` (tau)."""
@@ -61,8 +62,9 @@ class Family:
     """Whether it takes another prior, ``dist``."""
     reference: bool = False
     """A reference prior of the literature: for tau, given the rows' sampling variances."""
-    joint: bool = False
-    """A prior of all slopes together (``spec/shrinkage.py``)."""
+    joint: str = ""
+    """Of which parameters together it is a prior: ``beta``, all slopes (``spec/shrinkage.py``), or
+    ``omega``, all weights of selection (``spec/weights.py``)."""
 
 
 def _reference(*, proper: bool = True, tail: float = 0.0) -> Family:
@@ -106,12 +108,15 @@ FAMILIES: Mapping[str, Family] = {
     "RegularizedHorseshoe": Family(
         {"tau0": "positive", "slab_df": "positive", "slab_scale": "positive"},
         lambda a: REAL,
-        joint=True,
+        joint="beta",
     ),
     "R2D2": Family(
         {"mean": "share", "precision": "positive", "concentration": "positive"},
         lambda a: REAL,
-        joint=True,
+        joint="beta",
+    ),
+    "CumulativeDirichlet": Family(
+        {}, lambda a: (0.0, 1.0), lists={"alpha": "positive"}, joint="omega"
     ),
 }
 """Every family that can be written today, by its PyMC name. The weights ``w`` of a mixture are
@@ -169,14 +174,19 @@ class Prior:
         return FAMILIES[self.family].reference
 
     @property
-    def is_joint(self) -> bool:
-        """Whether this is a prior of all slopes together."""
+    def joint(self) -> str:
+        """Of which parameters together this is a prior: ``beta``, ``omega``; empty of one alone."""
         return FAMILIES[self.family].joint
 
     @property
+    def is_joint(self) -> bool:
+        """Whether this is a prior of several parameters together."""
+        return bool(self.joint)
+
+    @property
     def is_relative(self) -> bool:
-        """Whether this is a prior of the parameter in units of an sd that others determine."""
-        return self.on in (PER_TAU, PER_HORSESHOE, PER_R2D2)
+        """Whether this is a prior of the parameter in units that others determine."""
+        return self.on in (PER_TAU, PER_HORSESHOE, PER_R2D2, PER_BAND)
 
     @property
     def own_support(self) -> tuple[float, float]:

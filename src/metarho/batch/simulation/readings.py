@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from metarho.compare.bayes_factors import Null, held, nulls
 from metarho.engines import exact
+from metarho.engines.exact.inversion import invert_rows
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem, improper
 from metarho.fitting.verdict import judge
 from metarho.posterior.exact import Exact
-from metarho.posterior.inversion import invert_rows
 from metarho.posterior.normal_mixtures import NormalMixtures
 
 type Array = NDArray[np.float64]

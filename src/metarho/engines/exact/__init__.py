@@ -11,6 +11,7 @@ from metarho.engines.exact.axes import has_own_axis, is_conjugate
 from metarho.engines.exact.moments import unbounded_mean
 from metarho.engines.exact.priors import at_lower_end, at_upper_end, is_out_of_reach
 from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.exact.weights import MOST_WEIGHTS, weight_law
 from metarho.engines.problem import Problem
 from metarho.spec.model import Step, StepSelection
 from metarho.spec.priors import PER_TAU
@@ -49,7 +50,6 @@ def covers(problem: Problem) -> str | None:
         (model.effects not in ("normal", "student-t"), f"effects: {model.effects}"),
         (model.measurement == "true-score", "measurement: true-score"),
         (problem.imputation is not None, "imputed moderators (missing: impute)"),
-        (isinstance(model.selection, str) and model.selection != "none", "selection"),
         (
             model.levels not in LEVELS or "+" in model.random,
             f"random: {model.random} (none, effect, study and study/effect work)",
@@ -166,17 +166,20 @@ def _refused_several_tests(problem: Problem) -> str | None:
 def _refused_part(problem: Problem) -> str | None:
     """Why a part other than normal rows and effects does not go with the rest; None when it does.
 
-    Such parts are solved in models of two levels, one at a time.
+    Such parts are solved in models of two levels, one at a time; the bias of small studies (pet,
+    peese) is, on normal rows and effects, in any.
     """
     model = problem.model
     parts = {
         "likelihood: exact-r": model.likelihood == "exact-r",
         "effects: student-t": model.effects == "student-t",
-        "selection": isinstance(model.selection, StepSelection),
+        "selection": model.selection != "none",
     }
     used = [part for part, present in parts.items() if present]
     if not used:
         return None
+    if used == ["selection"] and problem.bias is not None:
+        return _refused_bias(problem)
     if problem.evidence.correlated:
         used.append("correlated sampling errors (rho_within or covariance)")
     part = used[0]
@@ -198,16 +201,22 @@ def _refused_part(problem: Problem) -> str | None:
     return None
 
 
+def _refused_bias(problem: Problem) -> str | None:
+    """Why small-study bias does not go with the rest; None when it does."""
+    if is_conjugate(problem) or problem.model.levels in ((), ("effect",)):
+        return None
+    return (
+        f"the exact engine has no selection: {problem.model.selection} in nested models but with "
+        "normal priors of mu and beta and without interval rows; engine: nuts"
+    )
+
+
 def _refused_selection(problem: Problem, step: Step) -> str | None:
-    if step.weights is None and len(step.cutpoints) > 1:
+    if len(step.omegas) > 1 and weight_law(problem) is None:
         return (
-            f"selection with {len(step.cutpoints)} cutpoints needs weights for the exact engine, "
-            "one for each band after the first; a single cutpoint may have the parameter omega"
-        )
-    if problem.evidence.has_intervals:
-        return (
-            "the exact engine has no interval rows with selection, for their p-values are not "
-            "known; intervals: drop"
+            f"selection with {len(step.cutpoints)} cutpoints needs known weights for the exact "
+            f"engine, or up to {MOST_WEIGHTS} with Beta priors of alpha and beta >= 1, or one "
+            "CumulativeDirichlet of numbers >= 1; engine: nuts"
         )
     return None
 

@@ -16,6 +16,7 @@ from metarho.engines.exact.moments import (
 )
 from metarho.engines.exact.panels import GROWTH, Axis, Reach
 from metarho.engines.exact.priors import at_lower_end, components, landmarks, middles
+from metarho.engines.exact.weights import weight_law
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.priors import PER_TAU, Prior
 
@@ -81,7 +82,9 @@ def hard_parameters(problem: Problem) -> list[Hard]:
             moments = needed(moments_of_spread(problem, name), most=4)
             axis, reach = _axis(prior, marks, support, support[0], scale, data, moments)
         found.append(Hard(name, prior, axis, reach))
-    found += [_shape(problem, name) for name in problem.shapes]
+    # Weights of selection with a law of their own are integrated at every node (``weights``).
+    weights = weight_law(problem) is not None
+    found += [_shape(problem, name) for name in problem.shapes if not weights]
     prior = problem.prior("mu")
     if is_conjugate(problem) and prior.family == "NormalMixture":
         parts = range(len(components(prior)))
@@ -100,16 +103,17 @@ def hard_parameters(problem: Problem) -> list[Hard]:
 
 
 def _shape(problem: Problem, name: str) -> Hard:
-    """The axis of nu or omega: begun where the prior lives, for the data bound neither."""
+    """The axis of nu, omega or a slope of bias: begun where the prior lives, whatever the data."""
     prior = problem.prior(name)
     if prior.is_point:
         return Hard(name, prior, Axis.atoms(prior.values["c"]), Reach(0.0, 0.0))
     marks = landmarks(prior, problem.evidence.v)
     lower, upper = prior.support
-    data = lower, min(upper, lower + 1)
-    scale = min([1.0, *(mark - lower for mark in marks if mark > lower)])
+    start = lower if math.isfinite(lower) else 0.0
+    data = max(lower, start - 1), min(upper, start + 1)
+    scale = min([1.0, *(abs(mark - start) for mark in marks if mark != start)])
     moments = needed(moments_of_shape(problem, name))
-    axis, reach = _axis(prior, marks, prior.support, lower, scale, data, moments)
+    axis, reach = _axis(prior, marks, prior.support, start, scale, data, moments)
     return Hard(name, prior, axis, reach)
 
 

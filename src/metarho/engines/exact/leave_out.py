@@ -27,6 +27,7 @@ from metarho.engines.exact.likelihood import (
     Sums,
     estimate,
     gaussian_sums,
+    given_last,
     sums_by_part,
 )
 from metarho.engines.exact.panels import Axis, along, moved, smooth_panels
@@ -42,7 +43,8 @@ from metarho.engines.exact.quadrature import (
     tables_at,
     variances_at,
 )
-from metarho.engines.problem import Problem, improper, misplaced, problem_without
+from metarho.engines.exact.weights import selection_of
+from metarho.engines.problem import Evidence, Problem, improper, misplaced, problem_without
 
 type Array = NDArray[np.float64]
 type Rows = NDArray[np.bool_]
@@ -245,6 +247,9 @@ def _conjugate_tables(
     evidence, matrix = problem.evidence, problem.design.matrix
     values = flat_values({name: axis for name, axis in axes.items() if name != COMPONENT})
     tau2_study, tau2_effect = variances_at(problem, values)
+    if problem.bias is not None:
+        # The slope of the bias is a coefficient that each node knows.
+        matrix = np.column_stack([matrix, problem.bias])
     origin = estimate(matrix, evidence.y, evidence.v)
     by_study = bool(np.any(tau2_study > 0)) or bool(evidence.correlated)
     p = matrix.shape[1]
@@ -256,9 +261,12 @@ def _conjugate_tables(
         at = tau2_study[block], tau2_effect[block]
         by_part = sums_by_part(evidence, matrix, *at, origin)
         part = evidence.study if by_study else np.arange(evidence.k)
-        rest = _sums_of_rest(problem, by_part, part, subsets, at)
+        rest = _sums_of_rest(evidence, matrix, by_part, part, subsets, at)
+        if problem.bias is not None:
+            rest = given_last(rest, values[str(problem.model.selection)][block])
+        p = len(rest.origin)
         flat = Sums(
-            origin,
+            rest.origin,
             rest.constant.ravel(),
             rest.square.ravel(),
             rest.right.reshape(-1, p),
@@ -283,14 +291,14 @@ def _conjugate_tables(
 
 
 def _sums_of_rest(
-    problem: Problem,
+    evidence: Evidence,
+    matrix: Array,
     by_part: Sums,
     part: NDArray[np.intp],
     subsets: Sequence[Rows],
     at: tuple[Array, Array],
 ) -> Sums:
     """The sums over the rest of each subset, (subsets, N, …). Parts of the sums are numbered."""
-    evidence, matrix = problem.evidence, problem.design.matrix
     first = np.array([part[rows].min() for rows in subsets])
     last = np.array([part[rows].max() for rows in subsets])
 
@@ -327,6 +335,10 @@ def _panel_tables(problem: Problem, grid: _Grid, subsets: Sequence[Rows]) -> _Ta
     if problem.model.likelihood == "exact-r":
         rests = ~np.array(subsets)
         return _Tables(tables_at(problem, grid.axes, rests).reshape(len(rests), -1), None, None)
+    if selection_of(problem) is not None:
+        # Rows share their unknown weights: none can be taken out of the others' product.
+        rest_of = [table_at(problem, evidence.only(~rows), grid.axes) for rows in subsets]
+        return _Tables(np.array([table.ravel() for table in rest_of]), None, None)
     of_rest = []
     for rows in subsets:
         study = np.isin(evidence.study, evidence.study[rows])

@@ -108,6 +108,19 @@ def gaussian_sums(
     )
 
 
+def given_last(sums: Sums, values: Array) -> Sums:
+    """The sums of all coefficients but the last, which has known values (N)."""
+    away = values - sums.origin[-1]
+    cross, own = sums.precision[..., :-1, -1], sums.precision[..., -1, -1]
+    return Sums(
+        sums.origin[:-1],
+        sums.constant,
+        sums.square - 2 * sums.right[..., -1] * away + own * away**2,
+        sums.right[..., :-1] - cross * away[..., None],
+        sums.precision[..., :-1, :-1],
+    )
+
+
 def sums_by_part(
     evidence: Evidence, matrix: Array, tau2_study: Array, tau2_effect: Array, origin: Array
 ) -> Sums:

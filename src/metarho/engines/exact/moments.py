@@ -27,15 +27,19 @@ def moments_of_spread(problem: Problem, name: str) -> float:
 
 
 def moments_of_shape(problem: Problem, name: str) -> float:
-    """Moments of nu or omega below this order exist: those of the prior, at least.
+    """Moments of nu, omega or a slope of bias below this order exist: those of the prior, at least.
 
-    A large nu leaves the likelihood as it is; a large omega makes it fall like omega**−m, with
-    m the results of the first band, which then look chosen against.
+    A slope is as a coefficient of the mean. A large nu leaves the likelihood as it is; a large
+    omega makes it fall like omega**−m, with m the results of the first band, which then look
+    chosen against.
     """
+    if name in ("pet", "peese"):
+        return moments_of(problem, name)
     falls = 0
     selection = problem.model.selection
     if name == "omega" and isinstance(selection, StepSelection):
-        falls = int((bands(selection.step, problem.evidence) == 0).sum())
+        rows = problem.evidence.only(~problem.evidence.is_interval)
+        falls = int((bands(selection.step, rows.y, rows.v, rows.sizes) == 0).sum())
     return tail_index(problem.prior(name)) + falls - 1
 
 

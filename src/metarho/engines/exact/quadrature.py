@@ -14,7 +14,8 @@ from metarho.engines.exact import exact_r, likelihood, reporting, selection, stu
 from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters
 from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, Seen, along, refinements
 from metarho.engines.exact.priors import components, log_density
-from metarho.engines.problem import Evidence, Problem
+from metarho.engines.exact.weights import selection_of
+from metarho.engines.problem import Evidence, Problem, bias_of
 from metarho.spec.model import StepSelection
 
 type Array = NDArray[np.float64]
@@ -86,6 +87,9 @@ def solve(problem: Problem) -> Quadrature:
 
     first, reaches = [h.axis for h in hard], [h.reach for h in hard]
     rule = rule_for(first)
+    if selection_of(problem) is not None:
+        # What selection does is itself known to about that.
+        rule = replace(rule, tolerance=1e-6, asked=1e-7, finest=1e-7)
     for tolerance, axes in refinements(look, first, reaches, rule):
         found = _solved(problem, hard, axes, rule)
         # Coefficients below the rounding of the log density are noise.
@@ -112,6 +116,7 @@ def _solved(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis], rule: 
         results.append((log_total, _moments(problem, found, given), found, given))
     (log_check, moments_check, *_), (log_total, moments, found, given) = results
     proper = all(applied.prior.proper for applied in problem.priors.values())
+    error = _difference(log_check, moments_check, log_total, moments)
     return Quadrature(
         found.axes,
         found.mass,
@@ -119,8 +124,24 @@ def _solved(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis], rule: 
         None if given is None else given.covariance,
         log_total,
         proper,
-        _difference(log_check, moments_check, log_total, moments),
+        max(error, _error_of_weights(problem, found)),
     )
+
+
+def _error_of_weights(problem: Problem, found: Quadrature) -> float:
+    """How far what selection does to rows is from a finer rule, where the mass lies."""
+    selected = selection_of(problem)
+    if selected is None:
+        return 0.0
+    assert found.mu is not None
+    where = []
+    for name in (*problem.spreads, "mu"):
+        below = np.cumsum(found.marginal_mass(name))
+        at = np.minimum(np.searchsorted(below, [0.05, 0.5, 0.95]), len(below) - 1)
+        where.append(np.unique(found.axes[name].nodes[at]))
+    taus, mu = where if problem.spreads else (np.zeros(1), where[0])
+    anew = np.stack([selected.log_expected_anew(float(tau), mu) for tau in taus])
+    return float(np.abs(selected.log_expected(taus, mu) - anew).max())
 
 
 def _named(hard: Sequence[Hard], axes: Sequence[Axis]) -> dict[str, Axis]:
@@ -137,7 +158,8 @@ def _posterior_at(
     log_prior = log_prior_at(problem, hard, axes)
     named = _named(hard, axes)
     if "mu" in named:
-        return log_prior + log_likelihood_at(problem, named).reshape(log_prior.shape), None
+        table = table_at(problem, problem.evidence, named, log_prior)
+        return log_prior + table.reshape(log_prior.shape), None
     given = _conditional(problem, named)
     return log_prior + given.log_marginal.reshape(log_prior.shape), given
 
@@ -198,8 +220,14 @@ def log_likelihood_at(problem: Problem, axes: Mapping[str, Axis]) -> Array:
     return table_at(problem, problem.evidence, axes).ravel()
 
 
-def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> Array:
-    """Log p(rows | nodes) of some of a problem's rows, mu the last axis: (N, M)."""
+def table_at(
+    problem: Problem, evidence: Evidence, axes: Mapping[str, Axis], log_prior: Array | None = None
+) -> Array:
+    """Log p(rows | nodes) of some of a problem's rows, mu the last axis: (N, M).
+
+    Where ``log_prior``, at the tensor of the nodes, leaves a node out of account, it is no more
+    than that there.
+    """
     values = flat_values({name: axis for name, axis in axes.items() if name != "mu"})
     mu = axes["mu"].nodes
     tau2_study, tau2_effect = variances_at(problem, values)
@@ -214,6 +242,10 @@ def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> 
         return exact_r.log_likelihood_table(evidence, mu, tau2_effect)
     if model.effects == "student-t":
         return student.log_likelihood_table(evidence, mu, tau2_effect, values["nu"])
+    if selected := selection_of(problem, evidence):
+        plain = likelihood.log_likelihood_table(evidence, mu, tau2_study, tau2_effect)
+        beside = None if log_prior is None else plain + log_prior.reshape(plain.shape)
+        return plain + selected.log_expected(np.sqrt(tau2_effect), mu, beside)
     if isinstance(model.selection, StepSelection):
         count = max(len(value) for value in [*values.values(), tau2_effect])
         return selection.log_likelihood_table_selected(
@@ -223,6 +255,15 @@ def table_at(problem: Problem, evidence: Evidence, axes: Mapping[str, Axis]) -> 
             np.broadcast_to(tau2_effect, count),
             values.get("omega"),
         )
+    if model.selection in ("pet", "peese"):
+        slopes = values[str(model.selection)]
+        table = np.empty((len(slopes), len(mu)))
+        for slope in np.unique(slopes):
+            here = slopes == slope
+            own = (np.broadcast_to(tau2, len(slopes))[here] for tau2 in (tau2_study, tau2_effect))
+            shifted = evidence.shifted(-slope * bias_of(problem, evidence))
+            table[here] = likelihood.log_likelihood_table(shifted, mu, *own)
+        return table
     return likelihood.log_likelihood_table(evidence, mu, tau2_study, tau2_effect)
 
 
@@ -240,8 +281,32 @@ def _conditional(problem: Problem, axes: Mapping[str, Axis]) -> likelihood.Condi
     """The coefficients given each node of the axes, and what the data say of the node."""
     values = flat_values({name: axis for name, axis in axes.items() if name != COMPONENT})
     variances = variances_at(problem, values)
-    sums = likelihood.gaussian_sums(problem.evidence, problem.design.matrix, *variances)
-    return conditional_on(problem, sums, np.sqrt(variances[0] + variances[1]))
+    return conditional_on(
+        problem, sums_at(problem, variances, values), np.sqrt(variances[0] + variances[1])
+    )
+
+
+def sums_at(
+    problem: Problem, variances: tuple[Array, Array], values: Mapping[str, Array]
+) -> likelihood.Sums:
+    """What exact rows say of the coefficients at N variances and values of the rest.
+
+    The slope of the bias of small studies is among the rest: known at a node.
+    """
+    if problem.bias is None:
+        return likelihood.gaussian_sums(problem.evidence, problem.design.matrix, *variances)
+    matrix = np.column_stack([problem.design.matrix, problem.bias])
+    # Its nodes repeat those of heterogeneity.
+    pairs, place = np.unique(np.column_stack(variances), axis=0, return_inverse=True)
+    sums = likelihood.gaussian_sums(problem.evidence, matrix, pairs[:, 0], pairs[:, 1])
+    repeated = likelihood.Sums(
+        sums.origin,
+        sums.constant[place],
+        sums.square[place],
+        sums.right[place],
+        sums.precision[place],
+    )
+    return likelihood.given_last(repeated, values[str(problem.model.selection)])
 
 
 def conditional_on(problem: Problem, sums: likelihood.Sums, total: Array) -> likelihood.Conditional:

@@ -61,6 +61,8 @@ def is_shareable(problem: Problem) -> bool:
     """Whether tau is the only hard parameter, and begins at 0 like a polynomial."""
     if len(problem.spreads) != 1 or problem.evidence.k > MOST_ROWS or not is_conjugate(problem):
         return False
+    if problem.bias is not None:
+        return False
     prior = problem.prior(problem.spreads[0])
     closed = problem.prior("mu").family != "NormalMixture"
     return (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from metarho.data.missing import Imputation
 from metarho.engines import law_of_r
 from metarho.engines.exact.intervals import log_several
-from metarho.engines.exact.selection import limits
+from metarho.engines.exact.selection import stretch_ends
 from metarho.engines.measurement import known_artefacts
 from metarho.engines.problem import Evidence, Problem
 from metarho.spec.model import StepSelection
@@ -350,16 +350,15 @@ def _chances(problem: Problem, intervals: Index) -> Array:
 
 
 def _band_data(problem: Problem, selection: StepSelection) -> dict[str, Array | Index]:
-    """Bands of y by their one-sided p, the first lying above the first cutpoint: (k, bands).
+    """Stretches of y by their p, the first lying above the first cutpoint: (k, stretches).
 
     ``band_lower`` and ``band_upper`` are their ends, ``in_band`` says where a number lies. Where
-    there are intervals, ``part_lower`` and ``part_upper`` are the ends of their parts in each band,
+    there are intervals, ``part_lower`` and ``part_upper`` are the ends of their parts in each one,
     and ``part_held`` says which are not empty.
     """
     evidence = problem.evidence
-    ends = limits(selection.step, evidence.v)
-    endless = np.full((evidence.k, 1), ENDLESS)
-    upper, lower = np.hstack([endless, ends]), np.hstack([ends, -endless])
+    ends = stretch_ends(selection.step, evidence.v, evidence.sizes)
+    lower, upper = (np.clip(end, -ENDLESS, ENDLESS) for end in ends)
     y = np.where(evidence.is_interval, 0.0, evidence.y)[:, None]
     data: dict[str, Array | Index] = {
         "band_lower": lower,

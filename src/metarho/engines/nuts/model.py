@@ -35,6 +35,7 @@ from metarho.engines.nuts.rows import log_normal_rows, parts_of_effects
 from metarho.engines.nuts.selection import add_selected_rows
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
+from metarho.spec.priors import PER_BAND
 
 
 def build(problem: Problem) -> pm.Model:
@@ -90,7 +91,8 @@ def add_parameters(problem: Problem, rows: Mapping[str, Any]) -> dict[str, Any]:
         for name, applied in problem.priors.items()
         if name != "mu" and not applied.prior.is_relative
     }
-    for name in problem.shrunk_slopes:
+    weights = [name for name in problem.shapes if problem.prior(name).on == PER_BAND]
+    for name in (*weights, *problem.shrunk_slopes):
         unit = problem.unit(name, found)
         found[name] = add_prior(names[name], problem.prior(name), v, unit, positive=False)
     prior = problem.prior("mu")

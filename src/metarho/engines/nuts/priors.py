@@ -22,7 +22,7 @@ from metarho.engines.exact.priors import (
     log_mass,
     typical_variance,
 )
-from metarho.spec.priors import PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
+from metarho.spec.priors import PER_BAND, PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
 
 type Array = NDArray[np.float64]
 type Data = Mapping[str, Any]
@@ -107,6 +107,7 @@ _ON = {
     PER_TAU: "_on_per_tau",
     PER_HORSESHOE: "_on_horseshoe",
     PER_R2D2: "_on_R2D2",
+    PER_BAND: "_on_band_before",
 }
 
 
@@ -144,7 +145,7 @@ def add_prior(variable: str, prior: Prior, v: Array, unit: Any, *, positive: boo
     """A parameter of the current model, its prior's numbers held as data.
 
     Models that differ only in those numbers are one compiled model. A prior on another scale is
-    that of a variable of its own, from which the parameter follows. ``unit`` is the sd that a
+    that of a variable of its own, from which the parameter follows. ``unit`` is what a
     relative prior is in units of; ``positive`` parameters are sds.
     """
     own = _add(variable + _ON[prior.on], prior, v, positive=positive)

@@ -1,7 +1,8 @@
-"""Rows that were selected by their one-sided p: a step function of its bands (Vevea & Hedges 1995).
+"""Rows that were selected by their p: a step function of its bands (Vevea & Hedges 1995).
 
 A number y in band b has the likelihood Normal(y; mean, v + tau²)·ω_b/A, an interval
-Σ_b ω_b P(y in the interval and in band b)/A, with A = Σ_b ω_b P(y in band b).
+Σ_b ω_b P(y in the interval and in band b)/A, with A = Σ_b ω_b P(y in band b). Bands are stretches
+of y; of two-sided p a band is two of them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def add_selected_rows(
     assert isinstance(selection, StepSelection)
     step = selection.step
     later = step.weights or [parameters[name] for name in step.omegas]
-    omega = pt.stack([1.0, *later])
+    weights = [1.0, *later]
+    omega = pt.stack([weights[band] for band in step.band_of])
     seen, reported = [], []
     for part in parts:
         sd = pt.sqrt(rows["v"] + part.variance)
@@ -48,7 +50,7 @@ def add_selected_rows(
 
 
 def _log_bands(lower: Any, upper: Any, mean: Any, sd: Any) -> Any:
-    """Log P(lower < y < upper), of each band: (k, bands)."""
+    """Log P(lower < y < upper), of each stretch: (k, stretches)."""
     # The mean of a model without moderators is a scalar.
     centre = (mean + 0 * sd)[:, None]
     return log_interval((lower - centre) / sd[:, None], (upper - centre) / sd[:, None])

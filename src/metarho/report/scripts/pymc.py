@@ -24,7 +24,7 @@ from metarho.report.scripts.quoting import (
     remark,
 )
 from metarho.spec.model import StepSelection
-from metarho.spec.priors import PER_HORSESHOE, PER_R2D2
+from metarho.spec.priors import PER_BAND, PER_HORSESHOE, PER_R2D2
 
 SUFFIX = "py"
 NEEDS = "numpy, pymc and arviz"
@@ -228,15 +228,21 @@ def _data(problem: Problem) -> list[str]:
 
 
 def _bands(problem: Problem) -> list[str]:
-    """The bands of y by one-sided p, the first above the first cutpoint."""
+    """The stretches of y between one-sided p, the first above the first cutpoint."""
     selection = problem.model.selection
     if not isinstance(selection, StepSelection):
         return []
-    cutpoints = ", ".join(map(repr, selection.step.cutpoints))
+    cutpoints = ", ".join(map(repr, selection.step.one_sided))
+    cuts = "np.array([NormalDist().inv_cdf(1 - p) for p in cutpoints]) * np.sqrt(v)[:, None]"
+    if selection.step.test == "t":
+        rows = ", ".join(map(repr, (problem.evidence.sizes - 2).tolist()))
+        cuts = f"np.array([stdtrit(df, 1 - np.array(cutpoints)) / np.sqrt(df) for df in [{rows}]])"
+        # r/sqrt(1 − r²) = t/sqrt(df), and its asinh is Fisher's z.
+        cuts = f"np.arcsinh({cuts})"
     return [
-        "# The bands of y by one-sided p, the most significant first: (rows, bands).",
+        "# The stretches of y between one-sided p, the smallest first: (rows, stretches).",
         f"cutpoints = [{cutpoints}]",
-        "cuts = np.array([NormalDist().inv_cdf(1 - p) for p in cutpoints]) * np.sqrt(v)[:, None]",
+        f"cuts = {cuts}",
         "far = np.full((len(v), 1), 1e10)",
         "band_low, band_high = np.hstack([cuts, -far]), np.hstack([far, cuts])",
         "z = np.where(words, 0.0, y)[:, None]",
@@ -275,9 +281,11 @@ def _parameters(problem: Problem) -> list[str]:
 
 
 def _unit(problem: Problem, name: str, names: dict[str, str]) -> str:
-    """The expression of the sd that a relative prior is in units of."""
+    """The expression of what a relative prior is in units of."""
     column = name.removeprefix("beta[").removesuffix("]")
     on = problem.prior(name).on
+    if on == PER_BAND:
+        return names[problem.band_before(name)]
     if on == PER_HORSESHOE:
         wide2 = f"(beta_global * {names[f'beta_local[{column}]']}) ** 2"
         return f"pt.sqrt({wide2} * beta_slab2 / (beta_slab2 + {wide2}))"
@@ -340,7 +348,8 @@ def _rows(problem: Problem) -> list[str]:
         names = variables(problem)
         step = model.selection.step
         later = map(repr, step.weights) if step.weights else (names[one] for one in step.omegas)
-        weights = f"weights = pt.stack([1.0, {', '.join(later)}])"
+        of_bands = ["1.0", *later]
+        weights = f"weights = pt.stack([{', '.join(of_bands[band] for band in step.band_of)}])"
         if not mixed:
             return [
                 weights,

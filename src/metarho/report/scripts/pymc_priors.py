@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from metarho.report.scripts.quoting import python_array, python_number
-from metarho.spec.priors import PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
+from metarho.spec.priors import PER_BAND, PER_HORSESHOE, PER_R2D2, PER_TAU, Prior
 
 # What the variable of a prior on another scale is called, after its parameter.
 _ON = {
@@ -20,6 +20,7 @@ _ON = {
     PER_TAU: "_on_per_tau",
     PER_HORSESHOE: "_on_horseshoe",
     PER_R2D2: "_on_R2D2",
+    PER_BAND: "_on_band_before",
 }
 
 # Families that PyMC has, with PyMC's names of their arguments.
