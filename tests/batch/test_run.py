@@ -19,12 +19,13 @@ from metarho.errors import InputError
 from metarho.report.publish import publish
 from metarho.spec.lookup import shipped_folder
 
+# Dropped first: they are the report's answer, whose comparisons cost a third of those of intervals.
 CONFIG = """\
 title: A small analysis
 studies:
   source: internet-alliance
   where: role == "main"
-  intervals: [use, drop]
+  intervals: [drop, use]
 models: [random-effects]
 priors:
   default: {}
@@ -108,7 +109,7 @@ def test_a_second_run_writes_the_same_bytes(ran: Path, tmp_path: Path) -> None:
 
 
 def test_a_later_run_removes_what_it_no_longer_makes_and_nothing_else(tmp_path: Path) -> None:
-    text = CONFIG.replace("  intervals: [use, drop]\n", "")
+    text = CONFIG.replace("[drop, use]", "drop")
     folder = metarho.run(_config(tmp_path, text), output=tmp_path / "out").folder
     (folder / "mine.txt").write_text("keep me")
     fewer = text.replace(
@@ -116,7 +117,7 @@ def test_a_later_run_removes_what_it_no_longer_makes_and_nothing_else(tmp_path: 
     )
     metarho.run(_config(tmp_path, fewer), output=tmp_path / "out")
     fits = {path.name for path in (folder / "fits").iterdir()}
-    assert fits == {"random-effects--default--use.nc"}
+    assert fits == {"random-effects--default--drop.nc"}
     assert (folder / "mine.txt").read_text() == "keep me"
 
 
