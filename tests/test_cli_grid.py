@@ -233,7 +233,7 @@ def test_a_fit_that_fails_is_a_row_with_its_reason_and_exit_1(command: CommandLi
 
 
 # Rows that are words: some tenths of a second each.
-SETS = "".join(f'  p{n}: {{mu: "Normal(mu=0, sigma={0.1 + n / 50:.2f})"}}\n' for n in range(40))
+SETS = "".join(f'  p{n}: {{mu: "Normal(mu=0, sigma={0.1 + n / 50:.2f})"}}\n' for n in range(16))
 LONG = f"""\
 studies: {{source: internet-alliance, where: 'role == "main"'}}
 models: [random-effects]

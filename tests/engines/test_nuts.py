@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,15 +29,10 @@ type Array = NDArray[np.float64]
 MCSE = 4.0
 
 
-# Both likelihoods, effects with heavy tails, moderators, two levels; make test-slow has the rest.
-FAST = {
-    "random effects, intervals used",
-    "heavy tails",
-    "moderators",
-    "Student-t effects",
-    "exact law of r",
-    "total and share",
-}
+# Compiling and sampling takes seconds a case: intervals, heavy-tailed effects and two levels are
+# sampled here, moderators below; make test-slow has the rest, of which the densities are proved in
+# test_nuts_density and test_nuts_priors.
+FAST = {"random effects, intervals used", "Student-t effects", "total and share"}
 
 
 @pytest.mark.parametrize(
@@ -109,10 +105,13 @@ def test_total_heterogeneity_is_split_by_its_share() -> None:
 
 def test_one_seed_gives_one_set_of_draws() -> None:
     encoded = problem(alliance("drop"))
-    first, second = _sample(encoded, 200), _sample(encoded, 200)
+    again = [(encoded, 20261122), (encoded, 20261122), (encoded, 20261123)]
+    first, second, other = nuts.fit_many(again, Sampler(draws=200))
     assert np.array_equal(first.parameters["mu"], second.parameters["mu"])
+    assert not np.array_equal(first.parameters["mu"], other.parameters["mu"])
 
 
+# Each is compiled for itself.
 def test_a_problem_s_draws_do_not_depend_on_its_companions() -> None:
     alone = problem(alliance("drop"))
     other = problem(alliance("use"), mu="Normal(mu=0, sigma=0.15)")
@@ -292,6 +291,8 @@ def test_a_sampler_that_fails_is_a_failed_fit(monkeypatch: pytest.MonkeyPatch) -
     def broken(*arguments: object, **named: object) -> None:
         raise RuntimeError("no start was found")
 
+    compiled = SimpleNamespace(shared_var_keys={}, with_data=lambda **numbers: None)
+    monkeypatch.setattr("nutpie.compile_pymc_model", lambda model: compiled)
     monkeypatch.setattr("nutpie.sample", broken)
     with pytest.raises(FitError, match="random-effects failed: no start was found"):
         _sample(problem(alliance("drop")))

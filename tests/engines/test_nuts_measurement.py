@@ -60,11 +60,29 @@ def _known(name: str = "effect") -> Problem:
     return encode(spec, _of(molloy(), rxx=0.8, ryy=0.7, ux=0.9))
 
 
-def _fitted(encoded: Problem, seed: int = 2) -> Fit:
-    (fit,) = fit_many([encoded], Settings(engine="nuts", sampler=Sampler(seed=seed)))
-    return fit
+def _perfect() -> Problem:
+    return encode(model("true-score"), _of(molloy(), rxx=1.0, ryy=1.0))
 
 
+def _fitted(*encoded: Problem) -> list[Fit]:
+    return fit_many(list(encoded), Settings(engine="nuts", sampler=Sampler(seed=2)))
+
+
+@pytest.fixture(scope="module")
+def fits() -> list[Fit]:
+    """Of known and of perfect measures, from one compiled model."""
+    both = _known(), _perfect()
+    assert nuts.structure(both[0]) == nuts.structure(both[1])
+    return _fitted(*both)
+
+
+@pytest.fixture(scope="module")
+def fit(fits: list[Fit]) -> Fit:
+    return fits[0]
+
+
+# Slow: a compiled model for itself, whose density test_nuts_density proves.
+@pytest.mark.slow
 def test_a_common_true_effect_is_that_of_adaptive_integration() -> None:
     encoded = _known("none")
     y, v = encoded.evidence.y, encoded.evidence.v
@@ -77,7 +95,7 @@ def test_a_common_true_effect_is_that_of_adaptive_integration() -> None:
         return float(np.exp(log_joint) * mu**power)
 
     zero, one, two = (quad(density, -2, 2, args=(n,), points=[0.2], limit=200)[0] for n in range(3))
-    fit = _fitted(encoded)
+    (fit,) = _fitted(encoded)
     mean, sd = one / zero, np.sqrt(two / zero - (one / zero) ** 2)
     # 4000 draws worth at least 1000: four standard errors are an eighth of an sd.
     assert fit.parameters["mu"].mean == pytest.approx(mean, abs=0.125 * sd)
@@ -86,11 +104,10 @@ def test_a_common_true_effect_is_that_of_adaptive_integration() -> None:
     assert fit.log_evidence == pytest.approx(np.log(zero) + 8, abs=5 * fit.log_evidence_mcse)
 
 
-def test_perfect_measures_give_the_exact_engine_s_random_effects() -> None:
+def test_perfect_measures_give_the_exact_engine_s_random_effects(fits: list[Fit]) -> None:
     observed = problem(molloy())
-    perfect = encode(model("true-score"), _of(molloy(), rxx=1.0, ryy=1.0))
     truth = Exact(observed, exact.integrate(observed)).parameters
-    found = _fitted(perfect).parameters
+    found = fits[1].parameters
     for name in ("mu", "tau"):
         exactly = truth[name].summary(0.95, "eti")
         assert exactly.mean is not None and exactly.sd is not None
@@ -127,11 +144,6 @@ def test_the_likelihood_of_a_row_is_the_integral_over_its_true_effect() -> None:
             density, 0.25 - 10 * tau, 0.25 + 10 * tau, epsabs=0, epsrel=1e-10, limit=200
         )
         assert found[row] == pytest.approx(np.log(truth), abs=1e-8)
-
-
-@pytest.fixture(scope="module")
-def fit() -> Fit:
-    return _fitted(_known())
 
 
 def test_everything_that_is_printed_says_true_scores(
