@@ -237,6 +237,8 @@ def test_a_word_left_out_is_predicted_as_a_refit_predicts_it() -> None:
     assert out.log_density == pytest.approx(whole.log_integral - rest.log_integral, abs=1e-9)
 
 
+# Slow: it compiles; that both densities are the textbook's is proved in a moment.
+@pytest.mark.slow
 def test_both_engines_agree_on_several_tests() -> None:
     settings = Settings(engine="exact", agreement=True, sampler=Sampler(seed=3))
     problems = [PARTS["random effects, several tests"].problem()]

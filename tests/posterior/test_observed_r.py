@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from scipy.integrate import quad
 
 from cases import molloy, problem
 from metarho.engines import exact, law_of_r
+from metarho.engines.exact.quadrature import Quadrature
+from metarho.engines.nuts.draws import Draws
 from metarho.fitting import Settings, fit_many
 from metarho.posterior.exact import Exact
+from metarho.posterior.joint import independent_draws
 from metarho.predict.new_studies import predict
-from metarho.spec.analysis import Profile, Sampler
+from metarho.spec.analysis import Profile
 
 HELD = {"mu": "DiracDelta(c=0.3)", "tau": "DiracDelta(c=0.2)"}
 NORMAL = stats.norm(0.3, 0.2)
@@ -62,9 +66,11 @@ def test_the_law_may_be_chosen_and_differs_where_samples_are_small() -> None:
 
 
 def test_a_sampled_fit_observes_the_same() -> None:
-    settings = Settings(engine="nuts", sampler=Sampler(chains=2, draws=1000))
-    (sampled,) = fit_many([problem(molloy())], settings)
     (solved,) = fit_many([problem(molloy())], Settings(engine="exact"))
+    assert isinstance(solved.result, Quadrature)
+    drawn = independent_draws(solved.problem, solved.result, 2000, np.random.default_rng(1))
+    chains = {name: values.reshape(2, 1000) for name, values in drawn.items()}
+    sampled = replace(solved, engine="nuts", result=Draws(chains, {}, {}, 0.8, False))
     profile = Profile(label="x", ni=12)
     seen, truth = (predict(fit, profile, [], "exact")[-1] for fit in (sampled, solved))
     assert seen.summary.sd is not None and truth.summary.sd is not None
