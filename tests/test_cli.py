@@ -127,10 +127,11 @@ def test_a_run_prints_the_headline_table(
     main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "small.yaml").write_text(
-        'studies: {source: internet-alliance, where: role == "main"}\nmodels: [random-effects]\n'
+        'studies: {source: internet-alliance, where: role == "main", intervals: drop}\n'
+        "models: [random-effects]\n"
     )
     assert main("run", "small.yaml", "--output", "out") == 0
     captured = capsys.readouterr()
-    assert "0.235  [0.175, 0.299]" in captured.out
+    assert "0.281  [0.198, 0.378]" in captured.out
     assert str(tmp_path / "out") not in captured.err
     assert (tmp_path / "out" / "small" / "report.html").is_file()

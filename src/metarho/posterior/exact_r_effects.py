@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from metarho.engines.exact.exact_r import Result, results_of
 from metarho.engines.exact.inversion import invert_rows
-from metarho.engines.exact.panels import Axis, legendre
+from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.peaks import peaks
 from metarho.engines.problem import Evidence
 
@@ -127,7 +127,6 @@ def _log_given(result: Result, low: float, high: float) -> Function:
     coefficients = axis.coefficients(result.log_given(axis.nodes))
 
     def interpolated(theta: Array) -> Array:
-        panel, place = axis.locate(theta)
-        return np.asarray((coefficients[panel] * legendre(place, axis.order)).sum(axis=-1))
+        return axis.polynomial(coefficients, *axis.locate(theta))
 
     return interpolated

@@ -127,8 +127,7 @@ class Curve:
         """The density at x; 0 outside the panels."""
         x = np.asarray(x, dtype=float)
         panel, place = self.axis.locate(x)
-        coefficients = self.axis.coefficients(self._in_u)
-        in_u = np.einsum("...n,...n->...", coefficients[panel], legendre(place, self.axis.order))
+        in_u = self.axis.polynomial(self.axis.coefficients(self._in_u), panel, place)
         u = self.axis.to_u(x)
         inside = (u >= self.axis.breaks[0]) & (u <= self.axis.breaks[-1])
         with np.errstate(all="ignore"):
@@ -137,9 +136,8 @@ class Curve:
     def cdf(self, x: Array) -> Array:
         """Probability of at most x."""
         panel, place = self.axis.locate(np.asarray(x, dtype=float))
-        basis = legendre(place, self.axis.order + 1)
         running, starts = self._running
-        within = np.einsum("...n,...n->...", running[panel], basis)
+        within = self.axis.polynomial(running, panel, place)
         return np.asarray(np.clip((starts[panel] + within) / starts[-1], 0.0, 1.0))
 
     def quantile(self, p: Array) -> Array:

@@ -230,6 +230,23 @@ class Axis:
         shaped = values.reshape(*values.shape[:-1], self.panels, self.order)
         return np.asarray(shaped @ _to_legendre(self.order).T)
 
+    def polynomial(self, coefficients: Array, panel: NDArray[np.intp], place: Array) -> Array:
+        """What panels' polynomials are at places, by their coefficients (panels, count).
+
+        By Clenshaw's recurrence (1955, 10.1090/S0025-5718-1955-0071856-0), term by term: of many
+        places no table of all polynomials is made.
+        """
+        columns = np.ascontiguousarray(coefficients.T)
+        here, above = np.zeros(place.shape), np.zeros(place.shape)
+        for n in range(len(columns) - 1, -1, -1):
+            value = here * place
+            value *= (2 * n + 1) / (n + 1)
+            above *= (n + 1) / (n + 2)
+            value -= above
+            value += columns[n][panel]
+            here, above = value, here
+        return here
+
     def density_in_u(self, mass: Array) -> Array:
         """Masses at the nodes as a density in the coordinate, which polynomials interpolate."""
         return np.asarray(mass / self.weights * self.slope(self.u))
