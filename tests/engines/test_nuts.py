@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from cases import CASES, REFERENCES, Case, alliance, problem, reference, written
+from drawn_fits import drawn_fit
 from grammar_cases import LEVELS, Part, samples, step
 from metarho.data.studies import load_studies
 from metarho.engines import exact, nuts
@@ -96,29 +97,32 @@ def test_the_three_level_posterior_of_crede2010_is_that_of_brms() -> None:
 def test_total_heterogeneity_is_split_by_its_share() -> None:
     encoded = problem(alliance("drop"), "three-level", tau="HalfNormal(sigma=0.15)")
     assert list(encoded.priors) == ["mu", "tau", "share"]
-    sampled = Sampled(encoded, _sample(encoded, draws=200))
+    drawn = drawn_fit(encoded).result
+    assert isinstance(drawn, Draws)
+    sampled = Sampled(encoded, drawn)
     parts = sampled.all_parameters
     total = parts["tau_study"] ** 2 + parts["tau_effect"] ** 2
     assert np.allclose(total, parts["tau"] ** 2)
     assert np.allclose(parts["tau_study"] ** 2 / total, parts["share"])
 
 
-def test_one_seed_gives_one_set_of_draws() -> None:
-    encoded = problem(alliance("drop"))
-    again = [(encoded, 20261122), (encoded, 20261122), (encoded, 20261123)]
-    first, second, other = nuts.fit_many(again, Sampler(draws=200))
-    assert np.array_equal(first.parameters["mu"], second.parameters["mu"])
-    assert not np.array_equal(first.parameters["mu"], other.parameters["mu"])
+@pytest.fixture(scope="module")
+def together() -> list[Draws]:
+    """One problem after another of its structure, twice with one seed and then with another."""
+    alone, other = problem(alliance("drop")), problem(alliance("use"), mu="Normal(mu=0, sigma=0.15)")
+    seeded = [(other, 5), (alone, 7), (alone, 7), (alone, 8)]
+    return list(nuts.fit_many(seeded, Sampler(draws=200)))
 
 
-# Each is compiled for itself.
-def test_a_problem_s_draws_do_not_depend_on_its_companions() -> None:
-    alone = problem(alliance("drop"))
-    other = problem(alliance("use"), mu="Normal(mu=0, sigma=0.15)")
-    sampler = Sampler(draws=200)
-    together = list(nuts.fit_many([(other, 5), (alone, 7)], sampler))[1]
-    (single,) = nuts.fit_many([(alone, 7)], sampler)
-    assert np.array_equal(together.parameters["tau"], single.parameters["tau"])
+def test_one_seed_gives_one_set_of_draws(together: list[Draws]) -> None:
+    _, first, second, other = (draws.parameters["mu"] for draws in together)
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_a_problem_s_draws_do_not_depend_on_its_companions(together: list[Draws]) -> None:
+    (single,) = nuts.fit_many([(problem(alliance("drop")), 7)], Sampler(draws=200))
+    assert np.array_equal(together[1].parameters["tau"], single.parameters["tau"])
 
 
 JOINS: dict[str, dict[str, object]] = {
@@ -202,8 +206,8 @@ def test_correlated_errors_are_refused_where_turning_rows_would_break_the_model(
     assert "only within one group of every level" in str(nuts.covers(crossed.problem()))
 
 
-def _sample(encoded: Problem, draws: int = 1000) -> Draws:
-    (found,) = nuts.fit_many([(encoded, 20261122)], Sampler(draws=draws))
+def _sample(encoded: Problem) -> Draws:
+    (found,) = nuts.fit_many([(encoded, 20261122)], Sampler())
     return found
 
 
