@@ -29,11 +29,9 @@ TABLES = (
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    write_grid(tmp_path)
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def command(command: CommandLine) -> CommandLine:
+    write_grid(command.folder)
+    return command
 
 
 def lines_in(path: Path) -> list[dict[str, object]]:

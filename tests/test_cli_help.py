@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,13 +39,6 @@ def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
 
 
 COMMANDS = dict(leaves(get_command(app)))
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return CommandLine(monkeypatch, tmp_path, capsys)
 
 
 def test_every_command_has_examples_and_no_other_has() -> None:

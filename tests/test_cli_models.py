@@ -5,19 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 
 import pytest
 
 from command_line import CommandLine
 from metarho.spec.model import PARTS
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return CommandLine(monkeypatch, tmp_path, capsys)
 
 
 def test_models_are_listed_with_words_and_engines(command: CommandLine) -> None:

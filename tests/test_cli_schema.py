@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from command_line import CommandLine
 from metarho.spec.schema import KINDS, Kind, schema_text
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return CommandLine(monkeypatch, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("kind", KINDS)

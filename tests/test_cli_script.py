@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -24,11 +23,9 @@ scripts: [metafor, bayesmeta, brms, pymc]
 
 
 @pytest.fixture
-def here(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    (tmp_path / "mine.yaml").write_text(CONFIG, encoding="utf-8")
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def here(command: CommandLine) -> CommandLine:
+    (command.folder / "mine.yaml").write_text(CONFIG, encoding="utf-8")
+    return command
 
 
 def test_a_script_is_printed_and_nothing_else(here: CommandLine) -> None:

@@ -23,12 +23,10 @@ report: none
 
 
 @pytest.fixture
-def line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    save_fit(case("random effects"), tmp_path / "fit.nc")
-    (tmp_path / "small.yaml").write_text(CONFIG, encoding="utf-8")
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def line(command: CommandLine) -> CommandLine:
+    save_fit(case("random effects"), command.folder / "fit.nc")
+    (command.folder / "small.yaml").write_text(CONFIG, encoding="utf-8")
+    return command
 
 
 def test_a_saved_fit_prints_the_block_that_fit_printed(line: CommandLine) -> None:

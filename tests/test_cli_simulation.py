@@ -23,11 +23,9 @@ TABLES = ("simulation.csv", "simulation.parquet", "config.resolved.yaml", "run.j
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    write_simulation(tmp_path)
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def command(command: CommandLine) -> CommandLine:
+    write_simulation(command.folder)
+    return command
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -25,12 +25,10 @@ report: none
 
 
 @pytest.fixture
-def line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "small.yaml").write_text(CONFIG, encoding="utf-8")
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def line(command: CommandLine) -> CommandLine:
+    (command.folder / "models").mkdir()
+    (command.folder / "small.yaml").write_text(CONFIG, encoding="utf-8")
+    return command
 
 
 @pytest.fixture

@@ -45,11 +45,9 @@ class Lethal:
 
 
 @pytest.fixture
-def cli(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    write_grid(tmp_path)
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def cli(command: CommandLine) -> CommandLine:
+    write_grid(command.folder)
+    return command
 
 
 @pytest.fixture

@@ -109,7 +109,10 @@ def test_total_heterogeneity_is_split_by_its_share() -> None:
 @pytest.fixture(scope="module")
 def together() -> list[Draws]:
     """One problem after another of its structure, twice with one seed and then with another."""
-    alone, other = problem(alliance("drop")), problem(alliance("use"), mu="Normal(mu=0, sigma=0.15)")
+    alone, other = (
+        problem(alliance("drop")),
+        problem(alliance("use"), mu="Normal(mu=0, sigma=0.15)"),
+    )
     seeded = [(other, 5), (alone, 7), (alone, 7), (alone, 8)]
     return list(nuts.fit_many(seeded, Sampler(draws=200)))
 

@@ -101,7 +101,7 @@ def test_the_log_prior_is_the_paper_s(drawn: Fit) -> None:
         assert total[place] == pytest.approx(textbook.log_slope_prior(problem, values))
 
 
-# Slow: each samples for as long as ten other models. Their densities are proved in test_nuts_density.
+# Slow: each samples for as long as ten other models. test_nuts_density proves their densities.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHRUNK)
 def test_evidence_is_the_average_likelihood_over_the_prior(name: str) -> None:

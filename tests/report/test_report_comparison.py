@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from command_line import CommandLine
@@ -18,11 +16,9 @@ report: none
 
 
 @pytest.fixture
-def line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    (tmp_path / "small.yaml").write_text(CONFIG, encoding="utf-8")
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def line(command: CommandLine) -> CommandLine:
+    (command.folder / "small.yaml").write_text(CONFIG, encoding="utf-8")
+    return command
 
 
 def test_a_comparison_is_written_as_it_is_printed(line: CommandLine) -> None:

@@ -40,11 +40,9 @@ def config(folder: Path, text: str = TEXT) -> Path:
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    config(tmp_path)
-    return CommandLine(monkeypatch, tmp_path, capsys)
+def command(command: CommandLine) -> CommandLine:
+    config(command.folder)
+    return command
 
 
 def sources(folder: Path) -> list[str]:
