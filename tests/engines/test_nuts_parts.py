@@ -15,8 +15,8 @@ from metarho.spec.analysis import Profile, Sampler
 
 LOG = logging.getLogger("parts")
 
-# Of the parts that the exact engine does not cover, one of every kind that a tree treats alike. They
-# compile for many seconds: one is for make test-slow.
+# Of the parts that the exact engine does not cover, one of every kind that a tree treats alike.
+# Both compile for many seconds: one is for make test-slow.
 SOME = ["crossed with raters", pytest.param("mixture, study", marks=pytest.mark.slow)]
 
 
