@@ -166,15 +166,15 @@ def test_gc_removes_nothing_where_a_record_cannot_be_read(ran: CommandLine) -> N
     assert len(list((ran.folder / "outputs").rglob("store/fits/*/*.nc"))) == 1
 
 
-@pytest.mark.parametrize("command", ["ls", "verify", "gc"])
+@pytest.mark.parametrize("word", ["ls", "verify", "gc"])
 def test_a_folder_that_is_not_there_is_refused_and_one_without_fits_is_not(
-    command: str, line: CommandLine
+    word: str, line: CommandLine
 ) -> None:
-    code, out, err = line.run("store", command)
+    code, out, err = line.run("store", word)
     assert (code, out) == (2, "")
     assert "there is no folder" in err and "--output" in err
     (line.folder / "elsewhere").mkdir()
-    assert line.run("store", command, "--output", "elsewhere")[0] == 0
+    assert line.run("store", word, "--output", "elsewhere")[0] == 0
     assert list((line.folder / "elsewhere").iterdir()) == []
 
 
