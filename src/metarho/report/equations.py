@@ -88,10 +88,12 @@ def _observed(problem: Problem) -> tuple[Equation, ...]:
             )
         )
     elif evidence.has_intervals:
+        # A sum that is subtracted stands in parentheses.
+        less = rf"\left({centre}\right)" if "+" in centre else centre
         found.append(
             Equation(
-                rf"P(l_i < y_i < h_i \mid \theta_i) = \Phi\left(\frac{{h_i - {centre}}}"
-                rf"{{\sqrt{{v_i}}}}\right) - \Phi\left(\frac{{l_i - {centre}}}"
+                rf"P(l_i < y_i < h_i \mid \theta_i) = \Phi\left(\frac{{h_i - {less}}}"
+                rf"{{\sqrt{{v_i}}}}\right) - \Phi\left(\frac{{l_i - {less}}}"
                 r"{\sqrt{v_i}}\right)",
                 "rows that printed no r: the probability of the interval that their word or range "
                 "stands for",
