@@ -73,8 +73,10 @@ class Dense:
         noise = self.v + tau2_effect * np.eye(len(self.y)) + tau2_study * self.together
         cov = noise + self.x @ self.prior_cov @ self.x.T
         residual = self.y - self.x @ self.prior_mean
-        log_density = stats.multivariate_normal.logpdf(residual, np.zeros(len(residual)), cov)
-        gain = self.prior_cov @ self.x.T @ np.linalg.inv(cov)
+        # The normal density written out: SciPy's takes ten times as long, a hundred thousand times.
+        inverse = np.linalg.inv(cov)
+        log_density = -0.5 * (np.linalg.slogdet(2 * np.pi * cov)[1] + residual @ inverse @ residual)
+        gain = self.prior_cov @ self.x.T @ inverse
         mean = self.prior_mean + gain @ residual
         variance = np.diag(self.prior_cov - gain @ self.x @ self.prior_cov)
         return float(log_density), mean, variance
@@ -98,7 +100,8 @@ def _dense(slopes: bool, rho_within: float = 0.0) -> Dense:
 
 
 def _half_normal(sigma: float) -> Callable[[float], float]:
-    return lambda x: float(stats.halfnorm.pdf(x, scale=sigma))
+    height = math.sqrt(2 / math.pi) / sigma
+    return lambda x: height * math.exp(-0.5 * (x / sigma) ** 2)
 
 
 def _two_dimensions(function: Callable[[float, float], Array], cuts: Sequence[float]) -> Array:
