@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad_vec
+from scipy.special import ndtr
 
 from cases import model, molloy, problem, written
 from metarho.data.studies import Studies
@@ -28,6 +29,7 @@ type Array = NDArray[np.float64]
 
 ROWS = ((0.5, 0.02), (0.12, 0.011), (0.45, 0.03), (0.05, 0.008))
 MU = np.arange(-2.4, 2.4, 0.01)
+PRIOR = stats.norm.pdf(MU, 0, 0.5)
 CUT = float(stats.norm.isf(0.025))
 
 
@@ -42,12 +44,13 @@ def _stepped(folder: Path, step: Step, **priors: str) -> Problem:
 
 
 def _law(tau: float, omega: float) -> Array:
-    mass = stats.norm.pdf(MU, 0, 0.5) * 0.01
+    mass = PRIOR * 0.01
     for y, v in ROWS:
         sd, limit = math.sqrt(v + tau**2), CUT * math.sqrt(v)
-        above = stats.norm.sf(limit, MU, sd)
+        above = ndtr((MU - limit) / sd)
         weight = 1.0 if y > limit else omega
-        mass = mass * stats.norm.pdf(y, MU, sd) * weight / (above + omega * (1 - above))
+        density = np.exp(-0.5 * ((y - MU) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))
+        mass = mass * density * weight / (above + omega * (1 - above))
     return np.asarray(mass)
 
 
