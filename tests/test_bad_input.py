@@ -194,7 +194,17 @@ SPOILED: dict[str, Spoiled] = {
 }
 
 
-@pytest.mark.parametrize("name, spoil, said", SPOILED.values(), ids=SPOILED)
+# A process takes seconds to start: these have one each; make test-slow gives one to all.
+OF_ITS_OWN = ("an unknown key in a config", "5000 opening brackets", "a formula that calls Python")
+
+
+@pytest.mark.parametrize(
+    "name, spoil, said",
+    [
+        pytest.param(*one, id=what, marks=[] if what in OF_ITS_OWN else pytest.mark.slow)
+        for what, one in SPOILED.items()
+    ],
+)
 def test_a_run_with_a_spoiled_file_stops_before_it_writes(
     folder: Path, name: str, spoil: Callable[[str], str | bytes], said: list[str]
 ) -> None:
@@ -244,7 +254,10 @@ SPOILED_MORE: dict[str, Spoiled] = {
 }
 
 
-@pytest.mark.parametrize("name, spoil, said", SPOILED_MORE.values(), ids=SPOILED_MORE)
+IN_THIS_PROCESS = SPOILED | SPOILED_MORE
+
+
+@pytest.mark.parametrize("name, spoil, said", IN_THIS_PROCESS.values(), ids=IN_THIS_PROCESS)
 def test_a_spoiled_file_gives_one_message_with_the_place(
     folder: Path,
     here: Command,
@@ -302,7 +315,13 @@ FIT_MORE: dict[str, Argument] = {
 }
 
 
-@pytest.mark.parametrize("arguments, said", FIT.values(), ids=FIT)
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        pytest.param(*one, id=what, marks=[] if what == next(iter(FIT)) else pytest.mark.slow)
+        for what, one in FIT.items()
+    ],
+)
 def test_a_fit_with_a_bad_argument_stops_before_it_writes(
     folder: Path, arguments: list[str], said: list[str]
 ) -> None:
@@ -310,7 +329,7 @@ def test_a_fit_with_a_bad_argument_stops_before_it_writes(
     assert [part for part in said if part not in message] == []
 
 
-@pytest.mark.parametrize("arguments, said", FIT_MORE.values(), ids=FIT_MORE)
+@pytest.mark.parametrize("arguments, said", (FIT | FIT_MORE).values(), ids=FIT | FIT_MORE)
 def test_a_bad_argument_gives_one_message_with_the_value(
     folder: Path, here: Command, arguments: list[str], said: list[str]
 ) -> None:

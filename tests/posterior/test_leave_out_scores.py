@@ -182,6 +182,8 @@ def test_a_fit_has_its_scores() -> None:
     assert all((score.error or 0) < 1e-9 for score in found.leave_out.studies)
 
 
+# Slow: many nodes take a minute; few are held to quad above.
+@pytest.mark.slow
 def test_few_nodes_of_heterogeneity_score_as_many_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
