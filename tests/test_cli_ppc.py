@@ -76,6 +76,7 @@ def test_calibrated_p_stand_beside_the_plain_ones(run: Run) -> None:
 
 
 def test_json_and_csv_print_what_is_left(run: Run) -> None:
+    Path("which.yaml").write_text(CONFIG + "report: none\n", encoding="utf-8")
     code, out, _ = run(*QUICK, "--json")
     found = json.loads(out)
     assert code == 0 and list(found) == ["checks", "studies", "remarks"]

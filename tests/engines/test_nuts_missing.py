@@ -12,10 +12,12 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from cases import alliance, model
+from drawn_fits import CHAINS, LENGTH, drawn_fit
 from metarho.data.studies import Studies
 from metarho.data.tables import Cell
 from metarho.engines import exact, nuts
 from metarho.engines.nuts.draws import Draws
+from metarho.engines.nuts.missing import drawn_rows
 from metarho.engines.problem import Problem, encode
 from metarho.fitting import choose
 from metarho.posterior.exact import Exact
@@ -110,6 +112,8 @@ def completed(encoded: Problem) -> tuple[Array, list[Exact]]:
     return np.array(logs), answers
 
 
+# Slow: so many candidates compile for longest of all. test_nuts_density proves such a density.
+@pytest.mark.slow
 def test_the_sampler_averages_over_all_completed_tables(
     draws: Draws, completed: tuple[Array, list[Exact]]
 ) -> None:
@@ -129,6 +133,7 @@ def test_the_sampler_averages_over_all_completed_tables(
         assert values.std() == pytest.approx(sd, rel=0.15), name
 
 
+@pytest.mark.slow
 def test_drawn_levels_have_their_posterior_chances(
     encoded: Problem, draws: Draws, completed: tuple[Array, list[Exact]]
 ) -> None:
@@ -169,9 +174,48 @@ def test_the_likelihood_of_a_study_is_averaged_over_its_candidates(numbers: Stud
         assert seen[draw, study] == pytest.approx(float(np.log(total)), abs=1e-10)
 
 
-def test_a_fit_says_what_it_imputed_and_returns_from_its_draws(
-    encoded: Problem, draws: Draws
+@pytest.fixture(scope="module")
+def candidates(encoded: Problem) -> dict[str, Array]:
+    """What a sampler might leave of the candidates: later levels more often, years at random."""
+    found, rng = encoded.imputation, np.random.default_rng(4)
+    assert found is not None
+    posterior: dict[str, Array] = {}
+    for number, block in enumerate(found.blocks):
+        odds = np.arange(1.0, block.candidates + 1)
+        posterior[f"candidates_{number}"] = np.broadcast_to(odds, (CHAINS, LENGTH, len(odds)))
+        for place in range(len(block.numbers)):
+            posterior[f"unknown_{number}_{place}"] = rng.normal(2010, 5, (CHAINS, LENGTH))
+    return posterior
+
+
+def test_rows_are_drawn_by_the_chances_and_values_of_their_candidates(
+    encoded: Problem, candidates: dict[str, Array]
 ) -> None:
+    found = encoded.imputation
+    assert found is not None
+    rows = drawn_rows(found, candidates, np.random.default_rng(1))
+    for block in found.blocks[:2]:
+        chances = np.arange(1.0, block.candidates + 1) / np.arange(1, block.candidates + 1).sum()
+        for level, chance in enumerate(chances):
+            seen = (rows[str(block.rows[0])] == block.constant[level, 0]).all(axis=-1).mean()
+            # Five standard errors.
+            error = np.sqrt(chance * (1 - chance) / (CHAINS * LENGTH))
+            assert seen == pytest.approx(chance, abs=5 * error)
+    year = found.blocks[2].rows[0]
+    column = encoded.coefficients.index("beta[center(year)]")
+    drawn, value = rows[str(year)][..., column], candidates["unknown_2_0"]
+    # Centred at the mean of the years that are known.
+    assert np.ptp(value - drawn) == pytest.approx(0, abs=1e-9)
+    assert 2000 < (value - drawn).mean() < 2025
+
+
+def test_a_fit_says_what_it_imputed_and_returns_from_its_draws(
+    encoded: Problem, candidates: dict[str, Array]
+) -> None:
+    found, draws = encoded.imputation, drawn_fit(encoded).result
+    assert found is not None and isinstance(draws, Draws)
+    rows = drawn_rows(found, candidates, np.random.default_rng(1))
+    draws = replace(draws, imputed=rows)
     assert choose(encoded, "auto")[0] == "nuts"
     assert "unknown year is not computed" in (no_study_likelihood(encoded) or "")
     given = hyperparameters_of_sample(Sampled(encoded, draws))
