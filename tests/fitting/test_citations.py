@@ -8,9 +8,11 @@ import pytest
 
 import metarho
 from metarho.batch.describe import describe
+from metarho.batch.findings import Findings
 from metarho.batch.plan import plan
-from metarho.batch.run import resolved_config
-from metarho.report.publish import publish
+from metarho.batch.run import execute, resolved_config
+from metarho.report.drawings import draw_all
+from metarho.report.page import render, report_of
 from metarho.spec.lookup import shipped_folder
 
 MOLLOY = Path(__file__).parents[1] / "references" / "molloy2014.csv"
