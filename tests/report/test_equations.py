@@ -11,7 +11,8 @@ import pytest
 
 from cases import alliance, eight_schools, molloy, problem, reference_studies
 from custom_cases import BARE, custom
-from grammar_cases import PARTS
+from grammar_cases import PARTS, Part
+from metarho.data.studies import load_studies
 from metarho.engines.problem import encode
 from metarho.report.environments import mathml_of
 from metarho.report.equations import equations
@@ -125,6 +126,38 @@ LINES = {
 @pytest.mark.parametrize("name", LINES)
 def test_the_equations_of_a_part_are_these(name: str) -> None:
     assert [one.latex for one in equations(PARTS[name].problem())] == LINES[name]
+
+
+def test_only_effects_within_studies_have_heavy_tails() -> None:
+    latex = [one.latex for one in equations(PARTS["Student-t effects, study"].problem())]
+    assert OF_STUDY in latex
+    assert r"e_i \;\sim\; t_\nu\left(0,\, \tau_{\text{effect}}\right)" in latex
+
+
+def test_words_say_which_level_varies_and_nothing_of_levels_that_are_not_there() -> None:
+    nested = [one.words for one in equations(problem(molloy(), "three-level"))]
+    assert nested[-3:] == [
+        "the true effect of a row: the mean, and what it has of its own",
+        "how true effects vary by study",
+        "how true effects vary",
+    ]
+    common = [one.words for one in equations(problem(molloy(), "common-effect"))]
+    assert common[-1] == "the true effect of a row: the mean"
+
+
+def test_a_level_s_name_is_set_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("y,v,lab_group\n.1,.1,x\n.2,.1,y\n.3,.1,y\n", encoding="utf-8")
+    levels = {"tau_lab_group": "HalfNormal(sigma=0.2)", "tau_effect": "HalfNormal(sigma=0.2)"}
+    columns = {"yi": "y", "vi": "v"}
+    made = Part(
+        lambda: load_studies(path, measure="GEN", columns=columns),
+        {"random": "lab_group/effect"},
+        levels,
+    ).problem()
+    latex = " ".join(one.latex for one in equations(made))
+    assert r"u_{\text{lab\_group}(i)}" in latex and r"\tau_{\text{lab\_group}}^2" in latex
+    assert "lab_g" not in latex
 
 
 def test_the_steps_of_selection_are_said() -> None:
