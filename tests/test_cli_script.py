@@ -74,13 +74,14 @@ def test_a_run_writes_scripts_records_them_and_says_what_it_could_not(here: Comm
 
 
 def test_scripts_that_are_no_longer_asked_for_go(here: CommandLine) -> None:
-    here.run("run", "mine.yaml", "--output", "out")
-    config = here.folder / "mine.yaml"
-    text = CONFIG.replace("[metafor, bayesmeta, brms, pymc]", "[brms]")
+    config, text = here.folder / "mine.yaml", CONFIG.replace("[use, drop]", "drop")
     config.write_text(text, encoding="utf-8")
     here.run("run", "mine.yaml", "--output", "out")
+    fewer = text.replace("[metafor, bayesmeta, brms, pymc]", "[brms]")
+    config.write_text(fewer, encoding="utf-8")
+    here.run("run", "mine.yaml", "--output", "out")
     left = {path.name for path in (here.folder / "out" / "mine" / "scripts").iterdir()}
-    assert len(left) == 1 + 4
+    assert len(left) == 1 + 2
     assert all("brms" in name or name == "README.md" for name in left)
 
 
