@@ -185,13 +185,18 @@ def test_gen_has_no_correlations(tmp_path: Path) -> None:
     assert row["ess_participants"] is None
 
 
-def test_a_prior_on_r_has_distances_and_a_student_t_model_all_but_one() -> None:
+def test_a_prior_on_r_has_distances() -> None:
     uniform = {"mu": "Uniform(lower=-1, upper=1) on r"}
     plain, on_r = fit_many([problem(molloy(), **s) for s in ({}, uniform)], Settings())
     pair = [Candidate("m", "default", "use", plain), Candidate("m", "on r", "use", on_r)]
     _, row = _table(pair)
     for name in ("mu", "tau", "new"):
         assert isinstance(distance := row[f"hellinger_{name}"], float) and 0 < distance < 0.1
+
+
+# Slow: the whole row of a Student-t model takes many seconds.
+@pytest.mark.slow
+def test_a_student_t_model_has_all_distances_but_one() -> None:
     (heavy,) = fit_many([problem(molloy(), "student-t", nu="DiracDelta(c=4)")], Settings())
     (row,) = _table([Candidate("student-t", "default", "use", heavy)])
     assert row["hellinger_mu"] == 0 and row["hellinger_new"] is None
