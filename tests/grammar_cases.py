@@ -145,6 +145,16 @@ PARTS = {
     "selection, study": Part(
         few_words, {"selection": step(0.025), "random": "study/effect"}, {**OMEGA, **LEVELS}
     ),
+    "selection, two-sided t, weights that never rise": Part(
+        molloy,
+        {"selection": StepSelection(step=Step(cutpoints=(0.05, 0.1), sides="two", test="t"))},
+        {"omega": "CumulativeDirichlet(alpha=[1, 1, 2])"},
+    ),
+    "selection against the wish, words": Part(
+        few_words,
+        {"selection": StepSelection(step=Step(cutpoints=(0.025, 0.5), favours="negative"))},
+        {"omega": "CumulativeDirichlet(alpha=[2, 1, 1])"},
+    ),
     "PET, words": Part(alliance, {"selection": "pet"}, {"pet": "HalfCauchy(beta=1)"}),
     "PEESE, correlated errors": Part(
         samples, {"selection": "peese"}, {"peese": "HalfCauchy(beta=5)"}

@@ -18,7 +18,7 @@ from metarho.data.effect_sizes import critical_r
 from metarho.data.tables import is_blank
 from metarho.engines.problem import Problem
 from metarho.posterior.prior_draws import draw_prior
-from metarho.spec.model import StepSelection
+from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]
 type Truth = Mapping[str, Array]
@@ -31,6 +31,12 @@ def draw_truth(base: Problem, rng: np.random.Generator) -> dict[str, Array]:
         drawn = draw_prior(applied.prior, rng, 1, base.evidence.v)
         assert drawn is not None
         truth[name] = drawn
+    joint = base.model.priors.get("omega")
+    if joint is not None and joint.is_joint:
+        # The cumulative sums of a Dirichlet, from the last band up.
+        parts = rng.dirichlet(dict(joint.lists)["alpha"])
+        sums = np.cumsum(parts[::-1])[::-1][1:]
+        truth |= {name: np.array([one]) for name, one in zip(base.shapes, sums, strict=True)}
     if base.shrunk_slopes:
         tau = np.sqrt(sum(base.level_variances(truth).values()))
         truth |= draw_slopes(base, tau, rng)
@@ -95,11 +101,20 @@ def simulate(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:
     weights = np.array([1.0, *(step.weights or free)])
     kept = np.zeros(len(y), dtype=bool)
     while True:
-        p = stats.norm.sf(y / np.sqrt(world.evidence.v))
+        p = p_values(step, y, world.evidence.v, world.evidence.sizes)
         kept |= rng.uniform(size=len(y)) < weights[np.searchsorted(step.cutpoints, p)]
         if kept.all():
             return y
         y = np.where(kept, y, once())
+
+
+def p_values(step: Step, y: Array, v: Array, n: Array) -> Array:
+    """The p of each row by which results are selected."""
+    statistic = y / np.sqrt(v) if step.test == "z" else np.sinh(y) * np.sqrt(n - 2)
+    law = stats.norm() if step.test == "z" else stats.t(n - 2)
+    if step.sides == "two":
+        return np.asarray(2 * law.sf(np.abs(statistic)))
+    return np.asarray(law.cdf(statistic) if step.favours == "negative" else law.sf(statistic))
 
 
 def _shared(world: Problem, truth: Truth, rng: np.random.Generator) -> Array:

@@ -19,7 +19,7 @@ from scipy.special import gammaln, hyp2f1, logsumexp, ndtr
 
 from metarho.data.tables import is_blank
 from metarho.engines.problem import Problem
-from metarho.spec.model import StepSelection
+from metarho.spec.model import Step, StepSelection
 
 type Array = NDArray[np.float64]
 type Values = Mapping[str, Array]
@@ -221,6 +221,27 @@ def chance(problem: Problem, row: int, mean: float, variance: float) -> float:
     return float(found)
 
 
+def stretches(step: Step, v: float, n: float) -> tuple[Array, list[int]]:
+    """The ends of stretches of y, from above, and the band of each, of a row."""
+    p = np.array(step.cutpoints)
+    bands = list(range(len(p) + 1))
+
+    def y_of(one_sided: Array) -> Array:
+        if step.test == "z":
+            return np.asarray(stats.norm.isf(one_sided) * np.sqrt(v))
+        t = stats.t.isf(one_sided, n - 2)
+        return np.arctanh(t / np.sqrt(t**2 + n - 2))
+
+    if step.sides == "two":
+        cuts = [*y_of(p / 2), *-y_of(p / 2)[::-1]]
+        bands = [*bands, *bands[-2::-1]]
+    elif step.favours == "negative":
+        cuts, bands = [*-y_of(p)[::-1]], bands[::-1]
+    else:
+        cuts = [*y_of(p)]
+    return np.array([np.inf, *cuts, -np.inf]), bands
+
+
 def _log_rows(
     problem: Problem, mean: Array, parts: list[tuple[float, Array]], values: Values
 ) -> float:
@@ -231,10 +252,10 @@ def _log_rows(
         sds = [np.sqrt(evidence.v[row] + variance[row]) for _, variance in parts]
         laws = [stats.norm(mean[row], sd) for sd in sds]
         if isinstance(selection, StepSelection):
-            cuts = stats.norm.isf(selection.step.cutpoints) * np.sqrt(evidence.v[row])
-            ends = np.array([np.inf, *cuts, -np.inf])
             free = [float(values[name]) for name in selection.step.omegas]
-            weights = np.array([1.0, *(selection.step.weights or free)])
+            by_band = [1.0, *(selection.step.weights or free)]
+            ends, bands = stretches(selection.step, evidence.v[row], evidence.sizes[row])
+            weights = np.array([by_band[band] for band in bands])
         seen, reported = 0.0, 0.0
         for (weight, _), law in zip(parts, laws, strict=True):
             for band, w in enumerate(weights):

@@ -58,6 +58,8 @@ def _values(
             found[variable] = rng.dirichlet(np.ones(shape[0] + 1))
         elif base.endswith("_unknown"):
             found[variable] = rng.uniform(0.3, 0.99, shape)
+        elif variable.endswith("_on_band_before"):
+            found[variable] = rng.uniform(0.2, 0.9, shape)
         elif base.startswith("variance_"):
             found[variable] = rng.uniform(0.5, 2, shape)
         elif centre is None:
@@ -102,6 +104,21 @@ def _slopes(problem: Problem, values: dict[str, np.ndarray]) -> dict[str, np.nda
     return {name: unit * z for (name, unit), z in zip(units.items(), noise, strict=True)}
 
 
+def _weights(
+    problem: Problem, values: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], float]:
+    """Weights with a joint prior, and its log density at the ratios that variables stand for."""
+    first, *later = problem.shapes
+    ratios = [value for name, value in values.items() if name.endswith("_on_band_before")]
+    found = np.cumprod([float(values[variables(problem)[first]]), *map(float, ratios)])
+    alpha = dict(problem.model.priors["omega"].lists)["alpha"]
+    parts = -np.diff([1.0, *found, 0.0])
+    log_density = float(stats.dirichlet(alpha).logpdf(parts)) + float(np.log(found[:-1]).sum())
+    return {
+        name: np.array(one) for name, one in zip((first, *later), found, strict=True)
+    }, log_density
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
     problem = PARTS[name].problem()
@@ -119,6 +136,17 @@ def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
             for one, value in by_parameter.items()
             if not one.startswith("beta_")
         )
+        joint = problem.model.priors.get("omega")
+        if joint is not None and joint.is_joint:
+            weights, own = _weights(problem, values)
+            prior += own - float(
+                sum(
+                    log_prior(problem.prior(one), value, problem.evidence.v)
+                    for one, value in by_parameter.items()
+                    if one.startswith("omega")
+                )
+            )
+            by_parameter |= weights
         meant, log_slope = _effects(problem, {**values, **by_parameter})
         if problem.shrunk_slopes:
             by_parameter |= _slopes(problem, {**values, **by_parameter})

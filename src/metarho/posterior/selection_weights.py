@@ -21,14 +21,15 @@ from scipy.special import betaln, xlog1py, xlogy
 
 from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.quadrature import Quadrature, solve_on
-from metarho.engines.exact.weights import Selection, WeightLaw, selection_of
+from metarho.engines.exact.weights import Rule, Selection, WeightLaw, selection_of
 from metarho.engines.problem import Problem
 from metarho.posterior.marginals import Curve, Marginal
 
 type Array = NDArray[np.float64]
 
-# Weights lie evenly below this and in their logarithm above, on panels of so many nodes.
-_SCALE, _PANELS, _ORDER = 0.05, 4, 12
+# Weights lie evenly below a scale, this at most, and in their logarithm above, on panels of about
+# this width and so many nodes.
+_SCALE, _WIDTH, _ORDER = 0.05, 1.0, 12
 # Nodes of the others, and of each panel of mu and tau: enough for a density to 1e-6 of its peak.
 _OTHERS, _FEW = 16, 6
 # Nodes of mu and tau that hold less than this do not count.
@@ -52,10 +53,13 @@ def weights_of_selection(problem: Problem, quadrature: Quadrature) -> dict[str, 
     log_mass = np.log(mass[kept]) - np.concatenate(
         [_expected(selected, one, at) for one in np.unique(at[0])]
     )
-    breaks = np.linspace(0.0, math.asinh(1 / _SCALE), _PANELS + 1)
-    axis = Axis("sinh", 0.0, _SCALE, breaks, _ORDER)
     found: dict[str, Marginal] = {}
+    scales = Rule.at(selected.rows, selected.law, selected.rows.shares(at[1], at[0] ** 2)).scale
     for index, name in enumerate(problem.shapes):
+        scale = min(_SCALE, float(scales[:, index].min()))
+        stretch = math.asinh(1 / scale)
+        breaks = np.linspace(0.0, stretch, math.ceil(stretch / _WIDTH) + 1)
+        axis = Axis("sinh", 0.0, scale, breaks, _ORDER)
         found[name] = Curve(axis, _density(selected, index, axis, at, log_mass))
     return found
 

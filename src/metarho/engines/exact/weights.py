@@ -34,12 +34,15 @@ MOST_WEIGHTS = 3
 # With so few rows, and no longer a stretch of x, weights have a law as wide as that: no narrower
 # one is looked for.
 _FEW_ROWS, _LONG = 40, 8.0
-# Where it is looked for: nodes a weight, rounds, and what counts beside the largest: exp(−40).
-_LOOK, _ROUNDS, _NEGLIGIBLE = 9, 3, 40.0
-# Ends of the log of a ratio's scale: below, all of it is in the prior's tail; above, s is linear.
-_SCALES = -30.0, 2.0
+# Where it is looked for: nodes a weight, rounds, and what counts beside the largest: exp(−30).
+_LOOK, _ROUNDS, _NEGLIGIBLE = 9, 3, 30.0
+# Ends of the log of a ratio's scale: far below, products of as many are no numbers; above, a ratio
+# is itself.
+_LOWEST_SCALE, _HIGHEST_SCALE = -600.0, 2.0
 # Nodes a weight, by how many weights there are.
 _PLACES = {1: 32, 2: 20, 3: 14}
+# Panels a weight: the law bends at a distance of π from the line of x.
+_MOST_PANELS = {1: 100, 2: 6, 3: 3}
 # Panels in asinh(mu/unit), asinh(tau/unit): their width and nodes. A row's chances change around
 # its own limits, at a few standard errors of it from 0, over as much.
 _WIDTH, _ORDER = 1.0, 14
@@ -155,25 +158,26 @@ class Selection:
         """
         places, count = _PLACES[self.law.count], self.law.count
         share = rng.uniform(size=(count, len(mu)))
-        axis = Axis("sinh", 0.0, 1.0, np.array([0.0, 1.0]), places)
-        weights = 0.5 * np.polynomial.legendre.leggauss(places)[1]
         found = []
         block = max(1, _BLOCK // (places**count * len(self.rows.powers)))
         for start in range(0, len(mu), block):
             here = slice(start, start + block)
-            rule = _Rule.at(self.rows, self.law, self.rows.shares(mu[here], tau[here] ** 2))
+            rule = Rule.at(self.rows, self.law, self.rows.shares(mu[here], tau[here] ** 2))
+            axis = rule.axis(places)
+            weights = np.tile(np.polynomial.legendre.leggauss(places)[1], axis.panels)
             logs = rule.log_integrand(places)
             mass = np.exp(logs - logs.max(axis=1, keepdims=True))
-            mass = mass.reshape(len(mass), *[places] * count)
+            mass = mass.reshape(len(mass), *[len(weights)] * count)
             ratios = np.empty((len(mass), count))
             for d in range(count):
                 # What comes later is summed out; what came before is known.
                 density = mass.sum(axis=tuple(range(2, mass.ndim))) / weights
-                _, place = invert_rows(axis, density, share[d, here])
-                x = rule.low[:, d] + (rule.high - rule.low)[:, d] * 0.5 * (1 + place)
+                panel, place = invert_rows(axis, density, share[d, here])
+                u = axis.breaks[panel] + 0.5 * (1 + place) * axis.widths[panel]
+                x = rule.low[:, d] + (rule.high - rule.low)[:, d] * u
                 ratios[:, d] = rule.scale[:, d] * np.expm1(x)
-                factors = axis.interpolation(place) / weights
-                mass = np.einsum("ia...,ia->i...", mass, factors)
+                if d + 1 < count:
+                    mass = np.einsum("ia...,ia->i...", mass, axis.interpolation(place) / weights)
             found.append(self.law.weights(np.minimum(ratios, 1.0))[:, 1:])
         return np.concatenate(found)
 
@@ -240,12 +244,12 @@ def _log_expected(rows: SelectedRows, law: WeightLaw, mu: Array, tau2: float, pl
     found = []
     for start in range(0, len(mu), block):
         here = shares[start : start + block]
-        found.append(logsumexp(_Rule.at(rows, law, here).log_integrand(places), axis=1))
+        found.append(logsumexp(Rule.at(rows, law, here).log_integrand(places), axis=1))
     return np.concatenate(found)
 
 
 @dataclass(frozen=True)
-class _Rule:
+class Rule:
     """Where weights are looked at, given M nodes of the rest.
 
     A ratio s runs over x = log(1 + s/c), evenly below ``scale`` c (M, D) and in its logarithm
@@ -260,7 +264,7 @@ class _Rule:
     high: Array
 
     @classmethod
-    def at(cls, rows: SelectedRows, law: WeightLaw, shares: Array) -> _Rule:
+    def at(cls, rows: SelectedRows, law: WeightLaw, shares: Array) -> Rule:
         """The rule for nodes at which bands have shares (M, B, R)."""
         scale = _scales(law, shares)
         rule = cls(rows, law, shares, scale, np.zeros(scale.shape), np.log1p(1 / scale))
@@ -274,33 +278,46 @@ class _Rule:
 
         All is a product over ratios but the sums that rows divide by.
         """
-        nodes, weights = np.polynomial.legendre.leggauss(places)
+        axis = self.axis(places)
+        nodes, weights = axis.u, np.tile(np.polynomial.legendre.leggauss(places)[1], axis.panels)
+        places = len(nodes)
         width = (self.high - self.low)[:, None]
-        x = self.low[:, None] + width * (0.5 * (1 + nodes))[:, None]
+        x = self.low[:, None] + width * nodes[:, None]
         scale = self.scale[:, None]
         ratios = scale * np.expm1(x)
         alone = self.law.log_density(ratios) + self.law.counts(self.rows.counts) * np.log(ratios)
-        alone += np.log((0.5 * weights)[:, None] * width * (ratios + scale))
+        alone += np.log((0.5 / axis.panels * weights)[:, None] * width * (ratios + scale))
         grid = np.array(list(product(range(places), repeat=self.law.count)), dtype=np.intp)
         each = range(self.law.count)
         total = sum((alone[:, grid[:, d], d] for d in each), np.zeros(()))
         omega = self.law.weights(np.stack([ratios[:, grid[:, d], d] for d in each], axis=-1))
         return np.asarray(total + _log_power(omega @ self.shares, self.rows.powers))
 
-    def narrowed(self) -> _Rule:
+    def axis(self, places: int) -> Axis:
+        """The nodes of a ratio between its ends, from 0 to 1.
+
+        A weight may be of any order of magnitude, and have a law that is flat in its logarithm.
+        """
+        longest = float((self.high - self.low).max())
+        panels = min(max(1, math.ceil(longest / _LONG)), _MOST_PANELS[self.law.count])
+        return Axis("sinh", 0.0, 1.0, np.linspace(0.0, 1.0, panels + 1), places)
+
+    def narrowed(self) -> Rule:
         """The rule between the nodes, of a coarse one, next to those that count.
 
         In the logs of the ratios the law is log-concave: what counts is one piece.
         """
-        places = np.concatenate([[0.0], 0.5 * (1 + np.polynomial.legendre.leggauss(_LOOK)[0]), [1]])
+        nodes = self.axis(_LOOK).u
+        places = np.concatenate([[0.0], nodes, [1.0]])
         logs = self.log_integrand(_LOOK)
         alive = logs > logs.max(axis=1, keepdims=True) - _NEGLIGIBLE
-        cube = alive.reshape(len(alive), *[_LOOK] * self.law.count)
+        cube = alive.reshape(len(alive), *[len(nodes)] * self.law.count)
         low, high = self.low.copy(), self.high.copy()
         for d in range(self.law.count):
             others = tuple(axis + 1 for axis in range(self.law.count) if axis != d)
             along = cube.any(axis=others)
-            first, last = along.argmax(axis=1), _LOOK - 1 - along[:, ::-1].argmax(axis=1)
+            first = along.argmax(axis=1)
+            last = len(nodes) - 1 - along[:, ::-1].argmax(axis=1)
             width = self.high[:, d] - self.low[:, d]
             low[:, d] = self.low[:, d] + width * places[first]
             high[:, d] = self.low[:, d] + width * places[last + 2]
@@ -320,11 +337,17 @@ def _log_power(sums: Array, powers: Array) -> Array:
 
 
 def _scales(law: WeightLaw, shares: Array) -> Array:
-    """The c of each ratio (M, D): the other bands' share over that of those it multiplies."""
+    """The c of each ratio (M, D): the other bands' share over that of those it multiplies.
+
+    Of the row for which it is least: for it the sum changes at the smallest ratio.
+    """
     if law.cumulative:
         multiplied = np.cumsum(shares[:, ::-1], axis=1)[:, ::-1][:, 1:]
+        others = np.cumsum(shares, axis=1)[:, :-1]
     else:
         multiplied = shares[:, 1:]
+        others = np.maximum(1 - multiplied, 0.0)
     with np.errstate(divide="ignore"):
-        logs = np.log(1 - multiplied) - np.log(multiplied)
-    return np.asarray(np.exp(np.clip(logs, *_SCALES).mean(axis=2)))
+        logs = np.log(others) - np.log(multiplied)
+    lowest = _LOWEST_SCALE / law.count**2
+    return np.asarray(np.exp(np.clip(logs, lowest, _HIGHEST_SCALE).min(axis=2)))

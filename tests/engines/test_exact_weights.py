@@ -1,0 +1,281 @@
+"""Unknown weights of selection that the exact engine integrates out, and slopes of bias."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.integrate import dblquad, quad
+
+import textbook
+from cases import model, molloy
+from grammar_cases import few_words
+from metarho.data.studies import Studies
+from metarho.engines import exact
+from metarho.engines.exact.selection import MOST_KINDS, Rows, selected_rows
+from metarho.engines.exact.weights import Selection, selection_of, weight_law
+from metarho.engines.problem import Problem, encode
+from metarho.errors import InputError
+from metarho.posterior.exact import Exact
+from metarho.posterior.joint import independent_draws
+from metarho.spec.model import Step, StepSelection
+from metarho.spec.priors import parse_prior
+
+type Array = NDArray[np.float64]
+
+ONE = {"omega": "CumulativeDirichlet(alpha=[1, 1])"}
+TWO = {"omega": "CumulativeDirichlet(alpha=[1, 2, 1])"}
+APART = {"omega": "Beta(alpha=2, beta=1.5)"}
+
+
+def selected(studies: Studies, step: Step, **priors: str) -> Problem:
+    """Random effects, selected by a step function."""
+    base = model("random-effects")
+    own = {**base.priors, **{name: parse_prior(text) for name, text in priors.items()}}
+    update = {"selection": StepSelection(step=step), "priors": own}
+    return encode(base.model_copy(update=update), studies)
+
+
+CASES = {
+    "one weight": selected(few_words(), Step(cutpoints=(0.05,), test="t"), **ONE),
+    "two-sided": selected(molloy(), Step(cutpoints=(0.05,), sides="two"), **ONE),
+    "two weights": selected(molloy(), Step(cutpoints=(0.025, 0.5)), **TWO),
+    "two weights, words": selected(few_words(), Step(cutpoints=(0.05, 0.5)), **TWO),
+    "two-sided, two weights": selected(
+        few_words(), Step(cutpoints=(0.05, 0.1), sides="two", test="t"), **TWO
+    ),
+    "against the wish": selected(few_words(), Step(cutpoints=(0.05,), favours="negative"), **ONE),
+    "weights apart": selected(molloy(), Step(cutpoints=(0.025, 0.5)), **APART),
+}
+
+
+def _factor(problem: Problem, mu: float, tau: float) -> Callable[[Array], float]:
+    """What selection multiplies the likelihood by, as a function of the weights of all bands."""
+    evidence, selection = problem.evidence, problem.model.selection
+    assert isinstance(selection, StepSelection)
+    bands = len(selection.step.cutpoints) + 1
+    all_results, own = np.zeros((evidence.k, bands)), np.zeros((evidence.k, bands))
+    for row in range(evidence.k):
+        law = stats.norm(mu, math.sqrt(evidence.v[row] + tau**2))
+        ends, band_of = textbook.stretches(
+            selection.step, evidence.v[row], float(evidence.sizes[row])
+        )
+        for band, high, low in zip(band_of, ends[:-1], ends[1:], strict=True):
+            all_results[row, band] += law.cdf(high) - law.cdf(low)
+            if evidence.is_interval[row]:
+                inside = max(low, evidence.lower[row]), min(high, evidence.upper[row])
+                own[row, band] += max(law.cdf(inside[1]) - law.cdf(inside[0]), 0.0)
+            else:
+                own[row, band] += float(low <= evidence.y[row] < high)
+    own = own / own.sum(axis=1)[:, None]
+    return lambda weights: float(np.prod((own @ weights) / (all_results @ weights)))
+
+
+def _over_weights(problem: Problem, mu: float, tau: float) -> float:
+    """The same, averaged over the prior of the weights by SciPy."""
+    factor = _factor(problem, mu, tau)
+    joint = problem.model.priors["omega"]
+    if len(problem.shapes) == 1:
+        return float(quad(lambda w: factor(np.array([1.0, w])), 0, 1, epsrel=1e-10, limit=200)[0])
+    if joint.is_joint:
+        law = stats.dirichlet(dict(joint.lists)["alpha"])
+        found, _ = dblquad(
+            lambda c, b: law.pdf([1 - b, b - c, c]) * factor(np.array([1.0, b, c])),
+            *(0, 1, 0, lambda b: b),
+            epsabs=0,
+            epsrel=1e-7,
+        )
+    else:
+        one = stats.beta(*joint.values.values())
+        found, _ = dblquad(
+            lambda c, b: one.pdf(b) * one.pdf(c) * factor(np.array([1.0, b, c])),
+            *(0, 1, 0, 1),
+            epsabs=0,
+            epsrel=1e-7,
+        )
+    return float(found)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_weights_are_integrated_as_scipy_does_adaptively(name: str) -> None:
+    problem = CASES[name]
+    found = selection_of(problem)
+    assert found is not None
+    for mu, tau in ((0.1, 0.1), (0.25, 0.0), (-0.05, 0.3)):
+        truth = math.log(_over_weights(problem, mu, tau))
+        seen = float(found.log_expected(np.array([tau]), np.array([mu]))[0, 0])
+        # Selection is known to 1e-7 (``quadrature.solve``).
+        assert seen == pytest.approx(truth, abs=1e-7), (mu, tau)
+
+
+def _gauss(low: float, high: float, count: int) -> tuple[Array, Array]:
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return low + 0.5 * (high - low) * (1 + nodes), 0.5 * (high - low) * weights
+
+
+def test_the_posterior_of_two_weights_is_that_of_a_dense_sum() -> None:
+    problem = CASES["two weights"]
+    posterior = Exact(problem, exact.integrate(problem))
+    assert posterior.quadrature.quad_err < 1e-7
+    evidence = problem.evidence
+    (tau, of_tau), (mu, of_mu) = _gauss(0, 1.2, 80), _gauss(-1.2, 0.8, 120)
+    # Weights above and below a bend: 12 and 20 nodes.
+    low, high = _gauss(0, 0.15, 20), _gauss(0.15, 1, 20)
+    b, of_b = (np.concatenate(pair) for pair in zip(low, high, strict=True))
+    omega = np.stack([np.ones(1600), np.repeat(b, 40), np.repeat(b, 40) * np.tile(b, 40)], axis=1)
+    # Dirichlet(1, 2, 1): 6 δ_1 of its density, by the change from (ω_1, ω_2) to ratios.
+    delta = omega[:, 1] - omega[:, 2]
+    prior = 6 * delta * omega[:, 1] * np.repeat(of_b, 40) * np.tile(of_b, 40)
+    mass = np.zeros((len(tau), len(mu), len(omega)))
+    cuts = stats.norm.isf([0.025, 0.5])
+    for i, one in enumerate(tau):
+        log_rows = np.zeros((len(mu), len(omega)))
+        for y, v in zip(evidence.y, evidence.v, strict=True):
+            law = stats.norm(mu[:, None], math.sqrt(v + one**2))
+            above = law.sf(cuts * math.sqrt(v))
+            chances = np.column_stack([above[:, 0], above[:, 1] - above[:, 0], 1 - above[:, 1]])
+            band = int((y < cuts * math.sqrt(v)).sum())
+            log_rows += np.log(omega[:, band] / (chances @ omega.T)) + law.logpdf(y)
+        log_prior = stats.norm(0, 0.5).logpdf(mu) + stats.halfnorm(scale=0.25).logpdf(one)
+        mass[i] = np.exp(log_rows + log_prior[:, None]) * of_tau[i] * of_mu[:, None] * prior
+    total = mass.sum()
+    # What lies beyond the box, and the rules' error, are below 1e-6.
+    assert posterior.quadrature.log_evidence == pytest.approx(math.log(total), abs=2e-6)
+    values = {
+        "mu": (mass.sum(axis=(0, 2)), mu),
+        "tau": (mass.sum(axis=(1, 2)), tau),
+        problem.shapes[0]: (mass.sum(axis=(0, 1)), omega[:, 1]),
+        problem.shapes[1]: (mass.sum(axis=(0, 1)), omega[:, 2]),
+    }
+    for name, (share, value) in values.items():
+        seen = posterior.parameters[name].summary(0.95, "eti")
+        mean = float(share @ value / total)
+        sd = math.sqrt(float(share @ (value - mean) ** 2 / total))
+        # Posteriors of weights are for reading: 1e-5 of their sd.
+        assert seen.mean == pytest.approx(mean, abs=1e-5 * sd), name
+        assert seen.sd == pytest.approx(sd, rel=1e-5), name
+
+
+def test_a_weight_integrated_at_nodes_has_the_posterior_of_one_on_an_axis() -> None:
+    step = Step(cutpoints=(0.025,))
+    at_nodes = selected(molloy(), step, omega="Uniform(lower=0, upper=1)")
+    on_axis = selected(molloy(), step, omega="Uniform(lower=1e-13, upper=1)")
+    assert weight_law(at_nodes) is not None
+    assert weight_law(on_axis) is None
+    first, second = (Exact(one, exact.integrate(one)) for one in (at_nodes, on_axis))
+    log_evidences = [one.quadrature.log_evidence for one in (first, second)]
+    assert log_evidences[0] == pytest.approx(log_evidences[1], abs=1e-7)
+    for name in ("mu", "tau", "omega"):
+        ours, theirs = (one.parameters[name].summary(0.95, "eti") for one in (first, second))
+        assert theirs.sd is not None
+        for what in ("mean", "sd", "median", "lower", "upper"):
+            difference = getattr(ours, what) - getattr(theirs, what)
+            assert abs(difference) < 1e-5 * theirs.sd, (name, what)
+
+
+@pytest.mark.parametrize("name", ["two weights, words", "weights apart", "two-sided"])
+def test_draws_follow_the_posteriors(name: str) -> None:
+    problem = CASES[name]
+    quadrature = exact.integrate(problem)
+    draws = independent_draws(problem, quadrature, 4000, np.random.default_rng(6))
+    for parameter, marginal in Exact(problem, quadrature).parameters.items():
+        # A right one fails once in 1,000 draws of a seed.
+        assert stats.kstest(draws[parameter], marginal.cdf).pvalue > 1e-3, parameter
+
+
+def test_many_rows_are_summed_between_few() -> None:
+    rng = np.random.default_rng(3)
+    n = rng.integers(8, 900, 400).astype(float)
+    y, blank = rng.normal(0.2, 0.2, 400), np.full(400, np.nan)
+    for step in (Step(cutpoints=(0.025, 0.5)), Step(cutpoints=(0.05,), sides="two", test="t")):
+        together = selected_rows(Rows(y, 1 / (n - 3), blank, blank, n), step)
+        assert len(together.v) == MOST_KINDS
+        weights = np.array([1.0, 0.6, 0.2])[: len(step.cutpoints) + 1]
+        for mu, tau in ((0.2, 0.0), (0.0, 0.1), (-0.3, 0.5)):
+            alone = 0.0
+            for each in range(400):
+                one = slice(each, each + 1)
+                row = Rows(y[one], 1 / (n[one] - 3), blank[one], blank[one], n[one])
+                kind = selected_rows(row, step)
+                sums = weights @ kind.shares(np.array([mu]), tau**2)[0]
+                alone += float(kind.counts @ np.log(weights) + kind.powers @ np.log(sums))
+            sums = weights @ together.shares(np.array([mu]), tau**2)[0]
+            found = float(together.counts @ np.log(weights) + together.powers @ np.log(sums))
+            assert found == pytest.approx(alone, abs=1e-7)
+
+
+@pytest.mark.parametrize(("name", "power"), [("pet", 1), ("peese", 2)])
+@pytest.mark.parametrize("studies", [molloy(), few_words()], ids=["numbers", "words"])
+def test_a_slope_of_bias_is_integrated_as_scipy_does_adaptively(
+    name: str, power: int, studies: Studies
+) -> None:
+    # mu and tau held: what is left is one integral that SciPy can do.
+    spec = model("random-effects").model_copy(update={"selection": name})
+    texts = {"mu": "DiracDelta(c=0.1)", "tau": "DiracDelta(c=0.12)", name: "HalfNormal(sigma=2)"}
+    problem = encode(spec, studies, {one: parse_prior(text) for one, text in texts.items()})
+    found = exact.integrate(problem)
+
+    def density(slope: float) -> float:
+        values = {"mu": np.array(0.1), "tau": np.array(0.12), name: np.array(slope)}
+        return math.exp(textbook.log_density(problem, values)) * stats.halfnorm.pdf(slope, scale=2)
+
+    total, _ = quad(density, 0, 20, epsabs=0, epsrel=1e-10, points=(0.5, 2))
+    mean, _ = quad(lambda s: s * density(s), 0, 20, epsabs=0, epsrel=1e-10, points=(0.5, 2))
+    assert found.log_evidence == pytest.approx(math.log(total), abs=1e-8)
+    seen = Exact(problem, found).parameters[name].summary(0.95, "eti")
+    assert seen.mean == pytest.approx(mean / total, abs=1e-7)
+
+
+def test_a_conjugate_slope_of_bias_is_that_on_axes() -> None:
+    spec = model("random-effects").model_copy(update={"selection": "pet"})
+    texts = {"pet": "HalfCauchy(beta=1)"}
+    close = {**texts, "mu": "Normal(mu=0, sigma=0.5)"}
+    # The same prior, but for what lies beyond ten sds: it has no closed form.
+    axis = {**texts, "mu": "Truncated(dist=Normal(mu=0, sigma=0.5), lower=-5, upper=5)"}
+    first, second = (
+        encode(spec, molloy(), {one: parse_prior(text) for one, text in given.items()})
+        for given in (close, axis)
+    )
+    (one, q), (other, r) = ((p, exact.integrate(p)) for p in (first, second))
+    assert q.mu is None
+    assert r.mu is not None
+    # Three hard dimensions.
+    assert q.log_evidence == pytest.approx(r.log_evidence, abs=1e-6)
+    for name in ("mu", "tau", "pet"):
+        ours = Exact(one, q).parameters[name].summary(0.95, "eti")
+        theirs = Exact(other, r).parameters[name].summary(0.95, "eti")
+        assert theirs.sd is not None
+        assert ours.mean == pytest.approx(theirs.mean, abs=1e-5 * theirs.sd)
+        assert ours.lower == pytest.approx(theirs.lower, abs=1e-4 * theirs.sd)
+
+
+def test_p_of_a_t_test_needs_n_and_fisher_s_z() -> None:
+    blank = replace(molloy(), rows=tuple(replace(row, ni=None) for row in molloy().rows))
+    with pytest.raises(InputError, match="t test of a correlation needs n"):
+        selected(blank, Step(cutpoints=(0.05,), test="t"), **ONE)
+
+
+@pytest.mark.parametrize(
+    "text", ["CumulativeDirichlet(alpha=[1, 0.5])", "CumulativeDirichlet(alpha=[1, 1, 1, 1, 1])"]
+)
+def test_weights_that_no_rule_fits_are_refused_by_name(text: str) -> None:
+    cutpoints = (0.01, 0.025, 0.05, 0.5)[: text.count(",")]
+    problem = selected(molloy(), Step(cutpoints=cutpoints), omega=text)
+    law = weight_law(problem)
+    assert law is None
+    if len(cutpoints) > 1:
+        assert "engine: nuts" in str(exact.covers(problem))
+
+
+def test_selections_on_the_same_rows_share_what_was_found() -> None:
+    first = selected(molloy(), Step(cutpoints=(0.05,)), **ONE)
+    second = selected(molloy(), Step(cutpoints=(0.05,)), **ONE, mu="Normal(mu=0, sigma=1)")
+    other = selected(few_words(), Step(cutpoints=(0.05,)), **ONE)
+    assert selection_of(first) is selection_of(second)
+    assert isinstance(selection_of(other), Selection)
+    assert selection_of(other) is not selection_of(first)
