@@ -108,6 +108,7 @@ def test_the_public_names_are_these() -> None:
         "Result",
         "Studies",
         "Summary",
+        "classical_answers",
         "fit",
         "load_model",
         "load_studies",

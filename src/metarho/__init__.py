@@ -7,6 +7,8 @@
     fit.parameters["mu"], fit.derived["rho_median"], fit.new_study["rho"]  # summaries
     fit.tree  # xarray.DataTree, for ArviZ
 
+    metarho.classical_answers(studies)  # what frequentist methods say, apart
+
     metarho.run("internet-alliance")  # a whole analysis, from its config
 
 The same words as in YAML and on the command line (``metarho --help``). ``FitError`` and
@@ -19,7 +21,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from metarho.api import Result, fit, load_model, load_studies, random_variable, run
+    from metarho.api import (
+        Result,
+        classical_answers,
+        fit,
+        load_model,
+        load_studies,
+        random_variable,
+        run,
+    )
     from metarho.data.studies import Studies
     from metarho.errors import FitError, InputError
     from metarho.posterior.fit import Fit
@@ -36,6 +46,7 @@ __all__ = [
     "Result",
     "Studies",
     "Summary",
+    "classical_answers",
     "fit",
     "load_model",
     "load_studies",
@@ -52,6 +63,7 @@ _HOMES = {
     "Result": "metarho.api",
     "Studies": "metarho.data.studies",
     "Summary": "metarho.posterior.marginals",
+    "classical_answers": "metarho.api",
     "fit": "metarho.api",
     "load_model": "metarho.api",
     "load_studies": "metarho.api",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metarho.classical.answers import classical_answers
 from metarho.compare.rows import Row
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Problem, encode
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     from metarho.batch.grid import GridPlan
     from metarho.batch.simulation.plan import SimulationPlan
 
-__all__ = ["Result", "fit", "load_model", "load_studies", "random_variable", "run"]
+__all__ = [
+    "Result",
+    "classical_answers",
+    "fit",
+    "load_model",
+    "load_studies",
+    "random_variable",
+    "run",
+]
 
 
 @dataclass(frozen=True)

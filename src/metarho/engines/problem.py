@@ -402,7 +402,7 @@ def encoding(model: Model, studies: Studies, *, all_rows: Studies | None = None)
     kept = {row.index for row in studies.used}
     dropped = tuple(f"{row.study}: {row.effect}" for row in everyone if row.index not in kept)
     designs = _designs(model, studies, all_rows)
-    return Encoding(model, studies, designs, dropped, _evidence(model, studies))
+    return Encoding(model, studies, designs, dropped, evidence_of(studies, _labels(model, studies)))
 
 
 def encode(
@@ -442,7 +442,9 @@ def encode_known(
     )
     at_rows = at_sds({name: one.prior for name, one in priors.items()}, mean.column_sds)
     priors = {name: replace(one, prior=at_rows[name]) for name, one in priors.items()}
-    problem = _problem(model, studies, priors, (mean, scale), _evidence(model, studies))
+    problem = _problem(
+        model, studies, priors, (mean, scale), evidence_of(studies, _labels(model, studies))
+    )
     return _checked(replace(problem, reliabilities=reliabilities or {}))
 
 
@@ -467,7 +469,8 @@ def _problem(
     )
 
 
-def _evidence(model: Model, studies: Studies) -> Evidence:
+def evidence_of(studies: Studies, labels: Mapping[str, tuple[str, ...]] | None = None) -> Evidence:
+    """The rows used, as arrays; ``labels`` are their groups on levels beside study and effect."""
     rows = studies.used
     names = tuple(dict.fromkeys(row.study for row in rows))
     number = {name: index for index, name in enumerate(names)}
@@ -480,7 +483,7 @@ def _evidence(model: Model, studies: Studies) -> Evidence:
         np.array([number[row.study] for row in rows], dtype=np.intp),
         names,
         _correlated(studies),
-        _labels(model, studies),
+        labels or {},
     )
 
 

@@ -1,0 +1,176 @@
+"""Common effect, random effects and meta-regression: metafor's ``rma``.
+
+Rows are taken as independent. Viechtbauer 2010 (10.18637/jss.v036.i03).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarho.classical.effects import Effects, NotEstimableError
+from metarho.classical.heterogeneity import Method, Tau2, at, log_likelihood, tau2_of
+from metarho.classical.least_squares import LeastSquares
+from metarho.classical.wald import Coefficients, Omnibus, chi_square_tail, critical, omnibus
+
+type Array = NDArray[np.float64]
+type Test = Literal["z", "t", "knha"]
+
+TESTS: dict[str, str] = {"z": "z", "t": "t", "knha": "Knapp–Hartung"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A new study's true effect: an interval."""
+
+    pi_lb: float
+    pi_ub: float
+
+
+@dataclass(frozen=True)
+class InformationCriteria:
+    """Log likelihood, AIC, BIC and AICc, of ML or of REML."""
+
+    ll: float
+    aic: float
+    bic: float
+    aicc: float
+
+
+@dataclass(frozen=True)
+class RandomEffects:
+    """A fit of y ~ N(Xβ, v + tau²). Variances and effects are on the model's scale.
+
+    ``test`` is how coefficients are tested: "z", "t" with k − p degrees of freedom, or "knha", that
+    with Knapp and Hartung's standard errors (2003, 10.1002/sim.1482).
+    """
+
+    effects: Effects
+    method: Method
+    test: Test
+    prob: float
+    heterogeneity: Tau2
+
+    @property
+    def tau2(self) -> float:
+        """The variance of true effects around Xβ."""
+        return self.heterogeneity.value
+
+    @cached_property
+    def least_squares(self) -> LeastSquares:
+        """The coefficients at weights 1/(v + tau²)."""
+        return at(self.effects, self.tau2)
+
+    @property
+    def ddf(self) -> int:
+        """K − p."""
+        return self.effects.k - self.effects.p
+
+    @cached_property
+    def s2w(self) -> float:
+        """Knapp and Hartung's factor, the weighted residual variance; 1 for other tests."""
+        return self.least_squares.rss / self.ddf if self.test == "knha" else 1.0
+
+    @cached_property
+    def coefficients(self) -> Coefficients:
+        """Estimates with tests and intervals."""
+        fit = self.least_squares
+        ddf = None if self.test == "z" else np.full(self.effects.p, float(self.ddf))
+        return Coefficients(self.effects.names, fit.beta, self.s2w * fit.vb, ddf, self.prob)
+
+    @cached_property
+    def qm(self) -> Omnibus:
+        """QM: the moderators together."""
+        return omnibus(self.coefficients)
+
+    @cached_property
+    def qe(self) -> float:
+        """Cochran's Q, with moderators the residual one: yᵀPy at weights 1/v."""
+        return at(self.effects, 0.0).rss
+
+    @property
+    def qe_p(self) -> float:
+        """P(chi-square with k − p df > Q)."""
+        return chi_square_tail(self.qe, self.ddf)
+
+    @property
+    def vt(self) -> float | None:
+        """The typical sampling variance (k − p)/tr(P), None for k = p (Higgins & Thompson 2002)."""
+        return self.ddf / at(self.effects, 0.0).trace() if self.ddf else None
+
+    @property
+    def i2(self) -> float | None:
+        """I² in percent: tau²/(tau² + vt); of a common effect (Q − df)/Q. None for k = p."""
+        h2 = self.h2
+        return None if h2 is None else max(0.0, 100 * (1 - 1 / h2)) if h2 > 0 else 0.0
+
+    @property
+    def h2(self) -> float | None:
+        """H² = 1 + tau²/vt; of a common effect Q/df. None for k = p."""
+        if self.vt is None:
+            return None
+        return self.qe / self.ddf if self.method == "EE" else 1 + self.tau2 / self.vt
+
+    @property
+    def r2(self) -> float | None:
+        """The share of heterogeneity that moderators account for, in percent; None without any.
+
+        100 (1 − tau²/tau₀²), tau₀² without them (Raudenbush 2009); of a common effect the adjusted
+        R² of weighted least squares. None where nothing was to be accounted for.
+        """
+        if self.effects.p == 1:
+            return None
+        alone = rma(self.effects.without_moderators(), method=self.method)
+        if self.method == "EE":
+            return max(0.0, 100 * (1 - (self.qe / self.ddf) / (alone.qe / alone.ddf)))
+        return max(0.0, 100 * (1 - self.tau2 / alone.tau2)) if alone.tau2 > 0 else None
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """Where a new study's true effect lies: β ± c √(se² + tau²); None with moderators, and EE.
+
+        c is the normal quantile for "z", else that of t with k − p df, as in metafor.
+        """
+        if self.method == "EE" or self.effects.p > 1:
+            return None
+        ddf = None if self.test == "z" else float(self.ddf)
+        half = critical(self.prob, ddf) * np.sqrt(self.coefficients.vb[0, 0] + self.tau2)
+        centre = float(self.coefficients.estimate[0])
+        return Prediction(centre - float(half), centre + float(half))
+
+    def criteria(self, *, restricted: bool | None = None) -> InformationCriteria:
+        """Of the likelihood that the method maximises, unless it is said which."""
+        restricted = self.method == "REML" if restricted is None else restricted
+        ll = log_likelihood(self.effects, self.tau2, restricted=restricted)
+        parameters = self.effects.p + (self.method != "EE")
+        return criteria(ll, parameters, self.ddf if restricted else self.effects.k)
+
+
+def rma(
+    effects: Effects, *, method: Method = "REML", test: Test = "z", prob: float = 0.95
+) -> RandomEffects:
+    """Fit effects by a method, with a test.
+
+    Raises NotEstimableError where the effects are too few: for tau², more than p; for t, too.
+    """
+    if test != "z" and effects.k <= effects.p:
+        raise NotEstimableError(f"a t test of {effects.k} effects has no degrees of freedom")
+    if effects.k < effects.p:
+        raise NotEstimableError(f"{effects.k} effects do not determine {effects.p} coefficients")
+    return RandomEffects(effects, method, test, prob, tau2_of(effects, method))
+
+
+def criteria(ll: float, parameters: int, count: int) -> InformationCriteria:
+    """AIC, BIC and AICc; ``count`` is k, or k − p of a restricted likelihood."""
+    enough = max(count, parameters + 2)
+    return InformationCriteria(
+        ll,
+        -2 * ll + 2 * parameters,
+        -2 * ll + parameters * math.log(count) if count > 0 else math.nan,
+        -2 * ll + 2 * parameters * enough / (enough - parameters - 1),
+    )

@@ -1,0 +1,319 @@
+"""The table of estimators: what it holds, and what evidence that is odd makes of each row."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import metarho
+from classical_cases import grades, near
+from metarho.classical import (
+    Answers,
+    NotEstimableError,
+    classical_answers,
+    effects_of,
+    effects_of_arrays,
+    influence,
+    leave1out,
+    regtest,
+    rma,
+    rma_mv,
+    robust,
+    selmodel,
+    trimfill,
+)
+from metarho.classical.estimators import ESTIMATORS, estimates
+from metarho.classical.fits import Fits
+from metarho.data.studies import Studies, load_studies
+from metarho.errors import InputError
+
+ROWS = (
+    *("EE", "DL", "HE", "HS", "SJ", "ML", "REML", "EB", "PM", "REML-KH", "3L-REML", "3L-CR2"),
+    *("PET", "PEESE", "PET-PEESE", "TF-L0", "TF-R0", "3PSM"),
+)
+TWO_LEVEL = ROWS[:9]
+
+
+def shipped() -> Studies:
+    return load_studies("internet-alliance", where='role == "main"')
+
+
+def table(tmp_path: Path, *rows: str, rho_within: float = 0.0) -> Studies:
+    """Studies of lines ``study,ri,ni``."""
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["study,ri,ni", *rows]) + "\n", encoding="utf-8")
+    roles = {"ri": "ri", "ni": "ni", "study": "study"}
+    return load_studies(path, columns=roles, rho_within=rho_within)
+
+
+def missing(answers: Answers) -> set[str]:
+    """The rows without an answer; none of their numbers is there."""
+    for row in answers.estimates:
+        numbers = (row.estimate, row.se, row.ci_lb, row.ci_ub, row.tau, row.i2, row.pi_lb)
+        if row.reason:
+            assert numbers == (None,) * len(numbers)
+        else:
+            assert row.estimate is not None and math.isfinite(row.estimate)
+    return {row.code for row in answers.estimates if row.reason}
+
+
+def test_the_table_has_every_estimator_once() -> None:
+    answers = classical_answers(shipped())
+    assert tuple(row.code for row in answers.estimates) == ROWS
+    assert tuple(one.code for one in ESTIMATORS) == ROWS
+    assert missing(answers) == set()
+
+
+def test_rows_without_a_number_are_counted_and_do_not_enter() -> None:
+    studies = shipped()
+    answers = classical_answers(studies)
+    assert answers.effects.k == sum(row.ri is not None for row in studies.used) == 10
+    assert answers.effects.intervals == 18
+    assert "18 of 28 rows printed no number and cannot enter" in " ".join(answers.notes)
+    dropped = classical_answers(studies.dropping_intervals())
+    assert [row.estimate for row in dropped.estimates] == [
+        row.estimate for row in answers.estimates
+    ]
+
+
+def test_evidence_of_words_alone_is_refused_in_a_sentence() -> None:
+    words = load_studies("internet-alliance", where='reported == "not significant"')
+    with pytest.raises(InputError, match="no row is left when interval rows are dropped"):
+        classical_answers(words)
+
+
+def test_rows_say_on_r_what_they_say_on_z_and_nothing_of_other_effects() -> None:
+    row = classical_answers(shipped())["DL"]
+    assert row.row["r_ci_lb"] == math.tanh(row.ci_lb or math.nan)
+    assert row.scale == "z"
+    on_r = classical_answers(load_studies("internet-alliance", measure="COR", intervals="drop"))
+    assert on_r["DL"].row["r_estimate"] == on_r["DL"].estimate
+    years = effects_of_arrays(np.array([3.0, 8.0, 28.0]), np.array([16.0, 10.0, 15.0]) ** 2)
+    of_others = estimates(Fits(years, "z", 0.95))[0]
+    assert of_others.estimate is not None and of_others.row["r_estimate"] is None
+
+
+def test_knapp_and_hartung_stand_once_where_all_rows_have_them() -> None:
+    plain = classical_answers(shipped())
+    adjusted = classical_answers(shipped(), test="knha")
+    assert "REML-KH" not in {row.code for row in adjusted.estimates}
+    assert adjusted["REML"].ci_lb == plain["REML-KH"].ci_lb
+    assert {adjusted[code].test for code in TWO_LEVEL} == {"Knapp–Hartung"}
+    assert adjusted["3L-REML"].test == "t"
+
+
+def test_what_is_no_test_or_probability_is_refused() -> None:
+    with pytest.raises(InputError, match="did you mean 'knha'"):
+        classical_answers(shipped(), test="knh")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="between 0 and 1"):
+        classical_answers(shipped(), prob=95)
+    with pytest.raises(KeyError, match="did you mean 'REML'"):
+        classical_answers(shipped())["RML"]
+
+
+def test_one_effect_has_a_common_effect_and_reasons_for_the_rest(tmp_path: Path) -> None:
+    answers = classical_answers(table(tmp_path, "A,0.3,50"))
+    assert missing(answers) == set(ROWS) - {"EE"}
+    assert answers.heterogeneity is None
+    assert answers["EE"].estimate == near(math.atanh(0.3), 1e-12)
+    assert answers["EE"].i2 is None
+    assert answers["DL"].reason.startswith("1 effect for 1 coefficient")
+    assert {one.pval for one in answers.small_studies} == {None}
+
+
+def test_two_effects_have_two_levels_and_no_line(tmp_path: Path) -> None:
+    answers = classical_answers(table(tmp_path, "A,0.3,50", "B,0.1,80"))
+    assert missing(answers) == set(ROWS) - set(TWO_LEVEL) - {"REML-KH"}
+    assert "every study has one effect" in answers["3L-REML"].reason
+    assert "2 effects do not determine a slope" in answers["PET"].reason
+    assert "2 effects are too few" in answers["TF-L0"].reason
+    assert answers.heterogeneity is not None
+    assert answers.heterogeneity.levels == ()
+
+
+def test_effects_that_are_all_alike_have_no_heterogeneity_and_no_slope(tmp_path: Path) -> None:
+    answers = classical_answers(table(tmp_path, *(f"{name},0.3,50" for name in "ABCDEF")))
+    assert missing(answers) == {"3L-REML", "3L-CR2", "PET", "PEESE", "PET-PEESE", "3PSM"}
+    assert {answers[code].tau for code in TWO_LEVEL} == {None, 0.0}
+    assert all(answers[code].estimate == near(math.atanh(0.3), 1e-12) for code in ROWS[:10])
+    assert "the same sei" in answers["PET"].reason
+    # Residuals of 0 rescale the interval to a point.
+    assert answers["REML-KH"].se == near(0.0, 1e-12)
+
+
+def test_huge_studies_are_computed_to_their_own_digits(tmp_path: Path) -> None:
+    rows = [f"{name},{r},{n}" for name, r, n in
+            zip("ABCDE", (0.30001, 0.3, 0.29999, 0.30002, 0.3), (4e8, 5e8, 6e8, 3e8, 9e8),
+                strict=True)]  # fmt: skip
+    answers = classical_answers(table(tmp_path, *rows))
+    effects = answers.effects
+    w = 1 / effects.v
+    mean = float((w * effects.y).sum() / w.sum())
+    q = float((w * (effects.y - mean) ** 2).sum())
+    tau2 = max(0.0, (q - 4) / (w.sum() - (w**2).sum() / w.sum()))
+    assert answers["DL"].tau == near(math.sqrt(tau2), 0.0, 1e-6)
+    assert answers["EE"].se == near(1 / math.sqrt(w.sum()), 0.0, 1e-12)
+    assert answers["REML"].reason == ""
+
+
+def test_very_different_sizes_leave_the_tau2_of_their_equation(tmp_path: Path) -> None:
+    rows = ("A,0.9,12", "B,-0.5,15", "C,0.3,40000000", "D,0.1,20", "E,0.2,30000")
+    effects = effects_of(table(tmp_path, *rows))
+    tau2 = rma(effects, method="PM").tau2
+    w = 1 / (effects.v + tau2)
+    mean = (w * effects.y).sum() / w.sum()
+    assert (w * (effects.y - mean) ** 2).sum() == near(effects.k - 1, 1e-9)
+
+
+def test_several_rows_a_study_are_told_and_known_by_three_levels_alone(tmp_path: Path) -> None:
+    lines = ("A,0.3,50", "A,0.35,50", "B,0.1,80", "C,0.5,40", "C,0.2,40")
+    plain = classical_answers(table(tmp_path, *lines))
+    related = classical_answers(table(tmp_path, *lines, rho_within=0.6))
+    assert "as independent" in " ".join(plain.notes)
+    assert "correlate" in " ".join(related.notes)
+    assert related["REML"].estimate == plain["REML"].estimate
+    assert related["3L-REML"].estimate != plain["3L-REML"].estimate
+    assert related["3L-REML"].i2 is None
+
+
+def test_one_study_with_several_effects_has_no_third_level(tmp_path: Path) -> None:
+    answers = classical_answers(table(tmp_path, "A,0.3,50", "A,0.35,50", "A,0.1,50", "A,0.2,60"))
+    assert "one study" in answers["3L-REML"].reason
+    assert answers["REML"].reason == ""
+
+
+def test_a_regression_stands_beside_the_table_not_in_it() -> None:
+    plain = classical_answers(shipped())
+    answers = classical_answers(shipped(), mods="~ guidance")
+    assert answers.estimates == plain.estimates
+    two, three, corrected = answers.regressions
+    assert two.coefficients.names == ("intrcpt", "guidance[T.unguided]")
+    assert corrected.coefficients.ddf is not None
+    assert (corrected.coefficients.estimate == three.coefficients.estimate).all()
+
+
+def test_collinear_moderators_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("ri,ni,a,b\n0.1,50,1,2\n0.2,60,2,4\n0.3,70,3,6\n0.4,60,5,10\n", "utf-8")
+    studies = load_studies(path, columns={"ri": "ri", "ni": "ni"})
+    with pytest.raises(InputError, match="collinear"):
+        classical_answers(studies, mods="~ a + b")
+
+
+def test_rows_with_a_blank_moderator_leave_the_regression_and_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("ri,ni,a\n0.1,50,1\n0.2,60,\n0.3,70,3\n0.4,60,5\n0.2,90,4\n", "utf-8")
+    answers = classical_answers(load_studies(path, columns={"ri": "ri", "ni": "ni"}), mods="~ a")
+    assert answers.effects.k == 5
+    assert answers.regressions[0].qe_df == 2
+    assert "1 rows with a blank moderator" in " ".join(answers.notes)
+
+
+def test_small_tests_say_what_they_found() -> None:
+    found = {one.name: one for one in classical_answers(shipped()).small_studies}
+    assert found["Egger's test (least squares)"].found.startswith("slope 3.125, t(8)")
+    assert found["Selection at one-sided .025"].pval == near(0.0553, 1e-4)
+
+
+def test_answers_show_themselves_as_a_table() -> None:
+    answers = classical_answers(shipped())
+    assert repr(answers) == "<Classical answers: 10 effects from 7 studies>"
+    assert "DerSimonian–Laird" in answers._repr_html_()
+    assert metarho.classical_answers(shipped()).estimates == answers.estimates
+
+
+# Properties that no reference holds.
+
+
+def test_effects_turned_round_have_their_answers_turned_round() -> None:
+    effects = effects_of(shipped())
+    turned = effects_of_arrays(-effects.y, effects.v)
+    plain = effects_of_arrays(effects.y, effects.v)
+    for make in (trimfill, selmodel):
+        one, other = make(plain), make(turned)
+        mean = one.fit.coefficients if make is trimfill else one.coefficients  # type: ignore[union-attr]
+        mirrored = other.fit.coefficients if make is trimfill else other.coefficients  # type: ignore[union-attr]
+        # The search for selection's peak stops at 1e-8 of its log likelihood.
+        assert mirrored.estimate[0] == near(-mean.estimate[0], 1e-6)
+    assert (selmodel(plain).alternative, selmodel(turned).alternative) == ("greater", "less")
+
+
+def test_the_peak_of_selection_is_level_and_its_errors_are_those_of_a_written_out_likelihood() -> (
+    None
+):
+    rng = np.random.default_rng(7)
+    v = rng.uniform(0.01, 0.05, 40)
+    y = rng.normal(0.2, np.sqrt(v + 0.02))
+    found = selmodel(effects_of_arrays(y, v), alternative="greater")
+    peak = np.array([found.coefficients.estimate[0], found.tau2, found.delta[1]])
+
+    def ll(at: np.ndarray) -> float:
+        mu, tau2, delta = at
+        cut = np.sqrt(v) * stats.norm.isf(0.025)
+        spread = np.sqrt(v + tau2)
+        weight = np.where(y >= cut, 1.0, delta)
+        tail = stats.norm.sf(cut, mu, spread)
+        return float((np.log(weight) + stats.norm.logpdf(y, mu, spread)
+                      - np.log(tail + delta * (1 - tail))).sum())  # fmt: skip
+
+    assert ll(peak) == near(found.ll, 1e-9)
+    step = 1e-4 * peak
+    hessian = np.empty((3, 3))
+    for i in range(3):
+        assert (ll(peak + step * np.eye(3)[i]) - ll(peak - step * np.eye(3)[i])) / step[i] == near(
+            0.0, 2e-3
+        )
+        for j in range(3):
+            a, b = step * np.eye(3)[i], step * np.eye(3)[j]
+            hessian[i, j] = (ll(peak + a + b) - ll(peak + a - b) - ll(peak - a + b)
+                             + ll(peak - a - b)) / (4 * step[i] * step[j])  # fmt: skip
+    errors = np.sqrt(np.diag(np.linalg.inv(-hessian)))
+    # Second differences of a log likelihood of some tens lose about half the digits.
+    ours = [found.coefficients.se[0], found.se_tau2, found.se_delta[1]]
+    assert ours == near(errors.tolist(), 0.0, 1e-4)
+
+
+def test_robust_variances_of_one_effect_a_study_are_those_of_one_level() -> None:
+    fit = rma(effects_of_arrays(grades().y, grades().v))
+    w = fit.least_squares.w
+    h = w / w.sum()
+    e = fit.effects.y - fit.coefficients.estimate[0]
+    # CR2 of independent rows is HC2: squared residuals over 1 − leverage.
+    assert robust(fit).vb[0, 0] == near(float((h**2 * e**2 / (1 - h)).sum()), 0.0, 1e-10)
+
+
+def test_a_likelihood_with_two_peaks_is_answered_by_the_higher() -> None:
+    # A precise group near 0 and an imprecise one far off; searched on a fine grid besides.
+    v = np.array([1e-4] * 4 + [0.3] * 4)
+    y = np.array([-0.02, 0.0, 0.01, 0.02, 3.0, 3.1, 2.9, 3.2])
+    from metarho.classical.heterogeneity import log_likelihood
+
+    effects = effects_of_arrays(y, v)
+    for method, restricted in (("ML", False), ("REML", True)):
+        best = rma(effects, method=method).tau2  # type: ignore[arg-type]
+        grid = [0.0, *np.geomspace(1e-6, 50, 4000).tolist()]
+        top = max(log_likelihood(effects, tau2, restricted=restricted) for tau2 in grid)
+        assert log_likelihood(effects, best, restricted=restricted) >= top
+
+
+def test_what_effects_do_not_determine_is_said() -> None:
+    two = effects_of_arrays(np.array([0.1, 0.2]), np.array([0.01, 0.02]))
+    with pytest.raises(NotEstimableError, match="without one of them"):
+        leave1out(rma(two))
+    with pytest.raises(NotEstimableError, match="needs the number of people"):
+        regtest(effects_of_arrays(np.arange(5.0), np.ones(5)), predictor="ni")
+    with pytest.raises(NotEstimableError, match="every study has one effect"):
+        rma_mv(two)
+    with pytest.raises(NotEstimableError, match="no degrees of freedom"):
+        rma(two.on(np.array([1.0, 3.0]), "x"), method="EE", test="t")
+    with pytest.raises(NotEstimableError, match=r"0 in 0–0\.025"):
+        selmodel(effects_of_arrays(np.zeros(6), np.ones(6)))
+
+
+def test_influence_is_the_same_when_what_is_left_out_is_at_hand() -> None:
+    fit = rma(effects_of(shipped()))
+    assert (influence(fit).rstudent == influence(fit, leave1out(fit)).rstudent).all()
