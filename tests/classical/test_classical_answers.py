@@ -19,6 +19,7 @@ from metarho.classical import (
     effects_of_arrays,
     influence,
     leave1out,
+    pet_peese,
     regtest,
     rma,
     rma_mv,
@@ -113,6 +114,47 @@ def test_what_is_no_test_or_probability_is_refused() -> None:
         classical_answers(shipped(), prob=95)
     with pytest.raises(KeyError, match="did you mean 'REML'"):
         classical_answers(shipped())["RML"]
+
+
+def test_pet_peese_takes_peese_where_pet_finds_an_effect_in_the_common_direction() -> None:
+    v = np.linspace(0.005, 0.05, 12)
+    noise = np.tile([0.01, -0.01], 6)
+    for sign in (1.0, -1.0):
+        there = pet_peese(effects_of_arrays(sign * (0.3 + noise), v))
+        assert (there.chosen, there.estimate) == ("PEESE", there.peese)
+        # All of it is asymmetry; beyond 0 the intercept has the other sign.
+        bias = pet_peese(effects_of_arrays(sign * (3 * np.sqrt(v) - 0.1 + noise), v))
+        assert (bias.chosen, bias.estimate) == ("PET", bias.pet)
+        assert bias.pet_p > 0.99
+        line = there.pet.coefficients
+        one_sided = float(stats.t.sf(sign * line.statistic[0], 10))
+        assert there.pet_p == near(one_sided, 1e-15)
+    # Nothing much.
+    weak = pet_peese(effects_of_arrays(0.02 + 10 * noise, v))
+    assert 0.05 < weak.pet_p < 0.5
+    assert weak.chosen == "PET"
+
+
+def test_rows_of_the_table_are_the_fits_that_they_name() -> None:
+    effects, answers = effects_of(shipped()), classical_answers(shipped())
+    lines = pet_peese(effects)
+    named = {
+        "EE": rma(effects, method="EE").coefficients,
+        "REML-KH": rma(effects, test="knha").coefficients,
+        "3L-REML": rma_mv(effects).coefficients,
+        "3L-CR2": robust(rma_mv(effects)),
+        "PET": lines.pet.coefficients,
+        "PEESE": lines.peese.coefficients,
+        "PET-PEESE": lines.estimate.coefficients,
+        "TF-L0": trimfill(effects).fit.coefficients,
+        "TF-R0": trimfill(effects, estimator="R0").fit.coefficients,
+        "3PSM": selmodel(effects).coefficients,
+    }
+    for code, fit in named.items():
+        row = answers[code]
+        assert (row.estimate, row.ci_lb, row.pval) == (
+            fit.estimate[0], fit.ci_lb[0], fit.pval[0]
+        ), code  # fmt: skip
 
 
 def test_one_effect_has_a_common_effect_and_reasons_for_the_rest(tmp_path: Path) -> None:

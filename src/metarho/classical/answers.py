@@ -124,6 +124,14 @@ class Answers:
         return "yi" if self.effects.scale == "yi" else "r"
 
     @property
+    def number_columns(self) -> tuple[str, ...]:
+        """What the numbers of ``cells`` are: on z and on r where the effects are Fisher's z."""
+        ci, scale = f"{100 * self.prob:g}% CI", self.effects.scale
+        if scale == "z":
+            return ("z", "r", f"{ci} of r", "tau of z", "I²", "new study's r")
+        return (self.on, f"{ci} of {self.on}", f"tau of {self.on}", "I²", f"new study's {self.on}")
+
+    @property
     def shown(self) -> Shown:
         """The table of estimators for readers, on r where the evidence is a correlation."""
         effects = self.effects
@@ -131,9 +139,8 @@ class Answers:
             f"Classical answers: {effects.k} effects from {effects.k_studies} "
             f"{'study' if effects.k_studies == 1 else 'studies'}"
         )
-        ci = f"{100 * self.prob:g}% CI"
-        columns = ("estimator", "test", self.on, ci, "tau", "I²", "new study")
         rows = tuple(cells(row) for row in self.estimates)
+        columns = ("estimator", "test", *self.number_columns)
         return Shown(title, columns, rows, (*self.not_estimable, *self.notes), names=2)
 
     @property
@@ -150,15 +157,16 @@ class Answers:
 
 
 def cells(row: Estimate) -> tuple[str, ...]:
-    """Name, test, estimate, interval, tau, I² and new study of a row: on r but for tau."""
+    """Name, test and numbers of a row, on r but for tau; of Fisher's z the estimate on z first."""
+    first = (row.name, row.test, *([plain(row.estimate)] if row.scale == "z" else []))
     if row.reason:
-        return (row.name, row.test, *["–"] * 5)
+        return (*first, *["–"] * 5)
     on = [
         value if row.scale == "yi" else row.on_r(value)
         for value in (row.estimate, row.ci_lb, row.ci_ub, row.pi_lb, row.pi_ub)
     ]
     i2 = "–" if row.i2 is None else f"{row.i2:.0f}%"
-    return (row.name, row.test, plain(on[0]), ends(*on[1:3]), plain(row.tau), i2, ends(*on[3:]))
+    return (*first, plain(on[0]), ends(*on[1:3]), plain(row.tau), i2, ends(*on[3:]))
 
 
 def plain(value: float | None) -> str:
@@ -312,7 +320,7 @@ def _regressions(effects: Effects, test: Test, prob: float) -> Iterator[Regressi
 
 def _notes(effects: Effects, studies: Studies, regressed: Effects | None) -> Iterator[str]:
     if effects.scale == "z":
-        yield "estimates and intervals are on r (tanh of Fisher's z), tau on z"
+        yield "r is tanh of Fisher's z: the correlation at the mean of true effects, not their mean"
     if effects.intervals:
         yield (
             f"{effects.intervals} of {studies.k_effects} rows printed no number and cannot enter; "

@@ -8,7 +8,7 @@ model of Pustejovsky & Tipton 2022 (10.1007/s11121-021-01246-3). Konstantopoulos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -233,28 +233,4 @@ def _most_likely(rows: Turned, restricted: bool, levels: tuple[Level, ...]) -> d
         if best is None or found.fun < best[0]:
             best = (float(found.fun), np.asarray(found.x))
     assert best is not None
-    at = _polished(lambda place: -cost(place)[1], best[1])
-    return dict(zip(levels, (at * unit).tolist(), strict=True))
-
-
-def _polished(slope: Callable[[Array], Array], at: Array) -> Array:
-    """Newton's steps where the slope is 0 inside: a flat peak is found to more digits by it."""
-    for _ in range(4):
-        inside = np.flatnonzero(at > 1e-8)
-        if len(inside) == 0:
-            break
-        here, step = slope(at), 1e-6 * np.maximum(at, 1e-3)
-        jacobian = np.empty((len(inside), len(inside)))
-        for column, place in enumerate(inside):
-            move = np.zeros(len(at))
-            move[place] = step[place]
-            jacobian[:, column] = ((slope(at + move) - slope(at - move)) / (2 * step[place]))[
-                inside
-            ]
-        change = np.linalg.solve(jacobian, here[inside])
-        # A step that leads away is not one of Newton's last.
-        if np.abs(change).max() > 1e-3:
-            break
-        at = at.copy()
-        at[inside] = np.maximum(at[inside] - change, 0.0)
-    return at
+    return dict(zip(levels, (best[1] * unit).tolist(), strict=True))

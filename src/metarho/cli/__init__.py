@@ -15,6 +15,7 @@ import typer
 
 from metarho.cli import (
     assurance,
+    classical,
     compare,
     cumulative,
     diff,
@@ -52,6 +53,7 @@ SECTIONS: Mapping[str, Sequence[Callable[..., None] | typer.Typer]] = {
         run.check,
         run.run,
         show.show,
+        classical.classical,
     ),
     "Compare priors and models": (
         compare.compare,

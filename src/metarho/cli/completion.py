@@ -67,6 +67,11 @@ def data(incomplete: str) -> list[str]:
     return _offered(lambda: [*_shipped_data(), *_here(*_TABLES)], incomplete)
 
 
+def configs_and_tables(incomplete: str) -> list[str]:
+    """Names of configs, and tables that lie here."""
+    return configs(incomplete) + _offered(lambda: _here(*_TABLES), incomplete)
+
+
 def models_of_config(ctx: typer.Context, incomplete: str) -> list[str]:
     """The models of the config that is named before."""
     return _offered(lambda: _of_config(ctx, "models"), incomplete)

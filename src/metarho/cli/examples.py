@@ -24,6 +24,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "metarho show internet-alliance --apa",
         "metarho show fit.nc --latex",
     ),
+    "classical": (
+        "metarho classical internet-alliance",
+        "metarho classical internet-alliance --test knha --mods '~ guidance'",
+        "metarho classical mydata.csv --columns ri=r,ni=n,study=study --influence --csv",
+    ),
     "check": ("metarho check internet-alliance",),
     "run": (
         "metarho run internet-alliance",

@@ -15,6 +15,7 @@ from metarho.cli.options import (
     Intervals,
     Measure,
     check_fit_file,
+    columns_of,
     print_json,
 )
 from metarho.errors import InputError
@@ -78,7 +79,7 @@ def fit(
     studies = load_studies(
         data,
         measure=measure,
-        columns=_columns(columns),
+        columns=columns_of(columns),
         where=where,
         intervals=intervals,
         rho_within=rho_within,
@@ -100,20 +101,6 @@ def fit(
     _print_fit(result, json)
     if result.status == "not reportable":
         raise typer.Exit(EXIT_NOT_REPORTABLE)
-
-
-def _columns(text: str | None) -> dict[str, str] | None:
-    if text is None:
-        return None
-    columns = {}
-    for part in text.split(","):
-        role, equals, column = part.partition("=")
-        if not equals or not role.strip() or not column.strip():
-            raise InputError(f"--columns: {part!r} is not role=column, for instance ri=r,ni=n")
-        if role.strip() in columns:
-            raise InputError(f"--columns: {role.strip()} is mapped twice")
-        columns[role.strip()] = column.strip()
-    return columns
 
 
 def _priors(texts: list[str]) -> dict[str, str]:

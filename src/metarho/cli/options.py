@@ -98,6 +98,21 @@ def check_fit_file(save: Path | None) -> None:
         raise InputError(f"--save: {save} is a folder; name a file")
 
 
+def columns_of(text: str | None) -> dict[str, str] | None:
+    """Role -> column as ``--columns`` says. Raises InputError for what is no such list."""
+    if text is None:
+        return None
+    columns = {}
+    for part in text.split(","):
+        role, equals, column = part.partition("=")
+        if not equals or not role.strip() or not column.strip():
+            raise InputError(f"--columns: {part!r} is not role=column, for instance ri=r,ni=n")
+        if role.strip() in columns:
+            raise InputError(f"--columns: {role.strip()} is mapped twice")
+        columns[role.strip()] = column.strip()
+    return columns
+
+
 def printable(text: str) -> str:
     """Text without what steers a terminal, which file names and labels may hold."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
