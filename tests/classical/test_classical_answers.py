@@ -76,6 +76,7 @@ def test_rows_without_a_number_are_counted_and_do_not_enter() -> None:
     assert answers.effects.intervals == 18
     assert "18 of 28 rows printed no number and cannot enter" in " ".join(answers.notes)
     dropped = classical_answers(studies.dropping_intervals())
+    assert dropped.notes == answers.notes
     assert [row.estimate for row in dropped.estimates] == [
         row.estimate for row in answers.estimates
     ]
@@ -252,7 +253,7 @@ def test_rows_with_a_blank_moderator_leave_the_regression_and_are_told(tmp_path:
     answers = classical_answers(load_studies(path, columns={"ri": "ri", "ni": "ni"}), mods="~ a")
     assert answers.effects.k == 5
     assert answers.regressions[0].qe_df == 2
-    assert "1 rows with a blank moderator" in " ".join(answers.notes)
+    assert "1 row with a blank moderator is" in " ".join(answers.notes)
 
 
 def test_small_tests_say_what_they_found() -> None:

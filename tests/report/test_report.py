@@ -188,6 +188,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     rows = [f'"{name}",0.{i + 1},40,a' for i, name in enumerate(NAMES)]
     (tmp_path / "hostile.csv").write_text("\n".join(["s,r,n,kind", *rows]), encoding="utf-8")
     found = _whole(tmp_path, HOSTILE)
+    assert found.classical is not None
     report = report_of(found, draw_all(found))
     page, places = render(report)
     paper = in_markdown(report, places)

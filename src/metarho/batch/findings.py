@@ -24,6 +24,7 @@ from metarho.batch.sensitivity import (
     question,
     sensitivity,
 )
+from metarho.classical.answers import Answers, classical_answers
 from metarho.compare.flat_mean import flat_mean, no_triplot
 from metarho.compare.left_out import LeftOut, left_out, no_left_out
 from metarho.compare.quantities import way
@@ -32,6 +33,7 @@ from metarho.engines.problem import Problem
 from metarho.errors import InputError
 from metarho.fitting import fit_before_data, fit_many, no_prior_posterior
 from metarho.posterior.fit import Fit
+from metarho.spec.formulas import columns_of, is_intercept_only
 from metarho.spec.scaling import has_scale
 from metarho.store.keys import key_of
 
@@ -48,7 +50,8 @@ class Findings:
 
     ``compared`` has the prior sets of the answer's model and intervals, ``before`` the fit before
     data of each of them that has one. ``flat`` is the answer under a flat prior of the mean,
-    ``left_out`` the answer without each study.
+    ``left_out`` the answer without each study. ``classical`` is what frequentist methods say of the
+    rows that printed a number, with the moderators of the answer's model.
     """
 
     outcome: Outcome
@@ -59,6 +62,7 @@ class Findings:
     flat: Fit | None
     left_out: tuple[LeftOut, ...]
     absent: Mapping[str, str]
+    classical: Answers | None = None
 
     @property
     def plan(self) -> Plan:
@@ -109,7 +113,23 @@ def find(outcome: Outcome, announce: Announce, warn: Callable[[str], None]) -> F
         _flat(plan, cell, absent),
         _left_out(outcome, absent, announce, warn),
         absent,
+        classical_of(plan, absent),
     )
+
+
+def classical_of(plan: Plan, absent: dict[str, str]) -> Answers | None:
+    """Classical answers, without regressions where the moderators cannot be encoded for them."""
+    model, prob = plan.cells[0].problem.model, plan.analysis.interval.prob
+    mods = None if is_intercept_only(model.mods) else model.mods
+    reference = {
+        name: level for name, level in model.reference.items() if name in columns_of(model.mods)
+    }
+    for asked in dict.fromkeys((mods, None)):
+        try:
+            return classical_answers(plan.evidence, mods=asked, reference=reference, prob=prob)
+        except InputError as error:
+            absent["classical"] = error.message
+    return None
 
 
 def _flat(plan: Plan, cell: Cell, absent: dict[str, str]) -> Fit | None:

@@ -73,12 +73,13 @@ class SmallStudyTest:
 class Regression:
     """A meta-regression: coefficients, the moderators together, and the heterogeneity left.
 
-    ``tau2`` is that of all levels, ``r2`` in percent.
+    ``tau2`` is that of all levels, ``r2`` in percent. QM is the model's: cluster-robust ones
+    have none.
     """
 
     name: str
     coefficients: Coefficients
-    qm: Omnibus
+    qm: Omnibus | None
     qe: float
     qe_df: int
     qe_p: float
@@ -216,7 +217,7 @@ def classical_answers(
         _heterogeneity(fits),
         tuple(_small_studies(fits)),
         () if regressed is None else tuple(_regressions(regressed, test, prob)),
-        tuple(_notes(fits.effects, studies, regressed)),
+        tuple(_notes(fits.effects, regressed)),
     )
 
 
@@ -314,17 +315,18 @@ def _regressions(effects: Effects, test: Test, prob: float) -> Iterator[Regressi
         three.tau2, None,
     )  # fmt: skip
     yield Regression(
-        "Three levels, REML (CR2)", corrected, three.qm, three.qe, df, three.qe_p, three.tau2, None
+        "Three levels, REML (CR2)", corrected, None, three.qe, df, three.qe_p, three.tau2, None
     )
 
 
-def _notes(effects: Effects, studies: Studies, regressed: Effects | None) -> Iterator[str]:
+def _notes(effects: Effects, regressed: Effects | None) -> Iterator[str]:
     if effects.scale == "z":
         yield "r is tanh of Fisher's z: the correlation at the mean of true effects, not their mean"
     if effects.intervals:
+        rows = effects.k + effects.intervals
         yield (
-            f"{effects.intervals} of {studies.k_effects} rows printed no number and cannot enter; "
-            "the Bayesian models use them"
+            f"{effects.intervals} of {rows} rows printed no number and cannot enter; Bayesian models "
+            "can use them"
         )
     if effects.k > effects.k_studies:
         yield (
@@ -333,5 +335,13 @@ def _notes(effects: Effects, studies: Studies, regressed: Effects | None) -> Ite
         )
     if effects.correlated:
         yield "only the three-level rows know that sampling errors of one sample correlate"
+    if regressed is not None and regressed.one_level:
+        names = " and ".join(regressed.one_level)
+        yield f"rows with a number have one level of {names}: no coefficient"
     if regressed is not None and regressed.blanks:
-        yield f"{regressed.blanks} rows with a blank moderator are not in the regressions"
+        rows = (
+            "row with a blank moderator is"
+            if regressed.blanks == 1
+            else "rows with a blank moderator are"
+        )
+        yield f"{regressed.blanks} {rows} not in the regressions"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.data.design import encode_studies
-from metarho.data.studies import Studies
+from metarho.data.studies import DROPPED, Studies
 from metarho.engines.problem import Correlated, evidence_of
 from metarho.errors import InputError
 from metarho.spec.formulas import columns_of, is_intercept_only
@@ -42,6 +42,8 @@ class Effects:
     correlated: tuple[Correlated, ...] = ()
     intervals: int = 0
     blanks: int = 0
+    one_level: tuple[str, ...] = ()
+    """Factors of which the rows with a number have one level: they have no coefficient."""
     study_names: tuple[str, ...] = field(default=())
 
     @property
@@ -126,8 +128,9 @@ def effects_of(
         evidence.sizes,
         exact.scale,
         evidence.correlated,
-        sum(row.is_interval for row in studies.used),
+        sum((r.included and r.is_interval) or r.reason == DROPPED for r in studies.rows),
         blanks,
+        tuple(name for name, levels in design.levels.items() if len(levels) == 1),
         evidence.study_names,
     )
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # As many rows as show what a table holds; all of them are in ``used``.
 FIRST_ROWS = 10
 
+# Why a row is out that says that r lies in an interval, and whose evidence was not to be used.
+DROPPED = "interval rows are dropped"
+
 SCALE: Mapping[str, str] = {"ZCOR": "z", "COR": "r", "GEN": "yi"}
 
 
@@ -413,7 +416,7 @@ def read_row(
         return replace(row, yi=yi, vi=vi, reason="a number")
     if measure == "COR":
         if intervals == "drop":
-            return replace(row, included=False, reason="interval rows are dropped")
+            return replace(row, included=False, reason=DROPPED)
         raise InputError(
             f"{shown(reported)} is interval evidence; measure COR cannot use it because its "
             "variance needs r: use measure ZCOR, likelihood exact-r, or intervals: drop",
@@ -598,9 +601,7 @@ def _check_unique(rows: tuple[Row, ...]) -> None:
 
 def _drop_intervals(rows: tuple[Row, ...], source: str) -> tuple[Row, ...]:
     dropped = tuple(
-        replace(row, included=False, reason="interval rows are dropped")
-        if row.included and row.is_interval
-        else row
+        replace(row, included=False, reason=DROPPED) if row.included and row.is_interval else row
         for row in rows
     )
     if not any(row.included for row in dropped):

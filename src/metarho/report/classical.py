@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from metarho.classical.answers import Answers, Heterogeneity, SmallStudyTest, ends, plain
+from metarho.classical.answers import (
+    Answers,
+    Heterogeneity,
+    Regression,
+    SmallStudyTest,
+    ends,
+    plain,
+)
 from metarho.classical.estimators import Number
 from metarho.report.terminal import say, wide
 from metarho.representations import Shown
@@ -25,7 +32,7 @@ def print_answers(answers: Answers, influence: Sequence[Mapping[str, Number]]) -
     wide().print(_small_studies(answers.small_studies).rich())
     for one in answers.regressions:
         say("")
-        wide().print(_regression_of(answers, one.name).rich())
+        wide().print(regression_of(answers, one).rich())
     if influence:
         say("")
         say(f"Each effect left out of REML, on {answers.effects.scale}, and its influence.")
@@ -69,8 +76,8 @@ def _small_studies(tests: Sequence[SmallStudyTest]) -> Shown:
     return Shown("Do small studies differ?", ("test", "found", "p"), rows, names=2)
 
 
-def _regression_of(answers: Answers, name: str) -> Shown:
-    (one,) = (fit for fit in answers.regressions if fit.name == name)
+def regression_of(answers: Answers, one: Regression) -> Shown:
+    """A meta-regression as a small table: on the model's scale."""
     of = one.coefficients
     ddf = [None] * len(of.names) if of.ddf is None else of.ddf.tolist()
     rows = tuple(
@@ -79,14 +86,16 @@ def _regression_of(answers: Answers, name: str) -> Shown:
             of.names, of.estimate, of.ci_lb, of.ci_ub, ddf, of.pval, strict=True
         )
     )
+    qm = one.qm
     left = (
-        f"QM({one.qm.df}) = {one.qm.statistic:.2f}, p {p_value(one.qm.pval)}; QE({one.qe_df}) = "
-        f"{one.qe:.2f}, p {p_value(one.qe_p)}; tau {plain(one.tau2**0.5)}"
-        + ("" if one.r2 is None else f"; R² {one.r2:.0f}%")
+        *([] if qm is None else [f"QM({qm.df}) = {qm.statistic:.2f}, p {p_value(qm.pval)}"]),
+        f"QE({one.qe_df}) = {one.qe:.2f}, p {p_value(one.qe_p)}",
+        f"tau {plain(one.tau2**0.5)}",
+        *([] if one.r2 is None else [f"R² {one.r2:.0f}%"]),
     )
-    title = f"Meta-regression on {answers.effects.scale}: {name}"
+    title = f"Meta-regression on {answers.effects.scale}: {one.name}"
     ci = f"{100 * answers.prob:g}% CI"
-    return Shown(title, ("coefficient", "estimate", ci, "df", "p"), rows, (left,))
+    return Shown(title, ("coefficient", "estimate", ci, "df", "p"), rows, left)
 
 
 def _table(rows: Sequence[Mapping[str, Number]]) -> Table:

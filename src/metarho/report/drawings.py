@@ -9,8 +9,10 @@ from metarho.batch.plan import file_names
 from metarho.compare.baujat import no_baujat, places
 from metarho.compare.influence import changes
 from metarho.posterior.mean_and_tau import no_mean_and_tau
+from metarho.posterior.printed import KINDS
 from metarho.report.figures.baujat import baujat
 from metarho.report.figures.bubble import bubble, no_bubble
+from metarho.report.figures.classical import PosteriorRow, classical
 from metarho.report.figures.drawing import Drawing
 from metarho.report.figures.forest import forest
 from metarho.report.figures.funnel import funnel, no_funnel
@@ -70,6 +72,10 @@ def _of_models(found: Findings) -> Iterator[Drawing]:
 
 def _of_answer(found: Findings) -> Iterator[Drawing]:
     plan, analysis = found.plan, found.plan.analysis
+    if found.classical is not None:
+        title = plan.analysis.title or plan.config.stem
+        interval = f"{analysis.interval.prob * 100:g}% {KINDS[analysis.interval.kind]}"
+        yield classical(found.classical, _posteriors(found), "classical", title, interval)
     if found.compared is not None and len(found.compared.rows) > 1:
         rows, scale = found.compared.rows, plan.evidence.scale
         yield which_prior(rows, analysis.reference_set, scale, analysis.interval.prob)
@@ -98,3 +104,30 @@ def _of_answer(found: Findings) -> Iterator[Drawing]:
     moved = changes(cells, (cell.model, cell.prior_set, cell.intervals), found.left_out)
     if moved:
         yield influence(moved, title, plan.evidence.scale, "influence", title)
+
+
+INTERVALS = {"use": "used", "drop": "dropped"}
+# As many posteriors as a page has lines for beside the classical rows.
+_MOST_POSTERIORS = 24
+
+
+def _posteriors(found: Findings) -> list[PosteriorRow]:
+    """Every cell, or where they are many those of the answer's model."""
+    cells, answer = found.plan.cells, found.plan.cells[0]
+    many = len(cells) > _MOST_POSTERIORS
+    several = len(found.plan.analysis.studies.intervals) > 1
+    return [
+        PosteriorRow(
+            ", ".join(
+                [
+                    c.label,
+                    c.prior_set,
+                    *([f"intervals {INTERVALS[c.intervals]}"] if several else []),
+                ]
+            ),
+            fit.pooled,
+            fit.pooled_new,
+        )
+        for c, fit in zip(cells, found.outcome.fits, strict=True)
+        if not many or c.model == answer.model
+    ]

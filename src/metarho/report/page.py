@@ -114,7 +114,11 @@ def render(report: Report) -> tuple[str, Set[str]]:
 
 def in_markdown(report: Report, places: Set[str]) -> str:
     """The report for papers; ``places`` are the ids of its page."""
-    values: dict[str, object] = dict(report.shared) | {"said": {}, "predictions": ()}
+    values: dict[str, object] = dict(report.shared) | {
+        "said": {},
+        "predictions": (),
+        "classical": None,
+    }
     for of_section in report.sections.values():
         values |= of_section
     values |= guidelines_of(report, places)

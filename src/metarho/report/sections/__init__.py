@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from metarho.batch.findings import Findings
 from metarho.report.sections import (
     checks,
+    classical,
     computation,
     evidence,
     models,
@@ -41,6 +42,7 @@ SECTIONS = (
     Section("models", "Model", models.values),
     Section("priors", "Priors", priors.values),
     Section("results", "Results", results.values),
+    Section("classical", "Classical answers", classical.values),
     Section("which-prior", "Which prior?", which_prior.values),
     Section("new-studies", "What a new study would see", new_studies.values),
     Section("checks", "Checks", checks.values),
