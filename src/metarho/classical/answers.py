@@ -325,8 +325,8 @@ def _notes(effects: Effects, regressed: Effects | None) -> Iterator[str]:
     if effects.intervals:
         rows = effects.k + effects.intervals
         yield (
-            f"{effects.intervals} of {rows} rows printed no number and cannot enter; Bayesian models "
-            "can use them"
+            f"{effects.intervals} of {rows} rows printed no number and cannot enter; Bayesian "
+            "models can use them"
         )
     if effects.k > effects.k_studies:
         yield (
