@@ -80,6 +80,13 @@ def test_checks_of_an_exact_fit_load_nothing_heavy(tmp_path: Path) -> None:
     assert modules & (HEAVY | {"formulaic", "numba"}) == set()
 
 
+def test_classical_answers_load_nothing_heavy() -> None:
+    table = ("classical", *FIT[1:-1], "--mods", "~ meanage", "--influence", "--csv")
+    printed, modules = loaded(*table)
+    assert printed.startswith("effect,without,ci_lb")
+    assert modules & HEAVY == set()
+
+
 def test_a_list_of_priors_needs_no_engine() -> None:
     printed, modules = loaded("priors", "list")
     assert "robma4-mu-z" in printed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,9 @@ from metarho.classical import (
 )
 from metarho.classical.estimators import ESTIMATORS, estimates
 from metarho.classical.fits import Fits
+from metarho.classical.least_squares import LeastSquares
 from metarho.data.studies import Studies, load_studies
+from metarho.engines.problem import Correlated
 from metarho.errors import InputError
 
 ROWS = (
@@ -180,12 +184,14 @@ def test_two_effects_have_two_levels_and_no_line(tmp_path: Path) -> None:
 
 def test_effects_that_are_all_alike_have_no_heterogeneity_and_no_slope(tmp_path: Path) -> None:
     answers = classical_answers(table(tmp_path, *(f"{name},0.3,50" for name in "ABCDEF")))
-    assert missing(answers) == {"3L-REML", "3L-CR2", "PET", "PEESE", "PET-PEESE", "3PSM"}
+    lines = {"PET", "PEESE", "PET-PEESE"}
+    assert missing(answers) == {"3L-REML", "3L-CR2", "REML-KH", "3PSM"} | lines
     assert {answers[code].tau for code in TWO_LEVEL} == {None, 0.0}
-    assert all(answers[code].estimate == near(math.atanh(0.3), 1e-12) for code in ROWS[:10])
+    assert all(answers[code].estimate == near(math.atanh(0.3), 1e-12) for code in TWO_LEVEL)
     assert "the same sei" in answers["PET"].reason
-    # Residuals of 0 rescale the interval to a point.
-    assert answers["REML-KH"].se == near(0.0, 1e-12)
+    assert "no residuals" in answers["REML-KH"].reason
+    different = classical_answers(table(tmp_path, *(f"{n},0.3,{50 + ord(n)}" for n in "ABCDEF")))
+    assert "lie on a line of sei" in different["PET"].reason
 
 
 def test_huge_studies_are_computed_to_their_own_digits(tmp_path: Path) -> None:
@@ -245,6 +251,21 @@ def test_collinear_moderators_are_refused_in_a_sentence(tmp_path: Path) -> None:
     studies = load_studies(path, columns={"ri": "ri", "ni": "ni"})
     with pytest.raises(InputError, match="collinear"):
         classical_answers(studies, mods="~ a + b")
+
+
+def test_too_few_rows_for_a_regression_are_told_beside_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("ri,ni,a,b\n0.1,50,1,2\n0.2,60,2,5\n0.3,70,3,6\n", "utf-8")
+    studies = load_studies(path, columns={"ri": "ri", "ni": "ni"})
+    answers = classical_answers(studies, mods="~ a + b")
+    assert answers.regressions == ()
+    assert "no meta-regression: 3 effects for 3 coefficients" in " ".join(answers.notes)
+    assert answers["REML"].reason == ""
+
+
+def test_a_factor_with_one_level_among_the_numbers_is_told() -> None:
+    answers = classical_answers(shipped(), mods="~ guidance + rater")
+    assert "one level of rater" in " ".join(answers.notes)
 
 
 def test_rows_with_a_blank_moderator_leave_the_regression_and_are_told(tmp_path: Path) -> None:
@@ -341,6 +362,50 @@ def test_a_likelihood_with_two_peaks_is_answered_by_the_higher() -> None:
         grid = [0.0, *np.geomspace(1e-6, 50, 4000).tolist()]
         top = max(log_likelihood(effects, tau2, restricted=restricted) for tau2 in grid)
         assert log_likelihood(effects, best, restricted=restricted) >= top
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_odd_evidence_gives_numbers_in_order_or_a_sentence_and_no_warning(seed: int) -> None:
+    # Warnings are errors here. Variances over ten orders of magnitude, ties, equal effects,
+    # one to thirty rows, few or many studies, correlated errors, units of a millionth or a million.
+    rng = np.random.default_rng(seed)
+    k = int(rng.choice([1, 2, 3, 4, 6, 12, 30]))
+    even = rng.uniform(0.005, 0.1, k)
+    v = np.exp(rng.uniform(-20, 2, k)) if seed % 3 == 0 else even
+    spread = rng.choice([0.0, 0.2, 3.0])
+    y = rng.choice([0.0, -0.5]) + spread * rng.normal(size=k) + np.sqrt(v) * rng.normal(size=k)
+    y = np.full(k, 0.3) if seed % 7 == 0 else np.round(y, 1) if seed % 5 == 0 else y
+    unit = float(rng.choice([1e-6, 1.0, 1e6]))
+    study = np.sort(rng.integers(0, max(1, k // 2), k)).astype(np.intp)
+    effects = replace(effects_of_arrays(unit * y, unit**2 * v), study=study)
+    groups = [np.flatnonzero(study == one) for one in np.unique(study)]
+    sd = unit * np.sqrt(v)
+    correlated = tuple(
+        Correlated(rows, (0.8 + 0.2 * np.eye(len(rows))) * np.outer(sd[rows], sd[rows]))
+        for rows in groups
+        if len(rows) > 1 and seed % 2
+    )
+    for test in ("z", "t", "knha"):
+        fits = Fits(replace(effects, correlated=correlated), test, 0.95)
+        for row in estimates(fits):
+            if row.reason:
+                assert row.estimate is None
+                continue
+            assert row.ci_lb is not None and row.ci_ub is not None and row.estimate is not None
+            assert row.ci_lb <= row.estimate <= row.ci_ub, row
+            if row.pi_lb is not None and row.test != "CR2":
+                assert row.pi_lb <= row.ci_lb
+
+
+def test_errors_of_tau2_keep_their_digits_where_one_study_is_all_the_weight() -> None:
+    # P written out in fractions: its trace has no rounding.
+    n = [10**9, 12, 15, 20]
+    w = [Fraction(one - 3) for one in n]
+    p = [[w[i] * (i == j) - w[i] * w[j] / sum(w) for j in range(4)] for i in range(4)]
+    exact = float(sum(p[i][j] ** 2 for i in range(4) for j in range(4)))
+    fit = LeastSquares(np.zeros(4), np.ones((4, 1)), np.array([float(one) for one in w]))
+    # The largest leverage is 1 − 4e-8, of which a double has half the digits.
+    assert fit.trace_of_two() == near(exact, 0.0, 1e-7)
 
 
 def test_what_effects_do_not_determine_is_said() -> None:

@@ -209,6 +209,12 @@ def classical_answers(
         raise InputError(f"prob is a number between 0 and 1, not {prob!r}")
     fits = Fits(effects_of(studies), test, prob)
     regressed = None if mods is None else effects_of(studies, mods, reference)
+    regressions: tuple[Regression, ...] = ()
+    notes = list(_notes(fits.effects, regressed))
+    try:
+        regressions = () if regressed is None else tuple(_regressions(regressed, test, prob))
+    except NotEstimableError as error:
+        notes.append(f"no meta-regression: {error.message}")
     return Answers(
         fits.effects,
         prob,
@@ -216,8 +222,8 @@ def classical_answers(
         estimates(fits),
         _heterogeneity(fits),
         tuple(_small_studies(fits)),
-        () if regressed is None else tuple(_regressions(regressed, test, prob)),
-        tuple(_notes(fits.effects, regressed)),
+        regressions,
+        tuple(notes),
     )
 
 
@@ -339,9 +345,5 @@ def _notes(effects: Effects, regressed: Effects | None) -> Iterator[str]:
         names = " and ".join(regressed.one_level)
         yield f"rows with a number have one level of {names}: no coefficient"
     if regressed is not None and regressed.blanks:
-        rows = (
-            "row with a blank moderator is"
-            if regressed.blanks == 1
-            else "rows with a blank moderator are"
-        )
-        yield f"{regressed.blanks} {rows} not in the regressions"
+        are = "row with a blank moderator is" if regressed.blanks == 1 else "rows with blanks are"
+        yield f"{regressed.blanks} {are} not in the regressions"

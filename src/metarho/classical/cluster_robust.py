@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from metarho.classical.effects import Effects, NotEstimableError
 from metarho.classical.multilevel import Multilevel
 from metarho.classical.nested import study_blocks
-from metarho.classical.random_effects import RandomEffects
+from metarho.classical.random_effects import NO_RESIDUAL, RandomEffects
 from metarho.classical.wald import Coefficients
 
 type Array = NDArray[np.float64]
@@ -52,6 +52,8 @@ def robust(fit: RandomEffects | Multilevel, correction: Correction = "CR2") -> C
     ]
     scores = np.array([weight @ e[at] for weight, at in zip(weights, rows, strict=True)])
     vb = scores.T @ scores
+    if (np.diag(vb) <= NO_RESIDUAL * np.diag(a)).any():
+        raise NotEstimableError("there are no residuals: a robust interval has no width")
     if correction == "CR1":
         return Coefficients(
             effects.names, beta, vb * m / (m - p), np.full(p, float(m - p)), fit.prob

@@ -24,6 +24,10 @@ type Test = Literal["z", "t", "knha"]
 TESTS: dict[str, str] = {"z": "z", "t": "t", "knha": "Knapp–Hartung"}
 
 
+# A residual variance in units of the sampling variance that is rounding and nothing else.
+NO_RESIDUAL = 1e-18
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A new study's true effect: an interval."""
@@ -162,7 +166,10 @@ def rma(
         raise NotEstimableError(f"a t test of {effects.k} effects has no degrees of freedom")
     if effects.k < effects.p:
         raise NotEstimableError(f"{effects.k} effects do not determine {effects.p} coefficients")
-    return RandomEffects(effects, method, test, prob, tau2_of(effects, method))
+    fit = RandomEffects(effects, method, test, prob, tau2_of(effects, method))
+    if fit.test == "knha" and fit.s2w <= NO_RESIDUAL:
+        raise NotEstimableError("there are no residuals: Knapp and Hartung's interval has no width")
+    return fit
 
 
 def criteria(ll: float, parameters: int, count: int) -> InformationCriteria:

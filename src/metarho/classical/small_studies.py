@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from metarho.classical.effects import Effects, NotEstimableError
 from metarho.classical.least_squares import LeastSquares
-from metarho.classical.random_effects import rma
+from metarho.classical.random_effects import NO_RESIDUAL, rma
 from metarho.classical.wald import Coefficients, two_sided
 
 type Array = NDArray[np.float64]
@@ -97,6 +97,8 @@ def regtest(
     plain = LeastSquares(regressed.y, regressed.x, 1 / regressed.v)
     ddf = regressed.k - regressed.p
     sigma2 = plain.rss / ddf
+    if sigma2 <= NO_RESIDUAL:
+        raise NotEstimableError(f"the effects lie on a line of {predictor}: no residual to test by")
     coefficients = Coefficients(
         regressed.names, plain.beta, sigma2 * plain.vb, np.full(regressed.p, float(ddf)), prob
     )

@@ -30,8 +30,8 @@ type Alternative = Literal["greater", "less"]
 class StepSelection:
     """Results appear with a probability that is a step function of their one-sided p.
 
-    ``delta`` are the relative probabilities, 1 for the smallest p. A tau² or probability at 0 has
-    no standard error (None), and the others are those with it held there.
+    ``delta`` are the relative probabilities, 1 for the smallest p. A tau² at 0 has no
+    standard error (None), and the others are those with it held there.
     """
 
     alternative: Alternative
@@ -64,8 +64,8 @@ def selmodel(
     ``steps`` are one-sided p, ascending, between 0 and 1. ``alternative`` is the direction that is
     published, by default that of the common effect. No moderators.
 
-    Raises NotEstimableError where a band of p holds no effect, and with no more effects than
-    parameters.
+    Raises NotEstimableError where a band of p holds no effect, with no more effects than
+    parameters, and where the likelihood has no peak.
     """
     steps = _checked(steps)
     effects = effects.without_moderators()
@@ -83,6 +83,11 @@ def selmodel(
     plain = tau2_of(effects, "ML").value
     peak = _peak(likelihood, effects.v, plain)
     errors, ll = _errors(likelihood, peak), likelihood(peak)
+    runs_off = (peak[2:] < 10 * _SMALLEST).any() or (peak[2:] > 0.1 * _LARGEST).any()
+    if runs_off or math.isnan(errors[0]):
+        raise NotEstimableError(
+            "the likelihood has no peak: other chances to appear, with other means, are as likely"
+        )
     mean = sign * float(peak[0])
     return StepSelection(
         alternative,
@@ -215,7 +220,7 @@ def _errors(likelihood: _Likelihood, peak: Array) -> Array:
 
     Derivatives of the slope by central differences.
     """
-    inside = np.array([True, peak[1] > 0, *(peak[2:] > 2 * _SMALLEST)])
+    inside = np.array([True, peak[1] > 0, *[True] * len(peak[2:])])
     places = np.flatnonzero(inside)
     step = 1e-5 * np.array([math.sqrt(float(np.median(likelihood.v))), *peak[1:]])
     hessian = np.empty((len(places), len(places)))

@@ -32,7 +32,9 @@ class Coefficients:
     @property
     def statistic(self) -> Array:
         """Estimate over standard error: z, or t."""
-        return np.asarray(self.estimate / self.se)
+        # A coefficient without error is infinitely many of them from 0, or no number.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.estimate / self.se)
 
     @property
     def pval(self) -> Array:
