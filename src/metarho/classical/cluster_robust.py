@@ -26,9 +26,9 @@ def robust(fit: RandomEffects | Multilevel, correction: Correction = "CR2") -> C
 
     With M the fit's covariance (blocks by study), A = (XᵀM⁻¹X)⁻¹, residuals e:
 
-        CR1: m/(m − p) A (Σ XᵢᵀMᵢ⁻¹eᵢeᵢᵀMᵢ⁻¹Xᵢ) A for m studies, t with m − p df
-        CR2: the same with Aᵢeᵢ for eᵢ, which is unbiased if M is right, and no factor; each
-             coefficient with its own df
+    - CR1: m/(m − p) A (Σ XᵢᵀMᵢ⁻¹eᵢeᵢᵀMᵢ⁻¹Xᵢ) A for m studies, t with m − p df
+    - CR2: the same with Aᵢeᵢ for eᵢ, which is unbiased if M is right, and no factor; each
+      coefficient with its own df
 
     Raises NotEstimableError with no more studies than coefficients.
     """
