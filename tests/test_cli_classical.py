@@ -102,8 +102,28 @@ def test_correlated_errors_of_a_table_reach_three_levels(metarho: CommandLine) -
     assert code == 0
     rows = {row["code"]: row for row in csv.DictReader(io.StringIO(out))}
     truth = NESTED["fits"]["CHE_rho0.8"]
+    assert rows["3L-REML"]["I2"] == ""
     assert float(rows["3L-REML"]["estimate"]) == near(truth["coef"]["intrcpt"])
     assert float(rows["3L-CR2"]["ci_lb"]) == near(truth["robust_CR2"]["ci_lb"])
+
+
+def test_each_level_has_its_own_variance_interval_share_and_test(metarho: CommandLine) -> None:
+    grades = str(REFERENCES / "crede2010.csv")
+    columns = ("--columns", "ri=ri,ni=ni,study=studyid", "--where", 'criterion == "grade"')
+    code, out, _ = metarho.run("classical", grades, *columns, "--json")
+    assert code == 0
+    rows = {row["quantity"]: row for row in json.loads(out)["heterogeneity"]}
+    truth = NESTED["fits"]["three_level_REML_z"]
+    tests = (NESTED["LRT_cluster"]["drop_cluster"], NESTED["LRT_cluster"]["drop_es"])
+    shares = truth["I2"]["by_level"]
+    for level, place, share, test in zip(("study", "effect"), "12", shares, tests, strict=True):
+        sigma2, lower, upper = truth["sigma2_profile_ci"][place]["sigma2"]
+        row = rows[f"tau2_{level}"]
+        assert row["value"] == near(sigma2)
+        # metafor's root finder stops early.
+        assert [row["ci_lb"], row["ci_ub"]] == near([lower, upper], 2e-5)
+        assert row["pval"] == near(test["p"])
+        assert rows[f"I2_{level}"]["value"] == near(share, 1e-5)
 
 
 def test_a_shipped_set_is_read_where_an_option_of_tables_is_given(metarho: CommandLine) -> None:

@@ -22,8 +22,6 @@ from metarho.cli.options import (
 if TYPE_CHECKING:
     from metarho.data.studies import Studies
 
-_TABLES = (".csv", ".tsv", ".parquet", ".xlsx")
-
 
 def classical(
     source: Annotated[
@@ -99,7 +97,7 @@ def classical(
 
 def _evidence(source: str, given: dict[str, object]) -> tuple[Studies, float]:
     """The studies of a config, or of a table read as options say, and the probability asked for."""
-    if given or Path(source).suffix in _TABLES:
+    if given or Path(source).suffix in completion.TABLES:
         from metarho.data.studies import load_studies
 
         return load_studies(source, **given), 0.95  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from metarho.errors import InputError
 from metarho.spec.lookup import names
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_TABLES = (".csv", ".tsv", ".parquet", ".xlsx")
+TABLES = (".csv", ".tsv", ".parquet", ".xlsx")
 
 # A prior's name in the catalogue, where its entry begins. Reading the entries would take a second.
 _ENTRY = re.compile(r"^([a-z][a-z0-9.-]*):\s*$", re.MULTILINE)
@@ -64,12 +64,12 @@ def runs(incomplete: str) -> list[str]:
 
 def data(incomplete: str) -> list[str]:
     """Shipped data sets, and tables that lie here."""
-    return _offered(lambda: [*_shipped_data(), *_here(*_TABLES)], incomplete)
+    return _offered(lambda: [*_shipped_data(), *_here(*TABLES)], incomplete)
 
 
 def configs_and_tables(incomplete: str) -> list[str]:
     """Names of configs, and tables that lie here."""
-    return configs(incomplete) + _offered(lambda: _here(*_TABLES), incomplete)
+    return configs(incomplete) + _offered(lambda: _here(*TABLES), incomplete)
 
 
 def models_of_config(ctx: typer.Context, incomplete: str) -> list[str]:
