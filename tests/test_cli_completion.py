@@ -85,6 +85,7 @@ def press_tab(folder: Path, *words: str) -> list[str]:
         (["ppc", "small", "--prior-set", "m"], ["mine"]),
         (["reporting", "small", "--prior", ""], ["mine", "other one"]),
         (["priors", "show", "robma4-tau"], ["robma4-tau-z"]),
+        (["classical", "my"], ["mydata.csv"]),
         (["com"], ["compare"]),
     ],
 )

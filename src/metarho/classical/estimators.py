@@ -13,7 +13,7 @@ from metarho.classical.cluster_robust import robust
 from metarho.classical.effects import NotEstimableError
 from metarho.classical.fits import Fits
 from metarho.classical.multilevel import Multilevel
-from metarho.classical.random_effects import TESTS, RandomEffects
+from metarho.classical.random_effects import TESTS, Prediction, RandomEffects
 from metarho.classical.small_studies import SmallStudies
 from metarho.classical.wald import Coefficients
 
@@ -27,7 +27,7 @@ class Answer:
     coefficients: Coefficients
     tau2: float | None = None
     i2: float | None = None
-    prediction: tuple[float, float] | None = None
+    prediction: Prediction | None = None
     as_well: str = ""
     """What the row's name says besides."""
 
@@ -44,9 +44,7 @@ class Estimator:
 
 
 def _two_level(fit: RandomEffects) -> Answer:
-    near = fit.prediction
-    ends = None if near is None else (near.pi_lb, near.pi_ub)
-    return Answer(fit.coefficients, fit.tau2, fit.i2, ends)
+    return Answer(fit.coefficients, fit.tau2, fit.i2, fit.prediction)
 
 
 def _common(fit: RandomEffects) -> Answer:
@@ -55,9 +53,7 @@ def _common(fit: RandomEffects) -> Answer:
 
 
 def _three_level(fit: Multilevel, coefficients: Coefficients) -> Answer:
-    near = fit.prediction
-    ends = None if near is None else (near.pi_lb, near.pi_ub)
-    return Answer(coefficients, fit.tau2, fit.i2, ends)
+    return Answer(coefficients, fit.tau2, fit.i2, fit.prediction)
 
 
 def _line(fit: SmallStudies, as_well: str = "") -> Answer:
@@ -99,7 +95,7 @@ ESTIMATORS = (
     ),
     Estimator(
         "SJ", "Sidik–Jonkman", _named,
-        "True effects vary; tau² in one step from the variance of the effects, never 0.",
+        "True effects vary; tau² in one step from the variance of the effects: above 0.",
         lambda fits: _two_level(fits.two_level("SJ")),
     ),
     Estimator(
@@ -241,7 +237,7 @@ def _estimate(estimator: Estimator, fits: Fits) -> Estimate:
         mean = answer.coefficients
     except NotEstimableError as error:
         return replace(empty, reason=error.message)
-    near = answer.prediction or (None, None)
+    ahead = answer.prediction
     name = f"{estimator.name} ({answer.as_well})" if answer.as_well else estimator.name
     return replace(
         empty,
@@ -253,8 +249,8 @@ def _estimate(estimator: Estimator, fits: Fits) -> Estimate:
         ci_ub=_finite(mean.ci_ub[0]),
         tau=None if answer.tau2 is None else math.sqrt(answer.tau2),
         i2=answer.i2,
-        pi_lb=_finite(near[0]),
-        pi_ub=_finite(near[1]),
+        pi_lb=None if ahead is None else ahead.pi_lb,
+        pi_ub=None if ahead is None else ahead.pi_ub,
     )
 
 

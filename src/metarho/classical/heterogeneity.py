@@ -1,23 +1,18 @@
 """Estimators of tau², their standard errors, and its intervals.
 
-Formulas with moderators as in Viechtbauer et al. 2015 (10.1111/bmsp.12094) and López-López et al.
-2014 (10.1111/bmsp.12002); P at weights 1/(v + tau²) unless said otherwise, k effects, p
+With moderators as in López-López et al. 2014 (10.1111/bmsp.12002); Veroniki et al. 2016
+(10.1002/jrsm.1164) compare them. P at weights 1/(v + tau²) unless said otherwise, k effects, p
 coefficients. Standard errors are metafor's.
 
-====== ==================================================================== ====================
-code   name                                                                 source
-====== ==================================================================== ====================
-EE     common effect: tau² = 0
-DL     moments of Q                                                         10.1016/0197-2456(86)90046-2
-HE     moments of the unweighted residuals                                  Hedges & Olkin 1985
-HS     DL without the correction for degrees of freedom                     Hunter & Schmidt 2004
-SJ     one step from the variance of y                                      10.1002/sim.1514
-ML     maximum likelihood                                                   10.1002/sim.2688
-REML   restricted maximum likelihood                                        10.3102/10769986030003261
-EB     empirical Bayes: the root of PM's equation, written for iteration    10.1080/01621459.1983.10478024
-PM     generalised Q equals its expectation                                 10.1080/03610928908830127
-====== ==================================================================== ====================
-"""  # noqa: E501
+- EE: a common effect, tau² = 0
+- DL: from the moments of Q (DerSimonian & Laird 1986, 10.1016/0197-2456(86)90046-2)
+- HE: from the unweighted residuals (Hedges & Olkin 1985)
+- HS: from Q against k, without a correction for p (Hunter & Schmidt 2004)
+- SJ: in one step from the variance of y (Sidik & Jonkman 2005, 10.1111/j.1467-9876.2005.00489.x)
+- ML, REML: (restricted) maximum likelihood (Viechtbauer 2005, 10.3102/10769986030003261)
+- PM: generalised Q equals k − p (Paule & Mandel 1982, 10.6028/jres.087.022)
+- EB: empirical Bayes (Morris 1983, 10.1080/01621459.1983.10477920), whose equation is PM's
+"""
 
 from __future__ import annotations
 
@@ -156,18 +151,6 @@ ESTIMATORS: Mapping[str, Callable[[Effects], Tau2]] = {
     "REML": _reml,
     "EB": _pm,
     "PM": _pm,
-}
-
-NAMES: Mapping[str, str] = {
-    "EE": "Common effect",
-    "DL": "DerSimonian–Laird",
-    "HE": "Hedges",
-    "HS": "Hunter–Schmidt",
-    "SJ": "Sidik–Jonkman",
-    "ML": "Maximum likelihood",
-    "REML": "Restricted ML",
-    "EB": "Empirical Bayes",
-    "PM": "Paule–Mandel",
 }
 
 # Places where the slope of the likelihood is looked at: enough to see two peaks, which occur.
