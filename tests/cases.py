@@ -49,6 +49,9 @@ PRIORS: Mapping[str, str] = {
 }
 """Every family of one parameter once, with arguments that differ from each other."""
 
+WEIGHTS: Mapping[str, str] = {"CumulativeDirichlet": "CumulativeDirichlet(alpha=[1, 2, 1])"}
+"""Priors of all weights of selection together."""
+
 JOINT: Mapping[str, str] = {
     "RegularizedHorseshoe": "RegularizedHorseshoe(tau0=0.1, slab_df=4, slab_scale=0.5)",
     "R2D2": "R2D2(mean=0.4, precision=2.5, concentration=0.6)",

@@ -230,7 +230,7 @@ def stretches(step: Step, v: float, n: float) -> tuple[Array, list[int]]:
         if step.test == "z":
             return np.asarray(stats.norm.isf(one_sided) * np.sqrt(v))
         t = stats.t.isf(one_sided, n - 2)
-        return np.arctanh(t / np.sqrt(t**2 + n - 2))
+        return np.asarray(np.arctanh(t / np.sqrt(t**2 + n - 2)))
 
     if step.sides == "two":
         cuts = [*y_of(p / 2), *-y_of(p / 2)[::-1]]

@@ -131,7 +131,6 @@ def test_the_average_correlation_of_new_studies_is_the_mean_of_rho_mean() -> Non
 
 REFUSED = [
     ({"effects": "mixture"}, "effects: mixture"),
-    ({"selection": "pet"}, "selection"),
     ({"random": "study/effect + rater"}, "random: study/effect + rater"),
     ({"scale": "~ year"}, "scale: ~ year"),
     ({"custom": "mine.py"}, "custom model mine.py"),

@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from adaptive import Density, Rows, integrate
-from cases import CUT, JOINT, PRIORS, TRANSFORMED, molloy, problem, written
+from cases import CUT, JOINT, PRIORS, TRANSFORMED, WEIGHTS, molloy, problem, written
 from metarho.data.studies import Studies
 from metarho.engines import exact
 from metarho.engines.exact.priors import (
@@ -248,7 +248,7 @@ def test_reference_priors_are_those_of_their_formulas() -> None:
 
 
 def test_the_density_table_has_every_family_but_the_point() -> None:
-    assert set(DENSITIES) == {*FAMILIES} - {"DiracDelta", *JOINT}
+    assert set(DENSITIES) == {*FAMILIES} - {"DiracDelta", *JOINT, *WEIGHTS}
 
 
 def test_a_penalised_complexity_prior_has_the_tail_it_was_given() -> None:

@@ -186,16 +186,9 @@ def test_the_fit_holds_omega_and_says_the_direction(tmp_path: Path) -> None:
 
 def test_what_selection_does_not_go_with_is_refused_by_name(tmp_path: Path) -> None:
     spec = model("selection")
-    two = spec.model_copy(update={"selection": StepSelection(step=Step(cutpoints=(0.025, 0.5)))})
-    assert "2 cutpoints needs weights" in (exact.covers(encode(two, _studies(tmp_path))) or "")
-    interval = written(
-        tmp_path,
-        [
-            {"yi": 0.1, "vi": 0.1, "reported": "exact"},
-            {"vi": 0.1, "reported": "range", "yi_low": 0, "yi_high": 1},
-        ],
-    )
-    assert "no interval rows with selection" in (exact.covers(encode(spec, interval)) or "")
+    cutpoints = (0.01, 0.025, 0.05, 0.5)
+    four = spec.model_copy(update={"selection": StepSelection(step=Step(cutpoints=cutpoints))})
+    assert "4 cutpoints needs known weights" in str(exact.covers(encode(four, _studies(tmp_path))))
     with pytest.raises(ValueError, match="cutpoints increase"):
         Step(cutpoints=(0.5, 0.025))
     with pytest.raises(ValueError, match="1 weights for 2 cutpoints"):

@@ -30,7 +30,7 @@ type Array = NDArray[np.float64]
 
 ONE = {"omega": "CumulativeDirichlet(alpha=[1, 1])"}
 TWO = {"omega": "CumulativeDirichlet(alpha=[1, 2, 1])"}
-APART = {"omega": "Beta(alpha=2, beta=1.5)"}
+APART = {"omega": "Beta(alpha=2, beta=4.5)"}
 
 
 def selected(studies: Studies, step: Step, **priors: str) -> Problem:
@@ -96,7 +96,7 @@ def _over_weights(problem: Problem, mu: float, tau: float) -> float:
             lambda c, b: one.pdf(b) * one.pdf(c) * factor(np.array([1.0, b, c])),
             *(0, 1, 0, 1),
             epsabs=0,
-            epsrel=1e-7,
+            epsrel=1e-8,
         )
     return float(found)
 
@@ -118,12 +118,13 @@ def _gauss(low: float, high: float, count: int) -> tuple[Array, Array]:
     return low + 0.5 * (high - low) * (1 + nodes), 0.5 * (high - low) * weights
 
 
+@pytest.mark.slow  # A hundred million terms.
 def test_the_posterior_of_two_weights_is_that_of_a_dense_sum() -> None:
     problem = CASES["two weights"]
     posterior = Exact(problem, exact.integrate(problem))
     assert posterior.quadrature.quad_err < 1e-7
     evidence = problem.evidence
-    (tau, of_tau), (mu, of_mu) = _gauss(0, 1.2, 80), _gauss(-1.2, 0.8, 120)
+    (tau, of_tau), (mu, of_mu) = _gauss(0, 1.5, 60), _gauss(-1.6, 0.9, 100)
     # Weights above and below a bend: 12 and 20 nodes.
     low, high = _gauss(0, 0.15, 20), _gauss(0.15, 1, 20)
     b, of_b = (np.concatenate(pair) for pair in zip(low, high, strict=True))
@@ -156,9 +157,9 @@ def test_the_posterior_of_two_weights_is_that_of_a_dense_sum() -> None:
         seen = posterior.parameters[name].summary(0.95, "eti")
         mean = float(share @ value / total)
         sd = math.sqrt(float(share @ (value - mean) ** 2 / total))
-        # Posteriors of weights are for reading: 1e-5 of their sd.
-        assert seen.mean == pytest.approx(mean, abs=1e-5 * sd), name
-        assert seen.sd == pytest.approx(sd, rel=1e-5), name
+        # What the box and the rules leave out of the sd of mu, whose lower tail is long, is 1e-5.
+        assert seen.mean == pytest.approx(mean, abs=3e-5 * sd), name
+        assert seen.sd == pytest.approx(sd, rel=3e-5), name
 
 
 def test_a_weight_integrated_at_nodes_has_the_posterior_of_one_on_an_axis() -> None:
@@ -222,7 +223,8 @@ def test_a_slope_of_bias_is_integrated_as_scipy_does_adaptively(
 
     def density(slope: float) -> float:
         values = {"mu": np.array(0.1), "tau": np.array(0.12), name: np.array(slope)}
-        return math.exp(textbook.log_density(problem, values)) * stats.halfnorm.pdf(slope, scale=2)
+        log_prior = float(stats.halfnorm.logpdf(slope, scale=2))
+        return math.exp(textbook.log_density(problem, values) + log_prior)
 
     total, _ = quad(density, 0, 20, epsabs=0, epsrel=1e-10, points=(0.5, 2))
     mean, _ = quad(lambda s: s * density(s), 0, 20, epsabs=0, epsrel=1e-10, points=(0.5, 2))
@@ -261,7 +263,7 @@ def test_p_of_a_t_test_needs_n_and_fisher_s_z() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["CumulativeDirichlet(alpha=[1, 0.5])", "CumulativeDirichlet(alpha=[1, 1, 1, 1, 1])"]
+    "text", ["CumulativeDirichlet(alpha=[0.5, 1])", "CumulativeDirichlet(alpha=[1, 1, 1, 1, 1])"]
 )
 def test_weights_that_no_rule_fits_are_refused_by_name(text: str) -> None:
     cutpoints = (0.01, 0.025, 0.05, 0.5)[: text.count(",")]

@@ -6,7 +6,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
-from cases import CUT, JOINT, PRIORS, TRANSFORMED, molloy
+from cases import CUT, JOINT, PRIORS, TRANSFORMED, WEIGHTS, molloy
 from metarho.engines.exact.priors import log_density as exact_log_density
 from metarho.engines.nuts.priors import DENSITIES, DISTRIBUTIONS, add_prior, prior_data
 from metarho.spec.priors import FAMILIES, Prior, parse_prior
@@ -53,7 +53,7 @@ def test_a_prior_s_density_is_that_of_the_exact_engine(text: str) -> None:
 
 def test_every_family_is_in_one_of_the_tables_or_a_point() -> None:
     names = {*DISTRIBUTIONS, *DENSITIES}
-    assert names == {*FAMILIES} - {"DiracDelta", "Truncated", *JOINT}
+    assert names == {*FAMILIES} - {"DiracDelta", "Truncated", *JOINT, *WEIGHTS}
     assert not set(DISTRIBUTIONS) & set(DENSITIES)
 
 

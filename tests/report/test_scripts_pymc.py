@@ -17,7 +17,7 @@ import pytensor.tensor as pt
 import pytest
 from scipy.special import logsumexp
 
-from cases import CUT, JOINT, PRIORS, TRANSFORMED, molloy
+from cases import CUT, JOINT, PRIORS, TRANSFORMED, WEIGHTS, molloy
 from grammar_cases import PARTS
 from metarho.engines.exact.priors import log_density as exact_log_density
 from metarho.engines.nuts.layout import lay_out
@@ -210,5 +210,5 @@ def test_a_prior_of_a_script_has_the_density_of_the_exact_engine(text: str) -> N
 
 
 def test_every_family_has_been_seen() -> None:
-    seen = {parse_prior(text).family for text in DENSE} | {"DiracDelta", *JOINT}
+    seen = {parse_prior(text).family for text in DENSE} | {"DiracDelta", *JOINT, *WEIGHTS}
     assert seen == {*FAMILIES}

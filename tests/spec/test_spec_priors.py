@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cases import CUT, JOINT, PRIORS, TRANSFORMED
+from cases import CUT, JOINT, PRIORS, TRANSFORMED, WEIGHTS
 from metarho.errors import InputError
 from metarho.spec.priors import (
     COMING,
@@ -19,7 +19,7 @@ from metarho.spec.priors import (
     parse_prior,
 )
 
-EXAMPLES = {**PRIORS, **JOINT}
+EXAMPLES = {**PRIORS, **JOINT, **WEIGHTS}
 
 SUPPORTS = {
     "Normal": (-math.inf, math.inf),
@@ -43,6 +43,7 @@ SUPPORTS = {
     "Truncated": (-0.3, 0.2),
     **dict.fromkeys(REFERENCES, (0.0, math.inf)),
     **dict.fromkeys(JOINT, (-math.inf, math.inf)),
+    **dict.fromkeys(WEIGHTS, (0.0, 1.0)),
 }
 
 IMPROPER = {"Flat", "SquareRoot", "Jeffreys", "BergerDeely", "OverallJeffreys"}

@@ -40,7 +40,10 @@ WHOLE: dict[Kind, Plain] = {
         "title": "T", "description": "D", "references": ["10.1/x"], "data_overlap": ["x"],
         "likelihood": "exact-r", "mods": "~ center(year)", "scale": "~ year",
         "random": "country / study/effect + rater", "effects": "student-t",
-        "selection": {"step": {"cutpoints": [0.025, 0.5], "weights": [0.5, 0.1]}},
+        "selection": {"step": {
+            "cutpoints": [0.025, 0.5], "weights": [0.5, 0.1], "sides": "one",
+            "favours": "negative", "test": "t",
+        }},
         "reference": {"guidance": "guided"}, "measurement": "true-score", "missing": "drop",
         "priors": {
             "mu": "Normal(mu=0, sigma=1)", "beta": "Normal(mu=0, sigma=1)",

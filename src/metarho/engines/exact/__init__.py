@@ -215,8 +215,8 @@ def _refused_selection(problem: Problem, step: Step) -> str | None:
     if len(step.omegas) > 1 and weight_law(problem) is None:
         return (
             f"selection with {len(step.cutpoints)} cutpoints needs known weights for the exact "
-            f"engine, or up to {MOST_WEIGHTS} with Beta priors of alpha and beta >= 1, or one "
-            "CumulativeDirichlet of numbers >= 1; engine: nuts"
+            f"engine, or up to {MOST_WEIGHTS} with Beta priors or one CumulativeDirichlet, of whole "
+            "numbers or of 4 and more; engine: nuts"
         )
     return None
 

@@ -129,19 +129,27 @@ def _solved(problem: Problem, hard: Sequence[Hard], axes: Sequence[Axis], rule: 
 
 
 def _error_of_weights(problem: Problem, found: Quadrature) -> float:
-    """How far what selection does to rows is from a finer rule, where the mass lies."""
+    """How far what selection does to rows is from a finer rule, on average where the mass lies.
+
+    As far, at most, as the log of the integral is.
+    """
     selected = selection_of(problem)
     if selected is None:
         return 0.0
     assert found.mu is not None
-    where = []
+    places, density = [], found.joint
     for name in (*problem.spreads, "mu"):
         below = np.cumsum(found.marginal_mass(name))
-        at = np.minimum(np.searchsorted(below, [0.05, 0.5, 0.95]), len(below) - 1)
-        where.append(np.unique(found.axes[name].nodes[at]))
-    taus, mu = where if problem.spreads else (np.zeros(1), where[0])
+        shares = np.minimum(np.searchsorted(below, [0.05, 0.5, 0.95]), len(below) - 1)
+        places.append(np.unique(shares))
+        axis = found.axes[name]
+        density = density / (axis.weights if name == "mu" else axis.weights[:, None])
+    taus = found.axes[problem.spreads[0]].nodes[places[0]] if problem.spreads else np.zeros(1)
+    mu = found.mu.nodes[places[-1]]
     anew = np.stack([selected.log_expected_anew(float(tau), mu) for tau in taus])
-    return float(np.abs(selected.log_expected(taus, mu) - anew).max())
+    weight = density[np.ix_(places[0] if problem.spreads else [0], places[-1])]
+    apart = np.abs(selected.log_expected(taus, mu) - anew)
+    return float((weight * apart).sum() / weight.sum())
 
 
 def _named(hard: Sequence[Hard], axes: Sequence[Axis]) -> dict[str, Axis]:

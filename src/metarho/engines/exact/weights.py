@@ -31,9 +31,9 @@ type Array = NDArray[np.float64]
 
 # A tensor rule over more weights than this is no longer a matter of seconds.
 MOST_WEIGHTS = 3
-# With so few rows, and no longer a stretch of x, weights have a law as wide as that: no narrower
-# one is looked for.
-_FEW_ROWS, _LONG = 40, 8.0
+# With so few rows, and no longer a stretch of x, up to two weights have a law as wide as that: no
+# narrower one is looked for. Of three a wider one would take more nodes than looking does.
+_FEW_ROWS, _LONG = {1: 40, 2: 40, 3: 0}, 8.0
 # Where it is looked for: nodes a weight, rounds, and what counts beside the largest: exp(−30).
 _LOOK, _ROUNDS, _NEGLIGIBLE = 9, 3, 30.0
 # Ends of the log of a ratio's scale: far below, products of as many are no numbers; above, a ratio
@@ -42,7 +42,9 @@ _LOWEST_SCALE, _HIGHEST_SCALE = -600.0, 2.0
 # Nodes a weight, by how many weights there are.
 _PLACES = {1: 32, 2: 20, 3: 14}
 # Panels a weight: the law bends at a distance of π from the line of x.
-_MOST_PANELS = {1: 100, 2: 6, 3: 3}
+_MOST_PANELS = {1: 100, 2: 6, 3: 1}
+# A fractional power of the distance to an end is a polynomial to 1e-8 from this shape of a Beta on.
+_SMOOTH = 4.0
 # Panels in asinh(mu/unit), asinh(tau/unit): their width and nodes. A row's chances change around
 # its own limits, at a few standard errors of it from 0, over as much.
 _WIDTH, _ORDER = 1.0, 14
@@ -51,7 +53,7 @@ _FACTORS, _LEAST_FACTOR = 8, 1e-30
 # Evidences, step functions and laws whose values are kept; a hundred take a few megabytes.
 _MOST_KEPT = 100
 # Beside what counts, the log of what does not.
-_CANNOT_COUNT = 100.0
+_CANNOT_COUNT = 40.0
 # Numbers held at once (8 MB of doubles).
 _BLOCK = 1_000_000
 
@@ -91,7 +93,8 @@ class WeightLaw:
 def weight_law(problem: Problem) -> WeightLaw | None:
     """The law of weights that are integrated here; None where weights are known, or an axis.
 
-    Up to three weights, each with a Beta or Uniform(0, 1) prior that is finite everywhere.
+    Up to three weights, each with a Uniform(0, 1) prior or a Beta whose density has no root and no
+    pole at an end.
     """
     selection = problem.model.selection
     if not isinstance(selection, StepSelection) or not selection.step.omegas:
@@ -109,9 +112,14 @@ def _shape(prior: Prior) -> tuple[float, float] | None:
     values = prior.values
     if prior.family == "Uniform" and (values["lower"], values["upper"]) == (0.0, 1.0):
         return 1.0, 1.0
-    if prior.family != "Beta" or min(values["alpha"], values["beta"]) < 1:
+    if prior.family != "Beta" or not all(map(_is_smooth, values.values())):
         return None
     return values["alpha"], values["beta"]
+
+
+def _is_smooth(shape: float) -> bool:
+    """Whether a Beta density is as good as a polynomial at the end that has the shape."""
+    return shape >= 1 and (shape >= _SMOOTH or shape.is_integer())
 
 
 @dataclass(frozen=True)
@@ -268,7 +276,7 @@ class Rule:
         """The rule for nodes at which bands have shares (M, B, R)."""
         scale = _scales(law, shares)
         rule = cls(rows, law, shares, scale, np.zeros(scale.shape), np.log1p(1 / scale))
-        narrow = rows.size > _FEW_ROWS or rule.high.max() > _LONG
+        narrow = rows.size > _FEW_ROWS[law.count] or rule.high.max() > _LONG
         for _ in range(_ROUNDS if narrow else 0):
             rule = rule.narrowed()
         return rule
