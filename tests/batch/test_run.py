@@ -167,6 +167,33 @@ def test_results_go_to_the_workspace_s_outputs_by_default(tmp_path: Path) -> Non
     assert found.folder == tmp_path / "outputs" / "small"
 
 
+@pytest.mark.parametrize("inside", [".", "deep/below"])
+@pytest.mark.parametrize("name", ["internet-alliance", "alliance-decisions"])
+def test_results_of_a_shipped_config_go_to_the_current_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, inside: str
+) -> None:
+    shipped = shipped_folder("configs") / f"{name}.yaml"
+    (tmp_path / "models").mkdir()
+    (tmp_path / inside).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / inside)
+    (found,) = plan_each([shipped], None)
+    assert found.folder == tmp_path / "outputs" / name
+    # Where there is no workspace, beside whoever runs it.
+    (tmp_path / "models").rmdir()
+    (found,) = plan_each([shipped], None)
+    assert found.folder == (tmp_path / inside).resolve() / "outputs" / name
+
+
+def test_a_workspace_s_own_config_of_a_shipped_name_keeps_its_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "configs").mkdir()
+    monkeypatch.chdir(tmp_path.parent)
+    found = plan(_config(tmp_path / "configs", name="internet-alliance.yaml"))
+    assert found.folder == tmp_path / "outputs" / "internet-alliance"
+
+
 def test_two_configs_of_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

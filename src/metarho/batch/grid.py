@@ -147,7 +147,7 @@ def plan_grid(
     studies = evidence.of(first.decisions)
     assert isinstance(studies, Studies)
     remarks = _remarks(analysis, len(cells), size)
-    root = output or default_output(here)
+    root = output or default_output(config)
     return GridPlan(config, analysis, models, studies, values, size, tuple(cells), remarks, root)
 
 

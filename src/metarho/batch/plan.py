@@ -16,7 +16,7 @@ from metarho.fitting.citations import notes_on_citations
 from metarho.spec.analysis import Analysis, Intervals, StudiesSpec, read_analysis
 from metarho.spec.checks import read_check_file
 from metarho.spec.document import Document
-from metarho.spec.lookup import find, workspace
+from metarho.spec.lookup import find, is_shipped, workspace
 from metarho.spec.model import Model, PriorSet, read_model
 
 
@@ -102,7 +102,7 @@ def plan(
     check_reached(analysis, document, reached)
     _check_profiles(analysis, document, cells, studies)
     _check_checks(analysis, document, studies, here)
-    root = output or default_output(here)
+    root = output or default_output(config)
     return Plan(config, analysis, studies, models, tuple(cells), _remarks(analysis, cells), root)
 
 
@@ -166,9 +166,15 @@ def check_output(output: Path | None) -> None:
         raise InputError(f"--output {output} is a file; name a folder, which may be a new one")
 
 
-def default_output(here: Path) -> Path:
-    """The workspace's folder of results, seen from a config's folder or the current one."""
-    return (workspace(here, Path.cwd()) or Path.cwd()) / "outputs"
+def default_output(config: Path | None = None) -> Path:
+    """The folder of results in the workspace of a config, else of the current folder.
+
+    A shipped config is nobody's workspace: its results are the current folder's.
+    """
+    starts = [Path.cwd()]
+    if config is not None and not is_shipped(config, "configs"):
+        starts.insert(0, config.resolve().parent)
+    return (workspace(*starts) or Path.cwd()) / "outputs"
 
 
 def read_models(analysis: _Chosen, document: Document, here: Path) -> dict[str, tuple[Model, Path]]:

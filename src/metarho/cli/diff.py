@@ -62,4 +62,4 @@ def _folder(name: str, output: Path | None) -> Path:
     if Path(name).is_dir():
         return Path(name)
     config = config_path(name)
-    return (output or default_output(config.resolve().parent)) / config.stem
+    return (output or default_output(config)) / config.stem

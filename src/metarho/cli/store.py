@@ -137,7 +137,7 @@ def _store(output: Path | None) -> Store:
     from metarho.batch.plan import default_output
     from metarho.store.store import Store
 
-    folder = default_output(Path.cwd()) if output is None else output
+    folder = default_output() if output is None else output
     if not folder.is_dir():
         raise InputError(
             f"there is no folder {folder} of results; run a config, or name another with --output"

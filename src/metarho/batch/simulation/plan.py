@@ -152,7 +152,7 @@ def plan_simulation(config: Path, output: Path | None = None) -> SimulationPlan:
             place=document.place(("simulate",)),
         )
     found = [replace(one, chunks=_chunks(one, simulation, models)) for one in methods]
-    root = output or default_output(here)
+    root = output or default_output(config)
     return SimulationPlan(config, simulation, models, tuple(found), root)
 
 
