@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 import metarho
 from metarho.cli import app as command_line
 from metarho.spec.analysis import Analysis
+from metarho.spec.descriptions import DESCRIPTIONS, PARAMETERS
 from metarho.spec.model import Model
 from metarho.spec.priors import FAMILIES, Family
 from metarho.spec.simulation import Simulation
@@ -109,7 +110,7 @@ def _keys(kind: type[BaseModel], above: str, level: int, seen: set[type]) -> Ite
             code(above + (field.alias or name)),
             _allowed(field),
             _default(field),
-            literal(field.description or ""),
+            literal(DESCRIPTIONS[kind.__name__][field.alias or name]),
         )
         for name, field in kind.model_fields.items()
         if name not in NO_KEY
@@ -123,9 +124,18 @@ def _keys(kind: type[BaseModel], above: str, level: int, seen: set[type]) -> Ite
                 yield from _keys(inner, f"{above}{name}: ", level, seen)
 
 
+def _is_mapping(annotation: object) -> typing.TypeGuard[type[BaseModel]]:
+    """Whether it has keys that users write: the file of a custom model has fields of its own."""
+    return (
+        isinstance(annotation, type)
+        and issubclass(annotation, BaseModel)
+        and annotation.__name__ in DESCRIPTIONS
+    )
+
+
 def _mappings(annotation: object) -> Iterator[type[BaseModel]]:
     """The pydantic models within an annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if _is_mapping(annotation):
         yield annotation
     elif isinstance(annotation, typing.TypeAliasType):
         yield from _mappings(annotation.__value__)
@@ -144,7 +154,7 @@ def allowed(annotation: object, limits: tuple[object, ...] = ()) -> str:
     match annotation:
         case typing.TypeAliasType():
             said = allowed(annotation.__value__)
-        case type() if issubclass(annotation, BaseModel):
+        case _ if _is_mapping(annotation):
             said = "a mapping"
         case _ if origin is typing.Annotated:
             return allowed(parts[0], (*parts[1:], *limits))
@@ -160,7 +170,8 @@ def allowed(annotation: object, limits: tuple[object, ...] = ()) -> str:
             said = f"a mapping of names to: {allowed(parts[1])}"
         case _:
             said = WORDS.get(getattr(annotation, "__name__", ""), "a text")
-    return said + _limits(limits)
+    # Of a list: what its items may not be is not said twice.
+    return said if said.endswith(extra := _limits(limits)) else said + extra
 
 
 WORDS: Mapping[str, str] = {
@@ -169,6 +180,7 @@ WORDS: Mapping[str, str] = {
     "float": "a number",
     "bool": "`true`, `false`",
     "Prior": "a prior",
+    "CustomFile": "the name of a Python file",
 }
 
 
@@ -208,6 +220,12 @@ def _default(field: FieldInfo) -> str:
 
 
 # Priors.
+
+
+def parameters() -> str:
+    """A table of what may have a prior, with one that it may have."""
+    rows = [(code(name), literal(what), code(prior)) for name, (what, prior) in PARAMETERS.items()]
+    return table(("parameter", "what it is", "for instance"), rows)
 
 
 def families() -> str:
@@ -299,6 +317,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "config-keys": lambda: keys_of(Analysis, 3),
     "model-keys": lambda: keys_of(Model, 2),
     "simulation-keys": lambda: keys_of(Simulation, 3),
+    "parameters": parameters,
     "prior-families": families,
     "public-names": public_names,
 }

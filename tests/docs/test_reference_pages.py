@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from reference_pages import MARK, PARTS, allowed, filled, literal
 import metarho
 from metarho import cli
 from metarho.spec.analysis import Analysis, Sampler, StudiesSpec
+from metarho.spec.descriptions import DESCRIPTIONS, PARAMETERS
 from metarho.spec.model import Model
 from metarho.spec.priors import FAMILIES
 from pages import PAGES
@@ -34,6 +36,18 @@ def test_every_key_is_in_the_reference(part: str, kinds: tuple[type[Analysis], .
         assert all(f"{name}`" in said for name in kind.model_fields if name != "name")
 
 
+def test_every_key_stands_beside_its_description_and_nothing_else_is_a_key() -> None:
+    said = "\n".join(PARTS[part]() for part in ("config-keys", "model-keys", "simulation-keys"))
+    rows = re.findall(r"^\| `(?:[\w: ]+: )?(\w+)` \|.* \| ([^|]*) \|$", said, re.MULTILINE)
+    described = {(key, literal(what)) for of in DESCRIPTIONS.values() for key, what in of.items()}
+    assert set(rows) == described
+
+
+def test_every_parameter_stands_beside_its_description() -> None:
+    rows = PARTS["parameters"]().splitlines()[2:]
+    assert rows == [f"| `{n}` | {literal(what)} | `{p}` |" for n, (what, p) in PARAMETERS.items()]
+
+
 def test_every_family_and_public_name_is_in_the_reference() -> None:
     assert all(f"| `{name}(" in PARTS["prior-families"]() for name in FAMILIES)
     assert all(f":: metarho.{name}\n" in PARTS["public-names"]() for name in metarho.__all__)
@@ -54,4 +68,6 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 def test_limits_are_said_in_words_and_markup_in_help_is_text() -> None:
     assert allowed(StudiesSpec.model_fields["intervals"].annotation) == "a list of: `use`, `drop`"
+    models = allowed(Analysis.model_fields["models"].annotation)
+    assert models == "a list of: a text (not empty)"
     assert literal("a <b> | ``x_y``") == r"a \<b\> \| `x_y`"

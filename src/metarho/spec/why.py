@@ -17,10 +17,10 @@ type Reason = Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)]
 class Why(Frozen):
     """What guidelines of reporting ask of the author, under ``why:`` in a config.
 
-    Each is a text, None where it is not said; ``descriptions.py`` has what each asks for. What the
-    report can say by itself is not asked here.
+    Each is a text. What the report can say by itself is not asked here.
     """
 
+    # What each asks for is in ``descriptions.py``.
     purpose: Reason | None = None
     bayesian: Reason | None = None
     variables: Reason | None = None
