@@ -1,28 +1,60 @@
-"""A page and a browser that shows it."""
+"""Reports, made once each, and a browser that shows them."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from page_cases import DemoPage, demo_page
+from metarho.batch.findings import Findings
+from report_cases import (
+    ALLIANCE,
+    COMMON,
+    LONE,
+    MANY,
+    MODERATED,
+    TEXTS,
+    WORDS,
+    Reported,
+    report,
+)
+
+CONFIGS = {
+    "alliance": ALLIANCE,
+    "words": WORDS,
+    "lone": LONE,
+    "common": COMMON,
+    "moderated": MODERATED,
+    "texts": TEXTS,
+    "many": MANY,
+}
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoPage:
-    """The page of all parts."""
-    return demo_page(tmp_path_factory.mktemp("page"))
+def _reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Reported]:
+    folder = tmp_path_factory.mktemp("reports")
+    # Nothing of what takes long is looked at on this page.
+    return cache(lambda name: report(folder, name, CONFIGS[name], whole=name != "words"))
 
 
-@pytest.fixture(scope="session")
-def page(demo: DemoPage) -> Path:
-    """The file that the browser opens."""
-    return demo.path
+@pytest.fixture
+def opened(
+    _chromium: webdriver.Chrome, _reports: Callable[[str], Reported]
+) -> Callable[[str], Opened]:
+    """Opens a report by its name, in a light window of 1280 × 900."""
+
+    def opening(name: str) -> Opened:
+        reported = _reports(name)
+        show(_chromium, 1280, "light")
+        _chromium.get(reported.path.as_uri())
+        return Opened(_chromium, reported.found)
+
+    return opening
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +79,12 @@ def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Ch
     driver.quit()
 
 
-@pytest.fixture
-def browser(_chromium: webdriver.Chrome, page: Path) -> webdriver.Chrome:
-    """The page, opened anew in a light window of 1280 × 900."""
-    show(_chromium, 1280, "light")
-    _chromium.get(page.as_uri())
-    return _chromium
+@dataclass(frozen=True)
+class Opened:
+    """A page in the browser, and what it was made from."""
+
+    browser: webdriver.Chrome
+    found: Findings
 
 
 def show(browser: webdriver.Chrome, width: int, scheme: str) -> None:

@@ -306,7 +306,8 @@ def _remarks(analysis: Analysis, cells: list[Cell]) -> tuple[str, ...]:
             if models:
                 models_without.setdefault(tuple(models), []).append(column)
         remarks += [
-            f"new study {profile.label}: {', '.join(columns)} has no use in {', '.join(models)}"
+            f"new study {profile.label}: {', '.join(columns)} "
+            f"{'has' if len(columns) == 1 else 'have'} no use in {', '.join(models)}"
             for models, columns in models_without.items()
         ]
     return tuple(remarks)

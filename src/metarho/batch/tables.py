@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from metarho.compare.rows import Row, Value
 from metarho.data.studies import Studies
 from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
-from metarho.posterior.heterogeneity import scale_of_derived, scale_of_parameter
 from metarho.posterior.marginals import Summary
 from metarho.posterior.printed import shown
 from metarho.predict.new_studies import Prediction
@@ -24,7 +23,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
-    """One row a quantity: parameters, derived quantities, the new study, P(rho > t), evidence."""
+    """Of every fit what is printed of it, then P(rho > t) and its evidence: one row a quantity."""
     rows: list[Row] = []
     for cell, fit in zip(plan.cells, fits, strict=True):
         head: dict[str, Value] = {
@@ -36,32 +35,7 @@ def summary_rows(plan: Plan, fits: Sequence[Fit]) -> list[Row]:
             "k_effects": fit.problem.evidence.k,
             "k_studies": len(fit.problem.evidence.study_names),
         }
-        label = fit.problem.scale_label
-
-        def add(
-            quantity: str,
-            on: str,
-            summary: Summary,
-            head: Mapping[str, Value] = head,
-            fit: Fit = fit,
-        ) -> None:
-            rows.append(
-                {
-                    **head,
-                    "quantity": quantity,
-                    "scale": on,
-                    **five(summary),
-                    "prob": fit.interval.prob,
-                    "kind": fit.interval.kind,
-                }
-            )
-
-        for name, summary in fit.parameters.items():
-            add(name, scale_of_parameter(name, label), summary)
-        for name, summary in fit.derived.items():
-            add(name, scale_of_derived(name, fit.problem.r_label), summary)
-        add("theta_new", label, fit.new_study["theta"])
-        add("rho_new", fit.problem.r_label, fit.new_study["rho"])
+        rows += [{**head, **row} for row in quantity_rows(fit)]
         for threshold, probability in threshold_probabilities(plan, fit):
             rows.append({**head, "quantity": f"P(rho_median > {threshold:g})", "mean": probability})
         # sd: the Monte Carlo error where the evidence comes from draws.

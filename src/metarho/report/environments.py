@@ -12,8 +12,6 @@ from collections.abc import Callable
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from metarho.posterior.fit import Fit
-from metarho.posterior.marginals import Summary
 from metarho.report import wording
 from metarho.report.figures.drawing import Drawing
 from metarho.report.terminal import number, share
@@ -24,18 +22,23 @@ _MARKED = re.compile(r"([\\`*_\[\]|$#~^!@{}])")
 # A figure of 7.2 inches is as wide as the page's text and tables; letters of 8 points are then read
 # without effort.
 _REM_AN_INCH = 7.5
+# On a phone a figure is no smaller than this, so that it can be read, and scrolls in its frame.
+_LEAST_REM_AN_INCH = 4.5
 
 _FILTERS: dict[str, Callable[..., object]] = {
     "r": wording.r,
     "interval": wording.interval,
     "between": wording.between,
     "percent": wording.percent,
+    "people": wording.people,
     "percent_number": wording.percent_number,
     "probability": wording.probability,
     "evidence_words": wording.evidence_words,
     "times": wording.times,
     "number": number,
     "share": share,
+    "printed_median": wording.printed_median,
+    "printed_interval": wording.printed_interval,
 }
 
 
@@ -49,12 +52,12 @@ def html_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= _FILTERS | {
-        "tau": tau_of,
         "svg": svg_of,
         "rem": lambda drawing: round(_REM_AN_INCH * drawing.figure.get_figwidth(), 1),
+        "least_rem": lambda drawing: round(_LEAST_REM_AN_INCH * drawing.figure.get_figwidth(), 1),
         "mathml": mathml_of,
         "average_name": lambda row: f"{row['over']}, by {row['weights']}",
-        "place_name": lambda place: place.removeprefix("why-").replace("-", " "),
+        "place_name": lambda place: place.replace("why-", "why: ").replace("-", " "),
     }
     return environment
 
@@ -69,7 +72,7 @@ def markdown_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {name: _marked(function) for name, function in _FILTERS.items()}
-    environment.filters |= {"tau": tau_of, "latex": Markup, "file": Markup}
+    environment.filters |= {"latex": Markup, "file": Markup}
     return environment
 
 
@@ -84,11 +87,6 @@ def in_markdown(value: object) -> object:
 def _marked(function: Callable[..., object]) -> Callable[..., Markup]:
     """A filter whose output is ours."""
     return lambda *arguments: Markup(function(*arguments))
-
-
-def tau_of(fit: Fit) -> Summary:
-    """The total sd of true effects, on the model's scale."""
-    return fit.posterior.tau.summary(fit.interval.prob, fit.interval.kind)
 
 
 def svg_of(drawing: Drawing) -> Markup:

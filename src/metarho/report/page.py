@@ -152,7 +152,9 @@ def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object
         "answer_model": rows[0].model,
         "comparison": comparison(rows),
         "effect_word": effect_word(plan),
-        "thresholds": plan.analysis.thresholds.rho if plan.evidence.scale != "yi" else (),
+        "thresholds": [threshold for threshold, _ in rows[0].above],
+        # What the pooled median is of.
+        "symbol": "μ" if plan.evidence.scale == "yi" else "ρ",
         "figures": figures,
         "study_figures": STUDY_FIGURES,
         "drawn": {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from metarho.compare.baujat import Place
 from metarho.compare.rows import Row
 from metarho.posterior.fit import Fit
-from metarho.report.figures.drawing import BLUE, GREY, Drawing, canvas, cut
+from metarho.report.figures.drawing import BLUE, GREY, Drawing, canvas, cut, fitted
 from metarho.report.figures.labels import label_points
 
 _WIDTH, _HEIGHT = 4.4, 3.5
@@ -45,7 +45,7 @@ def baujat(fit: Fit, places: Sequence[Place], name: str, title: str) -> Drawing:
         axes.set_xlabel("squared Pearson residual")
         moderated = bool(fit.problem.design.cells)
         axes.set_ylabel("influence on the " + ("fitted value" if moderated else "pooled mean"))
-        axes.set_title(title, loc="left", parse_math=False)
+        axes.set_title(fitted(title, _WIDTH - 0.7), loc="left", parse_math=False)
         figure.draw_without_rendering()
         names = [(cut(study, _LETTERS), x, y) for study, x, y in there[:_MOST_NAMES]]
         label_points(axes, names, [(x, y) for _, x, y in there])

@@ -13,12 +13,14 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from metarho.compare.rows import Row as TableRow
+from metarho.data.studies import Row
 from metarho.data.tables import Cell, is_blank, number, text
 from metarho.engines.problem import Problem
 from metarho.posterior.exact import Exact
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Summary
-from metarho.report.figures.drawing import BLUE, ORANGE, PAGE, Drawing, canvas, cut
+from metarho.report.figures.drawing import BLUE, ORANGE, PAGE, Drawing, canvas, cut, fitted, target
+from metarho.report.figures.rows import printed_ends, tip_of
 from metarho.report.figures.scales import label_of_both, no_effect, seen
 
 type Array = NDArray[np.float64]
@@ -31,6 +33,8 @@ _SMALL, _LARGE = 5.0, 75.0
 # number of them evenly.
 _SPREAD, _GOLDEN = 0.3, 0.6180339887498949
 _LETTERS = 16
+# A pointer finds a bubble in so much of the panel around its middle, either way.
+_REACH = 0.025
 # The width of a single panel, in inches.
 _ALONE = 4.4
 
@@ -78,12 +82,21 @@ def bubble(fit: Fit, name: str, title: str) -> Drawing:
         for axes in grid[::across]:
             axes.set_ylabel(label_of_both(fit.problem).replace(": ", ":\n").replace("; ", "\n"))
         grid[0].set_ylim(*limits)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, parse_math=False)
+        for place, (axes, moderator) in enumerate(zip(grid, names, strict=False)):
+            _targets(axes, fit, moderator, f"{name}-{place}", limits)
+        figure.suptitle(
+            fitted(title, figure.get_figwidth()), x=0.01, ha="left", fontsize=8.5, parse_math=False
+        )
         handles = _handles(fit)
         figure.legend(handles=handles, loc="outside lower center", fontsize=7,
                       ncols=2 if across == 1 else 5)  # fmt: skip
     data = [row for moderator in names for row in _data(fit, moderator, found[moderator])]
-    return Drawing(name, figure, data, _words(fit, found))
+    tips = {
+        f"{name}-{place}-row-{index}": tip_of(row, fit.problem.scale, _value(fit, moderator, index))
+        for place, moderator in enumerate(names)
+        for index, row, _ in _drawn(fit, moderator)
+    }
+    return Drawing(name, figure, data, _words(fit, found), tips)
 
 
 def _along(fit: Fit, moderator: str) -> list[_At]:
@@ -168,6 +181,33 @@ def _effects(axes: Axes, fit: Fit, moderator: str, limits: tuple[float, float]) 
         elif row.yi is not None:
             axes.scatter(x, seen(scale, row.yi), s=sizes[index], facecolor="#333333", alpha=0.55,
                          edgecolor="white", linewidth=0.5, zorder=3)  # fmt: skip
+
+
+def _targets(axes: Axes, fit: Fit, moderator: str, name: str, limits: tuple[float, float]) -> None:
+    """Places to point at: bars along their length, and bubbles above them."""
+    low, high = axes.get_xlim()
+    aside, above = (_REACH * (end - start) for start, end in ((low, high), limits))
+    axes.set_xlim(low, high)
+    # What is drawn later is what a pointer finds.
+    for index, row, x in sorted(_drawn(fit, moderator), key=lambda one: not one[1].is_interval):
+        middle, lower, upper = printed_ends(row, fit.problem.scale)
+        y = (
+            (max(lower, limits[0]), min(upper, limits[1]))
+            if middle is None
+            else (middle - above, middle + above)
+        )
+        half = aside if middle is not None else aside / 2
+        target(axes, f"{name}-row-{index}", (x - half, x + half), y)
+
+
+def _drawn(fit: Fit, moderator: str) -> list[tuple[int, Row, float]]:
+    """Rows whose value is known, with their number in the evidence and their place."""
+    rows = enumerate(zip(fit.problem.evidence.rows, _places(fit, moderator), strict=True))
+    return [(index, row, x) for index, (row, x) in rows if x is not None]
+
+
+def _value(fit: Fit, moderator: str, index: int) -> str:
+    return f"{moderator}: {text(fit.problem.design.cells[moderator][index])}"
 
 
 def _places(fit: Fit, moderator: str) -> list[float | None]:

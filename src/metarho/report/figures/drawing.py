@@ -31,6 +31,11 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9")
 # Inches: a column of a journal, and its page.
 COLUMN, PAGE = 3.35, 7.2
 
+# Of a title: fewer than most have, for those with wide ones.
+_LETTERS_AN_INCH = 15
+# Of a prior set's name at the side of a figure.
+NAME_LETTERS = 28
+
 # For names in scripts that DejaVu lacks, those of these that are on the machine: what comes with
 # Linux, macOS, Windows. A PNG without any of them has boxes; SVG text is right anyway.
 _OTHER_SCRIPTS = (
@@ -115,8 +120,9 @@ def target(axes: Axes, gid: str, x: tuple[float, float], y: tuple[float, float])
     Points are small, and a finger is not.
     """
     (left, right), (bottom, top) = x, y
+    # Above what is drawn, which would be what a pointer finds.
     place = Rectangle(
-        (left, bottom), right - left, top - bottom, facecolor="none", edgecolor="none"
+        (left, bottom), right - left, top - bottom, facecolor="none", edgecolor="none", zorder=10
     )
     place.set_gid(gid)
     axes.add_artist(place)
@@ -167,6 +173,11 @@ def bare(axes: Axes) -> None:
     """Take the y axis off: the height of a density says nothing by itself."""
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
+
+
+def fitted(title: str, inches: float) -> str:
+    """A title cut to what a width holds."""
+    return cut(title, int(_LETTERS_AN_INCH * inches))
 
 
 def cut(name: str, longest: int) -> str:

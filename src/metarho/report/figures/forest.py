@@ -34,14 +34,14 @@ from metarho.report.figures.drawing import (
     Drawing,
     canvas,
     cut,
+    fitted,
     target,
 )
+from metarho.report.figures.rows import printed, printed_ends, tip_of, two_digits
 from metarho.report.figures.scales import in_brackets, label_of_both
 
 type Array = NDArray[np.float64]
 
-# A row's own interval is the classical one, so that readers find the numbers of the papers.
-_Z = 1.959963984540054
 _PALE = "#F3C9AE"
 # Inches: a row, above the first one (title, heads of columns), below the last one (axis, legend),
 # the page's edge, between columns, and the most that names may take.
@@ -117,20 +117,19 @@ def forest(fit: Fit, studies: Studies, name: str, title: str) -> Drawing:
         _title(figure, title, height)
         _legend(figure, rows, bool(shrunken))
     tips = {
-        f"{name}-row-{place}": _tip(row, line, fit.interval.prob)
+        f"{name}-row-{place}": _tip(fit, row, line)
         for place, (row, line) in enumerate(zip(rows, lines, strict=True))
     }
     return Drawing(name, figure, data, _words(fit, rows, mean, new), tips)
 
 
-def _tip(row: Row, line: dict[str, str | float | None], prob: float) -> str:
-    """What a row shows, for who points at it: without a cut in its name."""
-    people = "" if row.ni is None else f", n {row.ni:g}"
-    said = [f"{row.study}, {row.effect}", f"{_printed(row, line)}{people}"]
-    if line["true_median"] is not None:
-        ends = f"[{_r(line['true_lower'])}, {_r(line['true_upper'])}]"
-        said.append(f"true effect by the model {_r(line['true_median'])} {ends} ({prob * 100:g}%)")
-    return "\n".join(said)
+def _tip(fit: Fit, row: Row, line: dict[str, str | float | None]) -> str:
+    if line["true_median"] is None:
+        return tip_of(row, fit.problem.scale)
+    median, lower, upper = (_r(line[f"true_{name}"]) for name in ("median", "lower", "upper"))
+    prob = f"{fit.interval.prob * 100:g}%"
+    said = f"true effect by the model {median} [{lower}, {upper}] ({prob})"
+    return tip_of(row, fit.problem.scale, said)
 
 
 def _true_effects(fit: Fit) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -159,25 +158,15 @@ def _weights(fit: Fit) -> dict[tuple[str, str], float]:
 def _line(
     fit: Fit, row: Row, true: tuple[float, float, float] | None, weight: float | None
 ) -> dict[str, str | float | None]:
-    assert row.vi is not None
-    if row.is_interval:
-        ends = (row.lower, row.upper)
-        middle = None
-    else:
-        assert row.yi is not None
-        half = _Z * math.sqrt(row.vi)
-        ends, middle = (row.yi - half, row.yi + half), row.yi
-    if fit.problem.scale == "z":
-        ends = (math.tanh(ends[0] or 0.0), math.tanh(ends[1] or 0.0))
-        middle = None if middle is None else math.tanh(middle)
+    middle, lower, upper = printed_ends(row, fit.problem.scale)
     return {
         "study": row.study,
         "effect": row.effect,
         "reported": row.reported,
         "ni": row.ni,
         "estimate": middle,
-        "lower": ends[0],
-        "upper": ends[1],
+        "lower": lower,
+        "upper": upper,
         "true_median": true[1] if true else None,
         "true_lower": true[0] if true else None,
         "true_upper": true[2] if true else None,
@@ -302,7 +291,7 @@ def _texts(
     return _Columns(
         _label(row, rows),
         "" if row.ni is None else f"{row.ni:g}",
-        _printed(row, line),
+        printed(row, fit.problem.scale),
         f"{100 * share:.1f}%" if isinstance(share, float) else none,
     )
 
@@ -379,7 +368,7 @@ def _rules(axes: Axes, edges: _Edges, base: float) -> None:
 
 
 def _title(figure: Figure, title: str, height: float) -> None:
-    text = _fitted(figure, title, PAGE - 2 * _EDGE, 8.5) if len(title) > _LETTERS else title
+    text = fitted(title, PAGE - 2 * _EDGE)
     figure.text(_EDGE / PAGE, 1 - 0.06 / height, text, va="top", fontsize=8.5, parse_math=False)
 
 
@@ -388,19 +377,9 @@ def _label(row: Row, rows: Sequence[Row]) -> str:
     return f"{row.study} · {row.effect}" if several else row.study
 
 
-def _printed(row: Row, line: dict[str, str | float | None]) -> str:
-    if row.is_interval:
-        if row.reported == "range":
-            return f"{_r(line['lower'])} to {_r(line['upper'])}"
-        several = f" × {row.tests}" if row.tests > 1 else ""
-        return f"{row.reported}{several}"
-    return f"{_r(line['estimate'])} [{_r(line['lower'])}, {_r(line['upper'])}]"
-
-
 def _r(value: object) -> str:
     assert isinstance(value, float)
-    # Adding 0 after rounding turns -0.00 into 0.00.
-    return f"{round(value, 2) + 0.0:.2f}"
+    return two_digits(value)
 
 
 def _legend(figure: Figure, rows: Sequence[Row], with_true_effects: bool) -> None:

@@ -20,7 +20,8 @@ from metarho.compare.rows import Row as TableRow
 from metarho.data.studies import Row
 from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
-from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, canvas
+from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, canvas, fitted, target
+from metarho.report.figures.rows import tip_of
 from metarho.report.figures.scales import (
     in_brackets,
     label_in_r,
@@ -34,6 +35,8 @@ type Array = NDArray[np.float64]
 _CONTOURS = ((0.01, "#EDF0F3"), (0.05, "#DADFE5"), (0.10, "#FFFFFF"))
 _BEYOND = "#F8F9FA"
 _WIDTH, _HEIGHT = 4.6, 3.7
+# Inches around a point in which a pointer finds it.
+_REACH = 0.09
 
 
 def no_funnel(problem: Problem) -> str | None:
@@ -66,19 +69,24 @@ def funnel(fit: Fit, name: str, title: str) -> Drawing:
         _rows(axes, rows, errors, (low, high))
         axes.set_xlim(low, high)
         axes.set_ylim(deepest, 0)
+        _targets(axes, name, rows, errors, (low, high, deepest))
         if fit.problem.scale == "z":
             label_in_r(axes.xaxis, low, high)
         scale = {"z": "of Fisher's z", "r": "of r", "yi": "of yi"}[fit.problem.scale]
         axes.set_xlabel(label_of(fit.problem))
         axes.set_ylabel(f"standard error {scale}")
-        axes.set_title(title, loc="left", parse_math=False)
+        axes.set_title(fitted(title, _WIDTH - 0.6), loc="left", parse_math=False)
         handles = _handles(fit, tau)
         figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7)
     data: list[TableRow] = [
         _datum(fit.problem.scale, row, float(error))
         for row, error in zip(rows, errors, strict=True)
     ]
-    return Drawing(name, figure, data, _words(fit, rows, errors, tau))
+    tips = {
+        f"{name}-row-{place}": tip_of(row, fit.problem.scale, f"standard error {error:.3f}")
+        for place, (row, error) in enumerate(zip(rows, errors, strict=True))
+    }
+    return Drawing(name, figure, data, _words(fit, rows, errors, tau), tips)
 
 
 def _centre(fit: Fit) -> Callable[[Array], Array]:
@@ -145,6 +153,27 @@ def _rows(axes: Axes, rows: tuple[Row, ...], errors: Array, limits: tuple[float,
         size = 4.2 if len(numbers) <= 60 else 3.0
         axes.plot(*zip(*numbers, strict=True), "o", color="black", markersize=size,
                   markeredgecolor="white", markeredgewidth=0.5, alpha=0.85, zorder=3)  # fmt: skip
+
+
+def _targets(
+    axes: Axes,
+    name: str,
+    rows: tuple[Row, ...],
+    errors: Array,
+    limits: tuple[float, float, float],
+) -> None:
+    """Places to point at: bars along their length, and points above them."""
+    low, high, deepest = limits
+    aside, above = _REACH * (high - low) / _WIDTH, _REACH * deepest / _HEIGHT
+    # What is drawn later is what a pointer finds.
+    for place in sorted(range(len(rows)), key=lambda place: not rows[place].is_interval):
+        row, error = rows[place], float(errors[place])
+        if row.lower is not None and row.upper is not None:
+            x = (max(row.lower, low), min(row.upper, high))
+        else:
+            assert row.yi is not None
+            x = (row.yi - aside, row.yi + aside)
+        target(axes, f"{name}-row-{place}", x, (error - above, error + above))
 
 
 def _handles(fit: Fit, tau: float | None) -> list[Line2D | Patch]:

@@ -20,6 +20,7 @@ from metarho.report.figures.drawing import (
     Drawing,
     canvas,
     cut,
+    fitted,
 )
 
 _MARKS: dict[Kind, tuple[str, str, str]] = {
@@ -58,7 +59,7 @@ def influence(
         median.set_ylim(-max(len(shown), 1) + 0.4, 0.6)
         for tick, change in zip(median.get_yticklabels(), shown, strict=True):
             tick.set_color(_MARKS[change.kind][0])
-        median.set_title(title, loc="left", parse_math=False)
+        median.set_title(fitted(title, PAGE - 2.5), loc="left", parse_math=False)
         _legend(figure, shown, len(known) - len(shown))
     data: list[Row] = [
         {

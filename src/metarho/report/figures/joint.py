@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from metarho.compare.rows import Row
 from metarho.posterior.fit import Fit
 from metarho.posterior.mean_and_tau import MeanAndTau, mean_and_tau
-from metarho.report.figures.drawing import BLUE, COLUMN, ORANGE, Drawing, canvas
+from metarho.report.figures.drawing import BLUE, COLUMN, ORANGE, Drawing, canvas, fitted
 from metarho.report.figures.scales import in_brackets, label_in_r, label_of, tau_label
 
 _PROBS = (0.5, 0.8, 0.95)
@@ -46,12 +46,12 @@ def joint(fit: Fit, name: str, title: str) -> Drawing:
         axes.set_ylabel(tau_label(fit.problem))
         if fit.problem.scale == "z":
             above = axes.secondary_xaxis("top")
-            label_in_r(above.xaxis, low, high)
+            label_in_r(above.xaxis, low, high, nearest=0.15)
             above.set_xlabel(label_of(fit.problem))
             above.spines["top"].set_visible(True)
         if low < 0 < high:
             axes.axvline(0, color="#666666", linewidth=0.6, zorder=0.5)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, parse_math=False)
+        figure.suptitle(fitted(title, COLUMN), x=0.01, ha="left", fontsize=8.5, parse_math=False)
         patches = [
             Patch(facecolor=shade, edgecolor=BLUE, linewidth=0.7, label=f"{p * 100:g}%")
             for p, shade in zip(_PROBS, reversed(_SHADES), strict=True)

@@ -10,7 +10,7 @@ from metarho.compare.left_out import LeftOut, by_median
 from metarho.compare.rows import Row
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
-from metarho.report.figures.drawing import BLUE, GREY, PAGE, Drawing, canvas, cut
+from metarho.report.figures.drawing import BLUE, GREY, PAGE, Drawing, canvas, cut, fitted
 from metarho.report.figures.scales import in_brackets, label_of, tau_label
 
 # Inches a study, and around them; beyond so many studies lines are closer, names smaller.
@@ -45,7 +45,7 @@ def leave_one_out(fit: Fit, left_out: Sequence[LeftOut], name: str, title: str) 
         for axes in (mean, tau):
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
-        mean.set_title(title, loc="left", parse_math=False)
+        mean.set_title(fitted(title, PAGE - 2.5), loc="left", parse_math=False)
         figure.supylabel("left out", fontsize=7.5, color=GREY)
     return Drawing(name, figure, [_datum(row) for row in rows], _words(fit, rows))
 

@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from metarho.batch.tables import five
 from metarho.compare.rows import Row
 from metarho.predict.new_studies import QUANTITIES, Prediction
-from metarho.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, Drawing, canvas
+from metarho.report.figures.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    NAME_LETTERS,
+    ORANGE,
+    Drawing,
+    canvas,
+    cut,
+    fitted,
+)
 
 _COLOURS = {"mean": BLUE, "true": GREEN, "observed": ORANGE}
 _NAMES = {
@@ -63,17 +73,17 @@ def new_study(
                         }
                     )
             axes.set_yticks([-row for row in range(len(predictions))])
-            axes.set_yticklabels(list(predictions), parse_math=False)
+            axes.set_yticklabels([cut(one, NAME_LETTERS) for one in predictions], parse_math=False)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
             axes.set_ylim(-len(predictions) + 0.4, 0.6)
             axes.axvline(0, color=GREY, linewidth=0.6, zorder=0)
             ni = next((p.ni for f in predictions.values() for p in f if p.profile == profile), None)
             people = "" if ni is None else f" (n = {ni:g})"
-            axes.set_title(f"{profile}{people}", loc="left", parse_math=False)
+            axes.set_title(f"{fitted(profile, 3.5)}{people}", loc="left", parse_math=False)
         grid[-1].set_xlabel("yi" if scale == "yi" else "correlation r")
         figure.suptitle(
-            f"{title}: medians and {prob * 100:g}% intervals",
+            f"{fitted(title, 4.5)}: medians and {prob * 100:g}% intervals",
             x=0.01,
             ha="left",
             fontsize=8.5,

@@ -13,7 +13,7 @@ from metarho.checks.calibration import Calibrated
 from metarho.checks.p_values import PValue
 from metarho.checks.studies import Surprise
 from metarho.compare.rows import Row
-from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, bare, canvas
+from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, bare, canvas, cut
 from metarho.report.terminal import share
 from metarho.spec.checks import STATISTICS
 
@@ -23,6 +23,8 @@ _ACROSS = 3
 _BINS = 32
 # Characters over a panel.
 _LONGEST = 38
+# Of a row's name beside its line.
+_NAME = 44
 # Replicates beyond are few and far; the observed value is always shown.
 _OUTSIDE = 0.002
 # A row a line; more than a page holds are left to the table.
@@ -125,7 +127,10 @@ def surprise_figure(surprises: Sequence[Surprise], scale: str) -> Drawing:
         top = 0.9
         axes.text(1, top, "1 in 2", fontsize=6.5, color=GREY, ha="center")
         axes.text(_TWENTY, top, "1 in 20", fontsize=6.5, color=GREY, ha="center")
-        names = [f"{one.row.study}: {one.row.effect}, {one.printed(scale)}" for one in shown]
+        names = [
+            f"{cut(f'{one.row.study}: {one.row.effect}', _NAME)}, {one.printed(scale)}"
+            for one in shown
+        ]
         axes.set_yticks(y, names, parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(0, 1.05 * max(_TWENTY, float(bits.max(initial=0.0))))

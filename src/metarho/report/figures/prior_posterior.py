@@ -13,7 +13,7 @@ from metarho.engines.exact.priors import log_density
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point
 from metarho.posterior.prior_draws import draw_priors
-from metarho.report.figures.drawing import BLUE, GREY, ORANGE, Drawing, bare, canvas
+from metarho.report.figures.drawing import BLUE, GREY, ORANGE, PAGE, Drawing, bare, canvas, fitted
 from metarho.spec.priors import PER_TAU
 
 type Array = NDArray[np.float64]
@@ -23,6 +23,8 @@ _LINES = {
     "drop": (ORANGE, "--", "posterior, intervals dropped"),
 }
 _POINTS = 300
+# Inches of a prior set.
+_ROW = 1.45
 
 
 def prior_posterior(
@@ -35,7 +37,7 @@ def prior_posterior(
     some = next(iter(fits.values()))
     columns = ["mu", "tau"] if some.problem.model.levels else ["mu"]
     data: list[Row] = []
-    with canvas(7.2, 1.45 * len(prior_sets) + 0.7) as figure:
+    with canvas(PAGE, _ROW * len(prior_sets) + 0.7) as figure:
         grid = figure.subplots(len(prior_sets), len(columns), squeeze=False)
         for column, parameter in enumerate(columns):
             span = _span(list(fits.values()), parameter)
@@ -44,9 +46,9 @@ def prior_posterior(
                 here = {key[1]: fit for key, fit in fits.items() if key[0] == prior_set}
                 data += _panel(axes, here, parameter, span, prior_set)
                 if column == 0:
-                    axes.set_ylabel(prior_set, parse_math=False)
+                    axes.set_ylabel(fitted(prior_set, _ROW), parse_math=False)
             grid[-1, column].set_xlabel(_name(some, parameter))
-        figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, parse_math=False)
+        figure.suptitle(fitted(title, PAGE), x=0.01, ha="left", fontsize=8.5, parse_math=False)
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
     sets = ", ".join(prior_sets)

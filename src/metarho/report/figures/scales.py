@@ -14,7 +14,7 @@ from metarho.posterior.marginals import Summary
 
 type Array = NDArray[np.float64]
 
-# Steps of r that ticks may have, and how near two may be, as a share of the axis.
+# Steps of r that ticks may have, and how near two may be on a wide axis.
 _STEPS, _NEAREST = (0.05, 0.1, 0.2, 0.25, 0.5), 0.1
 # Where |z| is large, multiples of a step are too near around 0 and end short of 1.
 _FAR = (0.5, 0.9, 0.95, 0.98, 0.99, 0.998, 0.9998)
@@ -45,28 +45,31 @@ def tau_label(problem: Problem) -> str:
     return f"{total}tau ({ {'z': 'Fisher z', 'r': 'r', 'yi': 'yi'}[problem.scale] })"
 
 
-def label_in_r(axis: Axis, low: float, high: float) -> None:
+def label_in_r(axis: Axis, low: float, high: float, nearest: float = _NEAREST) -> None:
     """Ticks of an axis of z from low to high where r is a round number."""
-    places = r_ticks(low, high)
+    places = r_ticks(low, high, nearest)
     axis.set_ticks(np.arctanh(places), [f"{r:g}".replace("-", "−") for r in places])
 
 
-def r_ticks(low: float, high: float) -> Array:
-    """Round correlations between two values of z, so far apart there that they can be read."""
+def r_ticks(low: float, high: float, nearest: float = _NEAREST) -> Array:
+    """Round correlations between two values of z, so far apart there that they can be read.
+
+    ``nearest`` is how near two may be, as a share of the axis.
+    """
     ends = math.tanh(low), math.tanh(high)
     found = np.array([])
     for step in _STEPS:
         first, last = math.ceil(ends[0] / step - 1e-9), math.floor(ends[1] / step + 1e-9)
         multiples = np.round(step * np.arange(first, last + 1), 10)
         found = multiples[np.abs(multiples) < 1]
-        if len(found) < 2 or np.diff(np.arctanh(found)).min() >= _NEAREST * (high - low):
+        if len(found) < 2 or np.diff(np.arctanh(found)).min() >= nearest * (high - low):
             break
     else:
         found = np.array([0.0] if ends[0] <= 0 <= ends[1] else [])
     far = [sign * r for r in _FAR for sign in (-1, 1) if ends[0] <= sign * r <= ends[1]]
     kept = list(found)
     for r in far:
-        if all(abs(math.atanh(r) - math.atanh(k)) >= _NEAREST * (high - low) for k in kept):
+        if all(abs(math.atanh(r) - math.atanh(k)) >= nearest * (high - low) for k in kept):
             kept.append(r)
     return np.sort(np.array(kept, dtype=float))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from metarho.compare.matched import Matched
 from metarho.compare.rows import Row
 from metarho.compare.surface import Surface, Varied
-from metarho.report.figures.drawing import BLUE, COLOURS, GREY, Drawing, canvas
+from metarho.report.figures.drawing import BLUE, COLOURS, GREY, NAME_LETTERS, Drawing, canvas, cut
 from metarho.spec.claims import Quantity
 
 type Array = NDArray[np.float64]
@@ -278,9 +278,10 @@ def _points(axes: Axes, x: Varied, y: Varied, places: Mapping[str, tuple[float, 
 def _point(axes: Axes, x: float, y: float, name: str) -> None:
     axes.plot(x, y, "o", color="black", markersize=4, markeredgecolor="white", markeredgewidth=0.8)
     left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] > 0.6
-    axes.annotate(name, (x, y), xytext=(-5 if left else 5, 3), textcoords="offset points",
-                  ha="right" if left else "left", fontsize=6.5, parse_math=False,
-                  bbox=_PAPER)  # fmt: skip
+    # A name is never a reason to make its panel smaller.
+    axes.annotate(cut(name, NAME_LETTERS), (x, y), xytext=(-5 if left else 5, 3),
+                  textcoords="offset points", ha="right" if left else "left", fontsize=6.5,
+                  parse_math=False, bbox=_PAPER).set_in_layout(False)  # fmt: skip
 
 
 def _between(x: Varied, values: Array, at: float) -> float:

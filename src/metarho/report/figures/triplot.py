@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from metarho.compare.rows import Row
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Point, Summary
-from metarho.report.figures.drawing import BLUE, COLUMN, GREY, ORANGE, Drawing, bare, canvas
+from metarho.report.figures.drawing import BLUE, COLUMN, GREY, ORANGE, Drawing, bare, canvas, fitted
 from metarho.report.figures.prior_posterior import prior_density
 from metarho.report.figures.scales import in_brackets, label_of, no_effect
 
@@ -52,7 +52,9 @@ def triplot(fit: Fit, flat: Fit, name: str, title: str) -> Drawing:
         for kind, density in curves.items():
             colour, dashes, width = looks[kind]
             if density is not None:
-                axes.plot(x, density, color=colour, linestyle=dashes, linewidth=width, label=kind)
+                # Where the prior says little the likelihood is the posterior: dashes over it.
+                axes.plot(x, density, color=colour, linestyle=dashes, linewidth=width, label=kind,
+                          zorder=3 if kind == "likelihood" else 2)  # fmt: skip
         posterior = on_axis["posterior"]
         if isinstance(posterior, Point):
             axes.axvline(posterior.value, color=BLUE, linewidth=1.6, label="posterior")
@@ -64,7 +66,7 @@ def triplot(fit: Fit, flat: Fit, name: str, title: str) -> Drawing:
         bare(axes)
         where = ", moderators at 0 or reference" if fit.problem.design.cells else ""
         axes.set_xlabel(label_of(fit.problem) + where)
-        axes.set_title(title, loc="left", parse_math=False)
+        axes.set_title(fitted(title, COLUMN), loc="left", parse_math=False)
         figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     data: list[Row] = [
         {"density_of": kind, "x": float(a), "density": float(b)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from metarho.compare.rows import Row
-from metarho.report.figures.drawing import BLUE, GREEN, GREY, Drawing, canvas
+from metarho.report.figures.drawing import BLUE, GREEN, GREY, NAME_LETTERS, Drawing, canvas, cut
 
 _SHOWN = (
     "model", "prior", "intervals", "median", "lower", "upper", "new_lower", "new_upper",
@@ -25,7 +25,7 @@ def which_prior(rows: Sequence[Row], reference: str, scale: str, prob: float) ->
     at: list[float] = [0.0] * len(rows)
     y = 0.0
     for model, intervals in groups:
-        headings[y] = f"{model}, intervals: {intervals}" if several else str(model)
+        headings[y] = cut(f"{model}, intervals: {intervals}" if several else str(model), 60)
         y -= 1
         for index, row in enumerate(rows):
             if (row["model"], row["intervals"]) == (model, intervals):
@@ -53,14 +53,17 @@ def which_prior(rows: Sequence[Row], reference: str, scale: str, prob: float) ->
             left.text(0.0, place, heading, transform=left.get_yaxis_transform(), va="center",
                       weight="bold", fontsize=7.5, parse_math=False,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
-        left.set_yticks(list(places), list(places.values()), parse_math=False)
+        names = [cut(name, NAME_LETTERS) for name in places.values()]
+        left.set_yticks(list(places), names, parse_math=False)
         left.set_ylim(y + 0.8, 0.7)
         percent = f"{prob * 100:g}%"
         left.set_xlabel("yi" if scale == "yi" else "correlation r")
         left.set_title(f"Mean (thick) and a new study's true effect (thin), {percent}", loc="left")
         if is_compared:
             panels[1].set_xlabel("better  →")
-            panels[1].set_title(f"elpd less that of {reference}", loc="left", parse_math=False)
+            panels[1].set_title(
+                f"elpd less that of {cut(reference, 14)}", loc="left", parse_math=False
+            )
         for axes in panels:
             axes.axvline(0, color=GREY, linewidth=0.6, zorder=0)
             axes.tick_params(axis="y", length=0)

@@ -11,7 +11,9 @@ from metarho.batch.run import Outcome
 from metarho.batch.tables import threshold_probabilities
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
+from metarho.posterior.printed import Printed, printed
 from metarho.predict.new_studies import marginal_means
+from metarho.report.apa import apa_sentences
 from metarho.report.moderators import moderators_in_words
 
 
@@ -26,6 +28,11 @@ class Headline:
     pooled: Summary
     new: Summary
     above: list[tuple[float, float]]
+    """P(> t) of the mean, for 0 and the config's thresholds."""
+    tau: Summary
+    """The total sd of true effects, on the model's scale."""
+    tau2: Summary | None
+    """Its square; None without heterogeneity."""
 
 
 def values(found: Findings) -> Mapping[str, object]:
@@ -35,6 +42,7 @@ def values(found: Findings) -> Mapping[str, object]:
     return {
         "headlines": rows,
         "comparison": comparison(rows),
+        "sentences": apa_sentences(found.answer, thresholds=found.plan.analysis.thresholds.rho),
         "variance": _variance(outcome),
         "means": _means(outcome),
         "moderations": _moderations(outcome),
@@ -49,6 +57,12 @@ def headlines(outcome: Outcome) -> list[Headline]:
 
 
 def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
+    found = {row.name: row for row in printed(fit)}
+    tau2 = found.get("tau2")
+    mean = found["mu" if plan.evidence.scale == "yi" else "rho_median"]
+    above = dict(threshold_probabilities(plan, fit))
+    if mean.above_zero is not None:
+        above[0.0] = mean.above_zero
     return Headline(
         cell.label,
         cell.prior_set,
@@ -56,7 +70,9 @@ def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
         fit,
         fit.pooled,
         fit.pooled_new,
-        threshold_probabilities(plan, fit),
+        sorted(above.items()),
+        fit.posterior.tau.summary(fit.interval.prob, fit.interval.kind),
+        tau2.summary if tau2 is not None else None,
     )
 
 
@@ -74,21 +90,16 @@ def effect_word(plan: Plan) -> str:
     return "effect" if plan.evidence.scale == "yi" else "correlation"
 
 
-def _variance(outcome: Outcome) -> list[tuple[str, str, str, Summary]]:
-    """Sds of every level, I² and H² (by level too) of each model with its first prior set."""
+def _variance(outcome: Outcome) -> list[tuple[str, str, Printed]]:
+    """What is printed of the heterogeneity of each model with its first prior set."""
     first = next(iter(outcome.plan.analysis.priors))
-    found = []
-    for cell, fit in zip(outcome.plan.cells, outcome.fits, strict=True):
-        if cell.prior_set != first or not cell.problem.model.levels:
-            continue
-        parameters = {n: s for n, s in fit.parameters.items() if n.startswith("tau")}
-        shares = {n: s for n, s in fit.derived.items() if not n.startswith("rho")}
-        found += [
-            (cell.label, cell.intervals, name, summary)
-            for name, summary in (parameters | shares).items()
-            if summary.median is not None
-        ]
-    return found
+    return [
+        (cell.label, cell.intervals, row)
+        for cell, fit in zip(outcome.plan.cells, outcome.fits, strict=True)
+        if cell.prior_set == first and cell.problem.model.levels
+        for row in printed(fit)
+        if row.group == "Heterogeneity" and row.summary.median is not None
+    ]
 
 
 def _means(outcome: Outcome) -> list[tuple[str, str, str, str, str, Summary]]:
