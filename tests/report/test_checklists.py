@@ -126,7 +126,9 @@ def test_a_prior_without_a_reason_is_shown_and_asked_for(
         ("ROBUST", "2"),
         ("JARS-Quant, Bayesian", "Priors"),
     }
-    row = re.search(r"<tr[^>]*><td[^>]*>sceptical</td><td><code>mu.*?</tr>", render(report)[0])
+    row = re.search(
+        r"<tr[^>]*><td[^>]*>sceptical</td>\s*<td[^>]*><code>mu.*?</tr>", render(report)[0]
+    )
     assert row is not None and "author must state" in row[0]
 
 

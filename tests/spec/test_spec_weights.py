@@ -37,7 +37,7 @@ def test_two_sides_favour_no_sign() -> None:
 
 def test_a_cumulative_dirichlet_is_a_sequence_of_breaks() -> None:
     joint = parse_prior("CumulativeDirichlet(alpha=[1, 2, 3])")
-    applied = resolve_priors(stepped(cutpoints=[0.025, 0.5]), {}, {"omega": joint})
+    applied = resolve_priors(stepped(cutpoints=(0.025, 0.5)), {}, {"omega": joint})
     texts = {name: str(one.prior) for name, one in applied.items() if name.startswith("omega")}
     assert texts == {
         "omega[0.025-0.5]": "Beta(alpha=5, beta=1)",
@@ -47,7 +47,7 @@ def test_a_cumulative_dirichlet_is_a_sequence_of_breaks() -> None:
 
 def test_draws_of_its_weights_are_sums_of_a_dirichlet_s_parts() -> None:
     priors = {"omega": parse_prior("CumulativeDirichlet(alpha=[1, 2, 3])")}
-    problem = encode(stepped(cutpoints=[0.025, 0.5]), molloy(), priors)
+    problem = encode(stepped(cutpoints=(0.025, 0.5)), molloy(), priors)
     rng = np.random.default_rng(4)
     drawn = draw_priors(problem, rng, 200_000)
     found = np.stack([drawn[name] for name in problem.shapes])
@@ -78,4 +78,4 @@ def test_draws_of_its_weights_are_sums_of_a_dirichlet_s_parts() -> None:
 def test_a_joint_prior_that_does_not_fit_is_refused(priors: dict[str, str], said: str) -> None:
     given = {name: parse_prior(text) for name, text in priors.items()}
     with pytest.raises(InputError, match=said):
-        resolve_priors(stepped(cutpoints=[0.025, 0.5]), {}, given)
+        resolve_priors(stepped(cutpoints=(0.025, 0.5)), {}, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from metarho.batch.findings import Findings
-from metarho.batch.plan import file_names
+from metarho.batch.plan import Plan, file_names
 from metarho.compare.baujat import no_baujat, places
 from metarho.compare.influence import changes
 from metarho.posterior.mean_and_tau import no_mean_and_tau
@@ -52,7 +52,7 @@ def _of_models(found: Findings) -> Iterator[Drawing]:
             fit,
             plan.studies[first_intervals],
             f"forest-{name}",
-            f"{title}, {first_set} priors, {evidence_words(first_intervals)}",
+            f"{title}, {first_set} priors{_reading(plan, first_intervals)}",
         )
         yield prior_posterior(
             {key: fit for key, (fit, _) in cells.items()}, sets, f"priors-{name}", title
@@ -86,7 +86,7 @@ def _of_answer(found: Findings) -> Iterator[Drawing]:
         if found.checked.surprises:
             yield surprise_figure(found.checked.surprises, plan.evidence.scale)
     cell, fit = plan.cells[0], found.answer
-    title = f"{cell.label}, {cell.prior_set} priors, {evidence_words(cell.intervals)}"
+    title = f"{cell.label}, {cell.prior_set} priors{_reading(plan, cell.intervals)}"
     if no_funnel(fit.problem) is None:
         yield funnel(fit, "funnel", title)
     if found.flat is not None:
@@ -131,3 +131,9 @@ def _posteriors(found: Findings) -> list[PosteriorRow]:
         for c, fit in zip(cells, found.outcome.fits, strict=True)
         if not many or c.model == answer.model
     ]
+
+
+def _reading(plan: Plan, intervals: str) -> str:
+    """What was done with rows that printed no r, where there are some."""
+    some = any(row.is_interval for row in plan.evidence.rows if row.included)
+    return f", {evidence_words(intervals)}" if some else ""

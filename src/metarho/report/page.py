@@ -20,7 +20,7 @@ from metarho.report.sections.results import comparison, effect_word, headlines
 from metarho.spec.why import Why
 from metarho.store.files import write_text
 
-# A page with more rows than this embeds no forest plot of them; the file beside it has it.
+# A page with more rows than this embeds no figure that has a line a row; the file beside it has it.
 MOST_ROWS_EMBEDDED = 100
 
 # Figures of single studies and what to see in them, in the order of the section on checks.
@@ -138,8 +138,12 @@ def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object
     plan = found.plan
     rows = headlines(found.outcome)
     figures = {drawing.name: drawing for drawing in drawings}
+    linked = set()
     if plan.evidence.k_effects > MOST_ROWS_EMBEDDED:
-        figures = {n: f for n, f in figures.items() if not n.startswith("forest-")}
+        linked |= {name for name in figures if name.startswith("forest-")}
+    if plan.evidence.k_studies > MOST_ROWS_EMBEDDED:
+        linked |= {"leave-one-out"} & figures.keys()
+    figures = {name: figure for name, figure in figures.items() if name not in linked}
     interval = plan.analysis.interval
     return {
         "title": plan.analysis.title or plan.config.stem,
@@ -156,6 +160,7 @@ def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object
         # What the pooled median is of.
         "symbol": "μ" if plan.evidence.scale == "yi" else "ρ",
         "figures": figures,
+        "linked": linked,
         "study_figures": STUDY_FIGURES,
         "drawn": {
             "evidence": [n for n in figures if n == f"forest-{file_names(list(plan.models))[0]}"],
@@ -163,6 +168,7 @@ def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object
         },
         "bubbles": [name for name in figures if name.startswith("bubble-")],
         "file_of": dict(zip(plan.models, file_names(list(plan.models)), strict=True)),
+        "has_intervals": any(row.is_interval for row in plan.evidence.rows if row.included),
         "prob": f"{interval.prob * 100:g}%",
         "kind": {"eti": "equal-tailed", "hdi": "shortest"}[interval.kind],
         "scale": {"z": "Fisher z", "r": "r", "yi": "yi"}[plan.evidence.scale],

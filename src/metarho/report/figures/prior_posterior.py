@@ -124,6 +124,8 @@ def _panel(
         rows += _rows(prior_set, parameter, "prior", x, prior)
     for intervals, fit in fits.items():
         colour, dashes, label = _LINES[intervals]
+        if len(fits) == 1:
+            label = "posterior"
         marginal = _posterior(fit, parameter)
         if isinstance(marginal, Point):
             axes.axvline(marginal.value, color=colour, linestyle=dashes, label=label)

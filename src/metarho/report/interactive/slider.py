@@ -22,12 +22,12 @@ from metarho.engines.exact.moments import moments_of, moments_of_spread
 from metarho.engines.exact.panels import FINE, Axis, Rule, Seen, refine
 from metarho.engines.exact.priors import log_density
 from metarho.engines.exact.quadrature import Quadrature, table_at, variances_at
-from metarho.engines.exact.shared import is_shareable, tau_axis
+from metarho.engines.exact.shared import is_shareable
 from metarho.engines.problem import Problem
 from metarho.posterior.fit import Fit
 from metarho.posterior.study_likelihood import log_jacobian
 from metarho.report.interactive.packing import packed
-from metarho.spec.priors import Prior
+from metarho.spec.priors import Prior, parse_prior
 from metarho.spec.scaling import rescaled
 
 type Array = NDArray[np.float64]
@@ -39,6 +39,7 @@ _POSITIONS = DECADE ** np.linspace(-1, 1, 5)
 # Wide panels of 24 nodes need fewest nodes in all. Coefficients of 1e-8 leave cdfs 1e-7, a tenth of
 # what is promised; what holds less than exp(-34) cannot be seen in that.
 _RULE = Rule(24, FINE.check, 24, 1e-8, 34.0, FINE.asked, FINE.finest)
+_NO_EFFECT = parse_prior("DiracDelta(c=0)")
 # Of a table: 4 bytes each, 320 kB in the page.
 _MOST_NODES = 60_000
 # Families whose densities the page knows, with the argument that is their scale.
@@ -138,12 +139,8 @@ def _axis(axis: Axis) -> dict[str, object] | None:
 
 def _conjugate_nodes(problem: Problem) -> dict[str, object]:
     """Sums at the nodes of tau, and after them at tau = 0."""
-    tau = tau_axis(problem, FINE.order) if problem.spreads else Axis.atoms(0.0)
-    spread = problem.spreads[0] if problem.spreads else ""
-    nodes = np.append(tau.nodes, 0.0)
-    sums = likelihood.gaussian_sums(
-        problem.evidence, problem.design.matrix, *variances_at(problem, {spread: nodes})
-    )
+    tau = _cut_tau(problem) if problem.spreads else Axis.atoms(0.0)
+    sums = _sums_at(problem, np.append(tau.nodes, 0.0))
     return {
         "kind": "sums",
         "axes": {"tau": _axis(tau), "mu": None},
@@ -153,6 +150,36 @@ def _conjugate_nodes(problem: Problem) -> dict[str, object]:
         "right": packed(sums.right[:, 0]),
         "precision": packed(sums.precision[:, 0, 0]),
     }
+
+
+def _sums_at(problem: Problem, tau: Array) -> likelihood.Sums:
+    spread = problem.spreads[0] if problem.spreads else ""
+    return likelihood.gaussian_sums(
+        problem.evidence, problem.design.matrix, *variances_at(problem, {spread: tau})
+    )
+
+
+def _cut_tau(problem: Problem) -> Axis:
+    """Panels of tau that resolve its posteriors at all positions, and those without an effect.
+
+    With hundreds of rows these are narrower than any panels that do not know them.
+    """
+    (hard,) = hard_parameters(problem)
+    means = [rescaled(problem.prior("mu"), factor) for factor in _POSITIONS]
+
+    def look(axes: Sequence[Axis]) -> Seen:
+        (tau,) = axes
+        sums = _sums_at(problem, tau.nodes)
+        marginals = [
+            likelihood.condition(sums, [mean], tau.nodes).log_marginal
+            for mean in (*means, _NO_EFFECT)
+        ]
+        of_tau = _log_priors(problem, problem.spreads[0], tau)
+        joint = [marginal + prior for marginal in marginals for prior in of_tau]
+        return Seen(logsumexp(_normalised(np.stack(joint), tau), axis=0))
+
+    (axis,) = refine(look, [hard.axis], [hard.reach], _RULE)
+    return axis
 
 
 @dataclass(frozen=True)
