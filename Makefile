@@ -24,7 +24,7 @@ test: $(STAMP)  ## The fast tests, on all processors
 test-slow: $(STAMP)  ## Long simulations (many minutes)
 	$(BIN)/python -m pytest -m "slow or hostile" --hypothesis-profile thorough -o log_cli=true --log-cli-level=INFO
 
-test-browser: $(STAMP)  ## The page in Chromium (needs chromium and chromedriver; a minute)
+test-browser: $(STAMP)  ## Whole reports in Chromium (needs chromium and chromedriver; two minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/browser
 
 lint: $(STAMP)  ## Style and types

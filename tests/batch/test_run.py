@@ -85,6 +85,23 @@ def test_the_summary_holds_the_pooled_correlations(ran: Path) -> None:
     assert median["default", "use"] == pytest.approx(0.23514, abs=5e-6)
     assert median["default", "drop"] == pytest.approx(0.28111, abs=5e-6)
     assert len(median) == 4
+    # All that metarho show prints.
+    first = [row for row in rows if (row["priors"], row["intervals"]) == ("default", "use")]
+    names = [row["quantity"] for row in first if row["group"]]
+    assert names == [
+        "tau",
+        "tau2",
+        "I2",
+        "H2",
+        "mu",
+        "rho_median",
+        "rho_mean",
+        "theta_new",
+        "rho_new",
+    ]
+    found = {row["quantity"]: row for row in first}
+    assert float(found["tau2"]["median"]) == pytest.approx(float(found["tau"]["median"]) ** 2)
+    assert found["rho_median"]["P(> 0)"] == found["P(rho_median > 0)"]["mean"]
 
 
 def test_every_row_of_the_source_is_in_the_audit(ran: Path) -> None:
@@ -270,4 +287,9 @@ def test_gen_evidence_can_be_reported(tmp_path: Path) -> None:
     )
     outcome = publish(plan(_config(tmp_path, text), tmp_path / "out"))
     assert [p.quantity for p in outcome.predictions[0]] == ["mean", "true", "observed"]
-    assert "Pooled effect" in (tmp_path / "out" / "small" / "report.html").read_text()
+    page = (tmp_path / "out" / "small" / "report.html").read_text()
+    assert (
+        "Pooled effect" in page
+        and "P(μ &gt; 0)" in page
+        and "ρ" not in page.partition("<script>")[0]
+    )

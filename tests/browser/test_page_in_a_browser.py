@@ -31,8 +31,6 @@ type Opening = Callable[[str], Opened]
 # What the page promises of its numbers.
 PROMISED = 1e-6
 AUDIT = "#audit tbody td:nth-child({})"
-# ``many`` takes half a minute to make.
-NAMES = [pytest.param(n, marks=[pytest.mark.slow] if n == "many" else []) for n in CONFIGS]
 
 
 def _log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
@@ -64,7 +62,7 @@ def _texts(browser: Chrome, selector: str) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_a_report_runs_without_errors_and_asks_for_nothing(opened: Opening, name: str) -> None:
     browser = opened(name).browser
     # What the browser itself did when it began is not the page's.
@@ -91,7 +89,7 @@ def test_a_report_runs_without_errors_and_asks_for_nothing(opened: Opening, name
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_nothing_is_wider_than_the_window(
     opened: Opening, name: str, width: int, scheme: str
 ) -> None:
@@ -428,12 +426,15 @@ def test_the_page_prints_with_its_figures(opened: Opening) -> None:
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
-@pytest.mark.slow
-def test_a_page_of_many_rows_links_its_forest_and_is_small(opened: Opening) -> None:
+def test_a_page_of_many_rows_is_small_links_its_forest_and_its_sliders_move(
+    opened: Opening,
+) -> None:
     page = opened("many")
+    folder = page.found.plan.folder
     (link,) = _all(page.browser, "#forest a")
-    assert (
-        page.found.plan.folder / str(link.get_attribute("href")).rpartition("/out/many/")[2]
-    ).is_file()
-    size = (page.found.plan.folder / "report.html").stat().st_size
-    assert size < 3_000_000
+    assert (folder / "figures" / str(link.get_attribute("href")).rpartition("/")[2]).is_file()
+    assert (folder / "report.html").stat().st_size < 3_000_000
+    for mu, tau in ENDS:
+        _move(page.browser, mu, tau)
+        assert _find(page.browser, "[data-slider] [data-status]").text == ""
+        assert all(map(math.isfinite, _shown(page.browser).values()))

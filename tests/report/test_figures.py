@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from cases import alliance, molloy, problem, written
 from metarho.compare.baujat import places
@@ -190,6 +191,49 @@ def test_a_bubble_plot_bears_hostile_levels(tmp_path: Path) -> None:
     drawing = bubble(_fit(studies, mods="~ x"), "bubble", "title")
     write_drawing(drawing, tmp_path)
     assert "$x_1$ &amp; &lt;b&gt;" in drawing.svg
+
+
+POINTED: dict[str, Callable[[Fit, Studies], Drawing]] = {
+    "forest": lambda fit, studies: forest(fit, studies, "figure", "title"),
+    "funnel": lambda fit, studies: funnel(fit, "figure", "title"),
+    "bubble": lambda fit, studies: bubble(fit, "figure", "title"),
+}
+
+
+@pytest.mark.parametrize("draw", POINTED.values(), ids=POINTED)
+def test_every_row_says_its_name_and_number_at_its_place_above_what_is_drawn(
+    draw: Callable[[Fit, Studies], Drawing],
+) -> None:
+    studies = alliance("drop")
+    drawing = draw(_fit(studies, mods="~ guidance"), studies)
+    tips = list(drawing.tips.values())
+    assert len(tips) == 10
+    said = "Bergman Nordgren 2013, BN13-1\n0.47 [0.09, 0.73], n 25"
+    assert sum(tip.startswith(said) for tip in tips) == 1
+    for gid, tip in drawing.tips.items():
+        marked = f'<g id="{gid}" class="tip" pointer-events="all"><title>'
+        assert drawing.svg.count(marked) == 1 and tip.partition("\n")[0] in drawing.svg
+    targets = [one for axes in drawing.figure.axes for one in axes.get_children() if one.get_gid()]
+    others = [one for axes in drawing.figure.axes for one in (*axes.lines, *axes.collections)]
+    assert min(one.zorder for one in targets) > max(one.zorder for one in others)
+
+
+TITLE = "Three-level random effects with guidance, rater and timing, face-to-face priors " * 3
+
+
+@pytest.mark.parametrize("draw", [*ONE_FIT.values(), POINTED["forest"]], ids=[*ONE_FIT, "forest"])
+def test_no_title_is_wider_than_its_figure(draw: Callable[..., Drawing]) -> None:
+    studies = molloy()
+    is_forest = draw is POINTED["forest"]
+    drawing = (
+        forest(_molloy(), studies, "forest", TITLE) if is_forest else draw(_molloy(), "x", TITLE)
+    )
+    drawing.figure.draw_without_rendering()
+    (title,) = (
+        text for text in drawing.figure.findobj(Text) if text.get_text().startswith("Three-level")
+    )
+    assert title.get_text().endswith("…")
+    assert title.get_window_extent().x1 <= drawing.figure.bbox.x1
 
 
 def test_the_likelihood_of_a_triplot_times_its_prior_is_its_posterior() -> None:
