@@ -177,7 +177,7 @@ models: [random-effects]
 priors:
   "<i>|`x`": {}
   other: {mu: "Normal(mu=0, sigma=1)"}
-  "a set with a name that is as long as nobody should write it": {mu: "Normal(mu=0, sigma=0.2)"}
+  "a set with a name that is as long as nobody should write it, and then goes on to be longer": {tau: "HalfNormal(sigma=0.5)"}
 why: {purpose: "</p><script>alert(2)</script>", priors: {other: "`<b>`|"}}
 new_studies: [{label: "<u>|new", ni: 40}]
 """
