@@ -177,7 +177,8 @@ models: [random-effects]
 priors:
   "<i>|`x`": {}
   other: {mu: "Normal(mu=0, sigma=1)"}
-  "a set with a name that is as long as nobody should write it, and then goes on to be longer": {tau: "HalfNormal(sigma=0.5)"}
+  "a set with a name that is as long as nobody should write it, and then goes on to be longer":
+    {tau: "HalfNormal(sigma=0.5)"}
 why: {purpose: "</p><script>alert(2)</script>", priors: {other: "`<b>`|"}}
 new_studies: [{label: "<u>|new", ni: 40}]
 """
@@ -228,7 +229,7 @@ def test_a_page_of_many_rows_links_what_has_a_line_a_row(
 ) -> None:
     left_out = replace(drawings[0], name="leave-one-out")
     whole, _ = render(report_of(found, [*drawings, left_out]))
-    monkeypatch.setattr("metarho.report.page.MOST_ROWS_EMBEDDED", 18)
+    monkeypatch.setattr("metarho.report.sections.shared.MOST_ROWS_EMBEDDED", 18)
     linking, places = render(report_of(found, [*drawings, left_out]))
     assert whole.count("Bergman Nordgren 2013</text>") > linking.count("2013</text>") == 0
     for name in ("forest-random-effects", "forest-common-effect", "leave-one-out"):
@@ -254,7 +255,8 @@ def test_results_have_tau2_and_the_probability_of_a_mean_above_0(
     # What metarho show prints of the same fit.
     shown = {row.name: row for row in printed(found.answer)}
     (first, *_) = re.findall(r"<tr.*?</tr>", table.partition("<tbody>")[2], re.DOTALL)
-    assert f'data-value="{shown["rho_median"].above_zero}"' in first
+    (above,) = re.findall(r'data-value="([^"]+)">&gt; 99.9%', first)
+    assert float(above) == pytest.approx(shown["rho_median"].above_zero)
     assert f">{shown['tau2'].summary.median:.4f}<" in first
     heterogeneity = page[page.index('id="heterogeneity"') :].partition("</table>")[0]
     assert re.findall(r"<code>(\w+)</code>", heterogeneity)[:4] == ["tau", "tau2", "I2", "H2"]

@@ -71,12 +71,16 @@ def threshold_probabilities(plan: Plan, fit: Fit) -> list[tuple[float, float]]:
     """P(rho_median > t) for the config's thresholds; none for GEN."""
     if fit.problem.scale == "yi":
         return []
+    return [
+        (threshold, probability_above(fit, threshold)) for threshold in plan.analysis.thresholds.rho
+    ]
+
+
+def probability_above(fit: Fit, threshold: float) -> float:
+    """P(> threshold) of the median true correlation; for GEN of the mean true effect."""
     posterior = fit.posterior
     median = posterior.rho(posterior.mean_of(posterior.head))
-    return [
-        (threshold, 1 - float(median.cdf(np.array(threshold))))
-        for threshold in plan.analysis.thresholds.rho
-    ]
+    return 1 - float(median.cdf(np.array(threshold)))
 
 
 def prediction_rows(plan: Plan, predictions: Sequence[Sequence[Prediction]]) -> list[Row]:

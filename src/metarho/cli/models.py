@@ -47,9 +47,9 @@ def list_models(json: AsJson = False, csv: AsCsv = False) -> None:
     """
     check_one_form(json, csv)
     from metarho.batch.listing import listed_models
-    from metarho.report.listing import model_list_lines
+    from metarho.report.listing import listing_lines
 
-    _print(listed_models(Path.cwd()), json, csv, model_list_lines)
+    _print(listed_models(Path.cwd()), json, csv, listing_lines)
 
 
 @models_app.command("show", epilog=examples("models show"))
@@ -89,9 +89,9 @@ def list_configs(json: AsJson = False, csv: AsCsv = False) -> None:
     """List the configs: analyses, grids and simulations, and their models."""
     check_one_form(json, csv)
     from metarho.batch.listing import listed_configs
-    from metarho.report.listing import config_list_lines
+    from metarho.report.listing import listing_lines
 
-    _print(listed_configs(Path.cwd()), json, csv, config_list_lines)
+    _print(listed_configs(Path.cwd()), json, csv, listing_lines)
 
 
 def _print[T: (ListedModel, ListedConfig)](

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from metarho.batch.describe import model_in_words
 from metarho.batch.listing import ListedConfig, ListedModel
@@ -11,35 +11,31 @@ from metarho.batch.symbols import model_in_symbols
 from metarho.report.priors import FORMULAS, WIDTH, wrapped
 from metarho.spec.model import PARTS, Model, StepSelection
 
+type Listed = ListedModel | ListedConfig
+
 _NAME, _LABEL = 24, 14
 
 
-def model_list_lines(models: Iterable[ListedModel]) -> list[str]:
-    """Models by where they come from: name, title, what each says, who can answer it."""
+def listing_lines(entries: Iterable[Listed]) -> list[str]:
+    """Models or configs by where they come from: name and title, and below what each is."""
     lines: list[str] = []
-    for heading, some in _by_origin(models).items():
+    for heading, some in _by_origin(entries).items():
         lines += ["", heading]
         for one in some:
             if one.broken is not None:
-                lines += _broken(one.name, one.broken)
+                lines += _head(one.name, "broken")
+                lines += [line for text in one.broken.splitlines() for line in _inside(text)]
                 continue
-            lines += _head(one.name, one.title)
-            lines += _inside(f"{one.words} ({_answered(one.engines)})")
+            lines += [*_head(one.name, one.title), *_inside(_said(one))]
     return lines[1:]
 
 
-def config_list_lines(configs: Iterable[ListedConfig]) -> list[str]:
-    """Configs by where they come from: name, kind, title, models."""
-    lines: list[str] = []
-    for heading, some in _by_origin(configs).items():
-        lines += ["", heading]
-        for one in some:
-            if one.broken is not None:
-                lines += _broken(one.name, one.broken)
-                continue
-            lines += _head(one.name, one.title)
-            lines += _inside(f"{one.kind}: {', '.join(one.models)}")
-    return lines[1:]
+def _said(one: Listed) -> str:
+    """What a model says and who can answer it; what a config is and its models."""
+    if isinstance(one, ListedConfig):
+        return f"{one.kind}: {', '.join(one.models)}"
+    engines = f"engine: {' or '.join(one.engines)}" if one.engines else "no engine"
+    return f"{one.words} ({engines})"
 
 
 def model_lines(model: Model, listed: ListedModel, refusals: Mapping[str, str | None]) -> list[str]:
@@ -74,23 +70,15 @@ def _value(model: Model, name: str) -> list[str]:
     return _row(f"  {name}", str(value))
 
 
-def _by_origin[T: (ListedModel, ListedConfig)](entries: Iterable[T]) -> dict[str, list[T]]:
+def _by_origin(entries: Iterable[Listed]) -> dict[str, list[Listed]]:
     """The entries under a heading each: a workspace's own first."""
-    found: dict[str, list[T]] = {}
+    found: dict[str, list[Listed]] = {}
     for one in sorted(entries, key=lambda one: one.origin != "workspace"):
         heading = "shipped with metarho"
         if one.origin == "workspace":
             heading = f"in {one.path.parent}"
         found.setdefault(heading, []).append(one)
     return found
-
-
-def _answered(engines: Sequence[str]) -> str:
-    return f"engine: {' or '.join(engines)}" if engines else "no engine"
-
-
-def _broken(name: str, why: str) -> list[str]:
-    return [*_head(name, "broken"), *(line for one in why.splitlines() for line in _inside(one))]
 
 
 def _head(name: str, text: str) -> list[str]:

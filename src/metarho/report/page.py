@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from metarho.batch.findings import Findings
-from metarho.batch.plan import file_names
 from metarho.engines.problem import Problem
 from metarho.report.checklists import answered, guidelines, places_in
 from metarho.report.drawings import draw_all
@@ -16,20 +15,9 @@ from metarho.report.environments import html_environment, markdown_environment
 from metarho.report.figures.drawing import Drawing, write_drawing
 from metarho.report.interactive.page_parts import policy, script, style
 from metarho.report.sections import SECTIONS
-from metarho.report.sections.results import comparison, effect_word, headlines
+from metarho.report.sections.shared import shared
 from metarho.spec.why import Why
 from metarho.store.files import write_text
-
-# A page with more rows than this embeds no figure that has a line a row; the file beside it has it.
-MOST_ROWS_EMBEDDED = 100
-
-# Figures of single studies and what to see in them, in the order of the section on checks.
-STUDY_FIGURES = {
-    "leave-one-out": "The answer with each study left out.",
-    "influence": "What moves the answer most: single studies, and assumptions.",
-    "funnel": "Every row against its standard error; the shades are where a test is significant.",
-    "baujat": "Which studies disagree with the others, and which of them matter.",
-}
 
 
 @dataclass(frozen=True)
@@ -74,7 +62,7 @@ def report_of(found: Findings, drawings: Sequence[Drawing]) -> Report:
     """Everything that is said, before it has a form."""
     sections = {section.name: section.values(found) for section in SECTIONS}
     return Report(
-        _shared(found, drawings),
+        shared(found, drawings),
         {name: values for name, values in sections.items() if values is not None},
         found.plan.analysis.why,
     )
@@ -131,45 +119,3 @@ def guidelines_of(report: Report, places: Set[str]) -> Mapping[str, object]:
     items = [item for _, of_guideline in checked for item in of_guideline]
     satisfied = sum(item.is_satisfied for item in items)
     return {"answered": checked, "satisfied": satisfied, "count": len(items)}
-
-
-def _shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object]:
-    """The values that every section may use."""
-    plan = found.plan
-    rows = headlines(found.outcome)
-    figures = {drawing.name: drawing for drawing in drawings}
-    linked = set()
-    if plan.evidence.k_effects > MOST_ROWS_EMBEDDED:
-        linked |= {name for name in figures if name.startswith("forest-")}
-    if plan.evidence.k_studies > MOST_ROWS_EMBEDDED:
-        linked |= {"leave-one-out"} & figures.keys()
-    figures = {name: figure for name, figure in figures.items() if name not in linked}
-    interval = plan.analysis.interval
-    return {
-        "title": plan.analysis.title or plan.config.stem,
-        "plan": plan,
-        "analysis": plan.analysis,
-        "evidence": plan.evidence,
-        "models": plan.models,
-        # The answer is the first cell: the first model with the first prior set.
-        "first": rows[0],
-        "answer_model": rows[0].model,
-        "comparison": comparison(rows),
-        "effect_word": effect_word(plan),
-        "thresholds": [threshold for threshold, _ in rows[0].above],
-        # What the pooled median is of.
-        "symbol": "μ" if plan.evidence.scale == "yi" else "ρ",
-        "figures": figures,
-        "linked": linked,
-        "study_figures": STUDY_FIGURES,
-        "drawn": {
-            "evidence": [n for n in figures if n == f"forest-{file_names(list(plan.models))[0]}"],
-            "results": [n for n in ("triplot", "joint") if n in figures],
-        },
-        "bubbles": [name for name in figures if name.startswith("bubble-")],
-        "file_of": dict(zip(plan.models, file_names(list(plan.models)), strict=True)),
-        "has_intervals": any(row.is_interval for row in plan.evidence.rows if row.included),
-        "prob": f"{interval.prob * 100:g}%",
-        "kind": {"eti": "equal-tailed", "hdi": "shortest"}[interval.kind],
-        "scale": {"z": "Fisher z", "r": "r", "yi": "yi"}[plan.evidence.scale],
-    }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from metarho.batch.findings import Findings
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import Outcome
-from metarho.batch.tables import threshold_probabilities
+from metarho.batch.tables import probability_above, threshold_probabilities
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Summary
 from metarho.posterior.printed import Printed, printed
@@ -57,12 +57,8 @@ def headlines(outcome: Outcome) -> list[Headline]:
 
 
 def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
-    found = {row.name: row for row in printed(fit)}
-    tau2 = found.get("tau2")
-    mean = found["mu" if plan.evidence.scale == "yi" else "rho_median"]
-    above = dict(threshold_probabilities(plan, fit))
-    if mean.above_zero is not None:
-        above[0.0] = mean.above_zero
+    tau2 = next((row.summary for row in printed(fit) if row.name == "tau2"), None)
+    above = {0.0: probability_above(fit, 0.0)} | dict(threshold_probabilities(plan, fit))
     return Headline(
         cell.label,
         cell.prior_set,
@@ -72,7 +68,7 @@ def _headline(plan: Plan, cell: Cell, fit: Fit) -> Headline:
         fit.pooled_new,
         sorted(above.items()),
         fit.posterior.tau.summary(fit.interval.prob, fit.interval.kind),
-        tau2.summary if tau2 is not None else None,
+        tau2,
     )
 
 
