@@ -39,8 +39,8 @@ def test_json_is_one_object_with_the_promised_keys(
     found = json.loads(capsys.readouterr().out)
     assert set(found) >= {
         "status", "engine", "reason", "notes", "k_effects", "k_studies", "measure", "scale",
-        "interval", "parameters", "derived", "new_study", "log_evidence", "quad_err", "agreement",
-        "diagnostics",
+        "interval", "parameters", "derived", "new_study", "quantities", "log_evidence", "quad_err",
+        "agreement", "diagnostics",
     }  # fmt: skip
     assert found["interval"] == {"prob": 0.95, "kind": "eti"}
     assert set(found["parameters"]) == {"mu", "tau"}

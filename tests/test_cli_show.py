@@ -50,6 +50,14 @@ def test_every_form_says_the_same_numbers(line: CommandLine) -> None:
     assert found["parameters"]["mu"]["mean"] == fit.parameters["mu"].mean
     rows = {row["quantity"]: row for row in csv.DictReader(io.StringIO(csv_of(line)))}
     assert float(rows["mu"]["mean"]) == pytest.approx(found["parameters"]["mu"]["mean"], rel=1e-9)
+    quantities = found["quantities"]
+    assert list(quantities) == list(rows) and "tau2" in rows
+    for name, row in rows.items():
+        assert float(row["median"]) == pytest.approx(quantities[name]["median"], rel=1e-9)
+        above = quantities[name]["above_zero"]
+        assert (
+            row["P(> 0)"] == "" if above is None else float(row["P(> 0)"]) == pytest.approx(above)
+        )
     assert "ρ = .15 [.08, .22]" in line.run("show", "fit.nc", "--apa")[1]
     assert "ρ = .1469 [.0822, .2172]" in line.run("show", "fit.nc", "--apa", "--digits", "4")[1]
     assert r"| rho\_median | 0.148 | 0.034 | 0.147 |" in line.run("show", "fit.nc", "--markdown")[1]

@@ -210,7 +210,13 @@ class Fit:
 
 
 def as_dict(fit: Fit) -> dict[str, object]:
-    """A fit as plain values: what ``metarho fit --json`` prints."""
+    """A fit as plain values: what ``metarho fit --json`` prints.
+
+    ``quantities`` has by name all that is printed of it, which includes tau² and P(> 0).
+    """
+    # Loaded here: it is made of fits.
+    from metarho.posterior.printed import shown
+
     evidence = fit.problem.evidence
 
     def five(summaries: Mapping[str, Summary]) -> dict[str, dict[str, float | None]]:
@@ -231,6 +237,10 @@ def as_dict(fit: Fit) -> dict[str, object]:
         "parameters": five(fit.parameters),
         "derived": five(fit.derived),
         "new_study": five(fit.new_study),
+        "quantities": {
+            row.name: {**_finite(row.summary), "above_zero": row.above_zero, "scale": row.scale}
+            for row in shown(fit)
+        },
         "outliers": dict(fit.outliers) if fit.outliers is not None else None,
         "log_evidence": fit.log_evidence,
         "log_evidence_mcse": fit.log_evidence_mcse,
