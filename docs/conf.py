@@ -12,6 +12,8 @@ html_title = "metarho"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "mathml", "reference_pages"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["deflist", "dollarmath"]
+# What stands in quotes in the reference is typed as it stands: role == "main".
+smartquotes = False
 # Headings down to this depth can be linked to.
 myst_heading_anchors = 3
 
