@@ -215,7 +215,7 @@ def _refused_selection(problem: Problem, step: Step) -> str | None:
     if len(step.omegas) > 1 and weight_law(problem) is None:
         return (
             f"selection with {len(step.cutpoints)} cutpoints needs known weights for the exact "
-            f"engine, or up to {MOST_WEIGHTS} with Beta priors or one CumulativeDirichlet, of whole "
+            f"engine, or up to {MOST_WEIGHTS} with Beta priors or a CumulativeDirichlet, of whole "
             "numbers or of 4 and more; engine: nuts"
         )
     return None
