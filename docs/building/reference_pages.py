@@ -251,7 +251,7 @@ def _values(family: Family) -> str:
 
 def _kind(family: Family) -> str:
     if family.joint:
-        return "all slopes together"
+        return {"beta": "all slopes together", "omega": "all weights together"}[family.joint]
     if family.reference:
         return "reference prior of tau" + ("" if family.proper else ", improper")
     if family.nests:

@@ -23,8 +23,13 @@ from metarho.batch.describe import model_in_words
         ),
         (
             "selection, three bands, words",
-            "one true effect a row; the chance of being reported changes at one-sided p = "
-            "0.025 and 0.5",
+            "one true effect a row; the chance of being reported changes at p = 0.025 and 0.5 "
+            "(one-sided p)",
+        ),
+        (
+            "selection, two-sided t, weights that never rise",
+            "one true effect a row; the chance of being reported changes at p = "
+            "0.05 and 0.1 (two-sided p of r's t test)",
         ),
         (
             "PET, words",

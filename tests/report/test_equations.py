@@ -94,7 +94,7 @@ LINES = {
     ],
     "selection, three bands, words": [
         Z, NUMBERS, WORDS,
-        r"p(y_i \mid \text{reported}) \propto p(y_i \mid \theta_i)\,\omega(p_i), "
+        r"p(y_i \mid \text{reported}) \propto p(y_i \mid \mu, \tau)\,\omega(p_i), "
         r"\qquad p_i = 1 - \Phi\left(\frac{y_i}{\sqrt{v_i}}\right)",
         OWN, NORMAL,
     ],

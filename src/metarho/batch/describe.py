@@ -113,8 +113,9 @@ def model_in_words(model: Model) -> str:
     if model.likelihood == "exact-r":
         parts.append("r follows its exact law")
     if isinstance(model.selection, StepSelection):
-        cuts = " and ".join(f"{cut:g}" for cut in model.selection.step.cutpoints)
-        parts.append(f"the chance of being reported changes at one-sided p = {cuts}")
+        step = model.selection.step
+        cuts = " and ".join(f"{cut:g}" for cut in step.cutpoints)
+        parts.append(f"the chance of being reported changes at p = {cuts} ({step.p_in_words})")
     if model.measurement == "true-score":
         parts.append("true effects are of true scores, corrected for unreliability")
     if model.selection == "pet":

@@ -35,7 +35,8 @@ def _observed(model: Model) -> list[str]:
     ends = [*(f"p ≤ {cut:g}" for cut in step.cutpoints[1:]), "beyond"]
     bands += [f"{name} {end}" for name, end in zip(names, ends, strict=True)]
     return [
-        "y[i] ~ Normal(theta[i], v[i]), and it is reported with a chance ∝ w(p[i]), p[i] one-sided",
+        "y[i] ~ Normal(theta[i], v[i]), and it is reported with a chance ∝ w(p[i]), p[i] the "
+        f"{step.p_in_words}",
         f"w(p) = {', '.join(bands)}",
     ]
 

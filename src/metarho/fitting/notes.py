@@ -7,7 +7,7 @@ import numpy as np
 from metarho.engines.problem import Evidence, Problem
 from metarho.fitting.citations import notes_on_citations
 from metarho.posterior.study_likelihood import no_study_likelihood
-from metarho.spec.model import StepSelection
+from metarho.spec.model import Step, StepSelection
 from metarho.spec.priors import PER_HORSESHOE
 
 # Columns whose sds differ more than this are not on one scale for a horseshoe; a factor's columns
@@ -104,10 +104,7 @@ def notes_on(problem: Problem) -> tuple[str, ...]:
     if reason:
         notes.append(f"{reason}; leave-one-study-out is not available")
     if isinstance(model.selection, StepSelection):
-        notes.append(
-            "selection favours positive effects: p-values are one-sided, for effects above 0; code "
-            "correlations so that the expected direction is positive"
-        )
+        notes += _on_selection(model.selection.step)
     vague = [name for name, applied in problem.priors.items() if not applied.prior.proper]
     if vague:
         notes.append(f"the prior on {', '.join(vague)} is improper, so there is no log evidence")
@@ -173,4 +170,15 @@ def _unlike_columns(problem: Problem) -> list[str]:
         f"RegularizedHorseshoe shrinks all slopes alike, and the sds of their columns go from "
         f"{sds[least]:.2g} ({least}) to {sds[most]:.2g} ({most}); put moderators on one scale: "
         "scale(...)"
+    ]
+
+
+def _on_selection(step: Step) -> list[str]:
+    """Which sign one-sided p favour; nothing of two-sided ones."""
+    if step.sides == "two":
+        return []
+    sign, side = ("positive", "above") if step.favours == "positive" else ("negative", "below")
+    return [
+        f"selection favours {sign} effects: p-values are one-sided, for effects {side} 0; code "
+        f"correlations so that the expected direction is {sign}"
     ]

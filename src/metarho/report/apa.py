@@ -152,7 +152,7 @@ def _shapes(fit: Fit, digits: int) -> Iterator[str]:
                 f"by τ = {wide} ({_scale(fit.problem)}). {_outliers(fit, digits)}"
             )
         elif base == "omega":
-            band = f" with a one-sided p of {of.replace('-', ' to ')}" if of else _beyond(fit)
+            band = f" with a {_p(fit)} of {of.replace('-', ' to ')}" if of else _beyond(fit)
             yield (
                 f"Results{band} were reported ω = {write(found)} times as often as those "
                 "with a smaller p."
@@ -173,11 +173,17 @@ def _outliers(fit: Fit, digits: int) -> str:
     return f"Likely outliers (probability above .5): {', '.join(named) or 'none'}."
 
 
+def _p(fit: Fit) -> str:
+    selection = fit.problem.model.selection
+    assert isinstance(selection, StepSelection)
+    return selection.step.p_in_words
+
+
 def _beyond(fit: Fit) -> str:
     selection = fit.problem.model.selection
     assert isinstance(selection, StepSelection)
     cut = f"{selection.step.cutpoints[0]:g}".replace("0.", ".", 1)
-    return f" with a one-sided p above {cut}"
+    return f" with a {_p(fit)} above {cut}"
 
 
 def _new_study(fit: Fit, digits: int) -> Iterator[str]:

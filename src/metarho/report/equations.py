@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from metarho.engines.problem import Problem
 from metarho.spec.formulas import is_intercept_only
-from metarho.spec.model import StepSelection
+from metarho.spec.model import Step, StepSelection
 
 
 @dataclass(frozen=True)
@@ -107,16 +107,28 @@ def _observed(problem: Problem) -> tuple[Equation, ...]:
             )
         )
     if isinstance(model.selection, StepSelection):
-        cuts = ", ".join(f"{cut:g}" for cut in model.selection.step.cutpoints)
+        step = model.selection.step
+        cuts = ", ".join(f"{cut:g}" for cut in step.cutpoints)
         found.append(
             Equation(
-                r"p(y_i \mid \text{reported}) \propto p(y_i \mid \theta_i)\,\omega(p_i), "
-                r"\qquad p_i = 1 - \Phi\left(\frac{y_i}{\sqrt{v_i}}\right)",
-                f"the chance of being reported is a step function of the one-sided p, "
+                r"p(y_i \mid \text{reported}) \propto p(y_i \mid \mu, \tau)\,\omega(p_i)"
+                + _p(step),
+                f"the chance of being reported is a step function of the {step.p_in_words}, "
                 f"with steps at {cuts}",
             )
         )
     return tuple(found)
+
+
+def _p(step: Step) -> str:
+    """What p is, where it is z's; of a t test the words say it."""
+    if step.test == "t":
+        return ""
+    tail = {
+        ("one", "positive"): r"1 - \Phi\left(\frac{y_i}{\sqrt{v_i}}\right)",
+        ("one", "negative"): r"\Phi\left(\frac{y_i}{\sqrt{v_i}}\right)",
+    }.get((step.sides, step.favours), r"2\Phi\left(-\frac{|y_i|}{\sqrt{v_i}}\right)")
+    return rf", \qquad p_i = {tail}"
 
 
 def _centre(problem: Problem) -> str:

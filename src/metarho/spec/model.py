@@ -85,6 +85,14 @@ class Step(Frozen):
     test: Literal["z", "t"] = "z"
 
     @property
+    def p_in_words(self) -> str:
+        """Which p selects: ``one-sided p``, and what is not as it is by default."""
+        of = " of r's t test" if self.test == "t" else ""
+        if self.sides == "two":
+            return f"two-sided p{of}"
+        return f"one-sided p{of}" + (", for effects below 0" if self.favours == "negative" else "")
+
+    @property
     def one_sided(self) -> tuple[float, ...]:
         """The one-sided p, of means above 0, at which the weight changes, increasing."""
         if self.sides == "two":

@@ -183,11 +183,25 @@ def script(fit: Fit, origin: Origin) -> str:
 
 def model_script(problem: Problem) -> str:
     """The part of a script that makes the model, as a variable of that name."""
-    selected = isinstance(problem.model.selection, StepSelection)
-    imports = _IMPORTS.replace("\n\n", "\nfrom statistics import NormalDist\n\n", int(selected))
-    parts = [imports, "", *_data(problem), _functions(problem), "with pm.Model() as model:"]
+    parts = [
+        _imports(problem),
+        "",
+        *_data(problem),
+        _functions(problem),
+        "with pm.Model() as model:",
+    ]
     parts += [f"    {line}" if line else "" for line in _model(problem)]
     return "\n".join(parts) + "\n"
+
+
+def _imports(problem: Problem) -> str:
+    """What the script needs; for p of a test also its quantiles."""
+    selection = problem.model.selection
+    if not isinstance(selection, StepSelection):
+        return _IMPORTS
+    if selection.step.test == "t":
+        return f"{_IMPORTS}\nfrom scipy.special import stdtrit"
+    return _IMPORTS.replace("\n\n", "\nfrom statistics import NormalDist\n\n", 1)
 
 
 def _data(problem: Problem) -> list[str]:
