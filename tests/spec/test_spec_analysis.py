@@ -90,8 +90,8 @@ FAULTS = {
     "an unknown key": (
         "new_studys: []\n",
         ":3: unknown key 'new_studys'; allowed: agreement, checks, defaults, description, engine, "
-        "grid, interval, models, new_studies, priors, reference, report, sampler, scripts, "
-        "studies, thresholds, title, why; did you mean 'new_studies'?",
+        "ensemble, grid, interval, models, new_studies, priors, reference, report, sampler, "
+        "scripts, studies, thresholds, title, why; did you mean 'new_studies'?",
     ),
     "an unknown key inside": (
         "sampler:\n  chians: 4\n",
@@ -239,3 +239,32 @@ def test_scripts_are_of_known_programs_and_of_runs_without_a_grid(
     tmp_path: Path, text: str, said: str
 ) -> None:
     assert said in refusal(tmp_path, f"{BARE}{text}\n")
+
+
+def test_an_ensemble_weighs_models_equally_unless_it_says_otherwise(tmp_path: Path) -> None:
+    models = "studies: {source: internet-alliance}\nmodels: [a, b]\n"
+    plain = read(tmp_path, f"{models}ensemble: {{}}\n")
+    assert plain.ensemble is not None
+    assert (plain.ensemble.effect, plain.ensemble.heterogeneity) == (0.5, 0.5)
+    assert plain.ensemble.of_models(plain.models) == {"a": 0.5, "b": 0.5}
+    weighed = read(tmp_path, f"{models}ensemble: {{weights: {{b: 3, a: 1}}, effect: 1}}\n").ensemble
+    assert weighed is not None and weighed.of_models(("a", "b")) == {"a": 0.25, "b": 0.75}
+    assert read(tmp_path, models).ensemble is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{weights: {a: 1, c: 1, b: 1}}", "the analysis has no model 'c'; allowed: a, b"),
+        ("{weights: {a: 1}}", "the model 'b' has none; every model has a weight above 0"),
+        ("{weights: {a: 0, b: 1}}", "ensemble.weights.a: 0 should be greater than 0"),
+        ("{weights: {}}", "should have at least 1 item"),
+        ("{effect: 0}", "ensemble.effect: 0 should be greater than 0"),
+        ("{heterogeneity: 1.5}", "should be less than or equal to 1"),
+        ("{bias: 0.5}", "unknown key 'bias'; allowed: effect, heterogeneity, weights"),
+    ],
+)
+def test_an_ensemble_that_is_none_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    models = "studies: {source: internet-alliance}\nmodels: [a, b]\n"
+    message = refusal(tmp_path, f"{models}ensemble: {text}\n")
+    assert message.startswith(":") and said in message

@@ -82,6 +82,10 @@ WHOLE: dict[Kind, Plain] = {
             "sample": {"cells": 10, "seed": 1}, "estimand": ["where"],
             "weights": {"where": {"all": 2}}, "quantities": ["bf_mu", "P(rho > 0.1)"],
         },
+        "ensemble": {
+            "weights": {"random-effects": 12, "three-level": 0.5}, "effect": 0.5,
+            "heterogeneity": 1,
+        },
         "engine": "nuts", "agreement": True,
         "sampler": {"chains": 2, "draws": 100, "tune": 100, "seed": 1},
         "thresholds": {"rho": [0, 0.5]}, "interval": {"prob": 0.9, "kind": "hdi"},
@@ -113,6 +117,7 @@ BEYOND = (
     "two new studies have one label",
     "weights for .* cutpoints",
     "cutpoints increase",
+    "ensemble: weights: ",
 )
 
 
@@ -257,6 +262,9 @@ BAD: list[tuple[Kind, Plain]] = [
     ("config", {"studies": {"source": "x"}, "models": ["m"], "checks": ["Q"]}),
     ("config", {"studies": {"source": "x"}, "models": ["m"], "checks": [{"file": "a.py"}]}),
     ("config", {"studies": {"source": "x"}, "models": ["m"], "grid": {"estimand": ["when"]}}),
+    ("config", {"studies": {"source": "x"}, "models": ["m"], "ensemble": {"effect": 0}}),
+    ("config", {"studies": {"source": "x"}, "models": ["m"], "ensemble": {"weights": {"m": 0}}}),
+    ("config", {"studies": {"source": "x"}, "models": ["m"], "ensemble": {"weights": {}}}),
     ("config", {"studies": {"source": "x"}, "models": ["m"], "priors": {"a": {"mu": "N()"}}}),
     ("config", {"studies": {"source": "x"}, "models": ["m"], "priors": {"a": {"y": "Flat()"}}}),
     ("simulation", {"simulate": {"mu": [0], "tau": [0], "k": [5]}, "models": ["m"]}),

@@ -440,6 +440,7 @@ def _remarks(analysis: Analysis, cells: int, size: int) -> tuple[str, ...]:
     unused = {
         "new_studies": bool(analysis.new_studies),
         "checks": bool(analysis.checks),
+        "ensemble": analysis.ensemble is not None,
         "agreement": analysis.agreement,
     }
     remarks = [

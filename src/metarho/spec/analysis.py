@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.checks import Check
 from metarho.spec.document import Document, Frozen, read_document
+from metarho.spec.ensemble import Ensemble
 from metarho.spec.filters import parse_filter
 from metarho.spec.grid import Grid
 from metarho.spec.model import PriorSet
@@ -164,6 +165,8 @@ class Analysis(Frozen):
     checks: tuple[Check, ...] = ()
     # None: the models with the prior sets, intervals used or not, and a report of each.
     grid: Grid | None = None
+    # None: models are candidates, each for itself.
+    ensemble: Ensemble | None = None
     engine: Engine = "auto"
     agreement: bool = False
     sampler: Sampler = Sampler()
@@ -188,6 +191,12 @@ class Analysis(Frozen):
                 f"reference {shown(self.reference)} is no prior set; "
                 + did_you_mean(self.reference, self.priors)
             )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_of_models(self) -> Analysis:
+        if self.ensemble is not None:
+            self.ensemble.of_models(self.models)
         return self
 
     @model_validator(mode="after")

@@ -101,6 +101,10 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "new_studies": "Studies nobody has run: what would each see?",
         "checks": "Posterior predictive checks of metarho ppc; without them all named statistics.",
         "grid": "Decisions that could have been taken otherwise: every combination is fitted.",
+        "ensemble": (
+            "Models averaged by metarho ensemble, each also without an effect and without "
+            "heterogeneity."
+        ),
         "engine": (
             "How posteriors are computed: exact integrates, nuts samples, auto takes exact where "
             "it can and says why."
@@ -208,6 +212,15 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "estimand": "The decisions that change what is estimated; the others change how.",
         "weights": "Decision -> value -> weight, in averages over cells; equal without.",
         "quantities": "Further columns of the table of cells: bf_mu, 'P(rho > 0.1)', …",
+    },
+    "Ensemble": {
+        "weights": (
+            "Model -> how probable it is before the data, relative to the others; equal without."
+        ),
+        "effect": "Probability before the data that mu is not 0; 1 leaves members without it out.",
+        "heterogeneity": (
+            "Probability before the data that tau is not 0; 1 leaves members without it out."
+        ),
     },
     "Sample": {"cells": "How many combinations.", "seed": "Seed of their choice."},
     "Simulation": {

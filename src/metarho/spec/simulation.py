@@ -119,6 +119,7 @@ class Simulation(Frozen):
 _NOT_HERE = {
     "studies": "the data are simulated: a config has studies: or simulate:, not both",
     "grid": "the decisions of a simulation are the lists of simulate:",
+    "ensemble": "a simulation fits every model for itself",
     "engine": "simulated data are fitted by the exact engine",
     "sampler": "simulated data are fitted by the exact engine",
     "agreement": "simulated data are fitted by the exact engine",
