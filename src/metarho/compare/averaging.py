@@ -37,7 +37,7 @@ as probable as itself before the data."""
 # The column of the comparison that holds each kind of weight.
 _COLUMN: Mapping[Weights, str] = {"evidence": "probability", "stacking": "stacking"}
 # Candidates that together weigh less do not move what is printed.
-_LEAST_WEIGHT = 1e-9
+LEAST_WEIGHT = 1e-9
 
 
 def averages(candidates: Sequence[Candidate], rows: Sequence[Row], prob: float) -> list[Row]:
@@ -62,17 +62,27 @@ def averages(candidates: Sequence[Candidate], rows: Sequence[Row], prob: float) 
 def average(weights: Sequence[float], parts: Sequence[Marginal], prob: float) -> Summary:
     """The mixture's mean, sd, median and equal-tailed interval.
 
-    A quantile of a mixture lies between the least and the largest of its parts'.
+    A quantile of a mixture lies between the least and the largest of its parts'; one that a point
+    holds is that point, exactly.
     """
     heaviest = max(weights)
-    kept = [(w, p) for w, p in zip(weights, parts, strict=True) if w > _LEAST_WEIGHT * heaviest]
+    kept = [(w, p) for w, p in zip(weights, parts, strict=True) if w > LEAST_WEIGHT * heaviest]
     total = math.fsum(w for w, _ in kept)
     each = [(w / total, part, part.summary(prob, "eti")) for w, part in kept]
 
     def cdf(x: float) -> float:
         return math.fsum(w * float(part.cdf(np.array(x))) for w, part, _ in each)
 
+    jumps: dict[float, float] = {}
+    for w, part, _ in each:
+        if isinstance(part, Point):
+            jumps[part.value] = jumps.get(part.value, 0.0) + w
+
     def quantile(name: str, share: float) -> float | None:
+        for value, mass in jumps.items():
+            reached = cdf(value)
+            if reached - mass < share <= reached:
+                return value
         ends = [getattr(one, name) for _, _, one in each]
         return None if None in ends else invert(cdf, share, min(ends), max(ends))
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from metarho.errors import InputError, did_you_mean, shown
 from metarho.spec.checks import Check
 from metarho.spec.document import Document, Frozen, read_document
-from metarho.spec.ensemble import Ensemble
+from metarho.spec.ensemble import EnsembleSpec
 from metarho.spec.filters import parse_filter
 from metarho.spec.grid import Grid
 from metarho.spec.model import PriorSet
@@ -166,7 +166,7 @@ class Analysis(Frozen):
     # None: the models with the prior sets, intervals used or not, and a report of each.
     grid: Grid | None = None
     # None: models are candidates, each for itself.
-    ensemble: Ensemble | None = None
+    ensemble: EnsembleSpec | None = None
     engine: Engine = "auto"
     agreement: bool = False
     sampler: Sampler = Sampler()

@@ -213,7 +213,7 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "weights": "Decision -> value -> weight, in averages over cells; equal without.",
         "quantities": "Further columns of the table of cells: bf_mu, 'P(rho > 0.1)', …",
     },
-    "Ensemble": {
+    "EnsembleSpec": {
         "weights": (
             "Model -> how probable it is before the data, relative to the others; equal without."
         ),

@@ -15,7 +15,7 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
-class Ensemble(Frozen):
+class EnsembleSpec(Frozen):
     """Every model with and without an effect, with and without heterogeneity, and their weights.
 
     ``weights`` are relative (equal unless said), ``effect`` and ``heterogeneity`` the probabilities
