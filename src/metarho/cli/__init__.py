@@ -19,6 +19,7 @@ from metarho.cli import (
     compare,
     cumulative,
     diff,
+    ensemble,
     fit,
     init,
     models,
@@ -61,6 +62,7 @@ SECTIONS: Mapping[str, Sequence[Callable[..., None] | typer.Typer]] = {
         sensitivity.sensitivity,
         sensitivity.tipping,
         reporting.reporting,
+        ensemble.ensemble,
         diff.diff,
     ),
     "Predict new studies": (

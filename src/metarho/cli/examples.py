@@ -62,6 +62,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "metarho reporting internet-alliance",
         "metarho reporting internet-alliance --model random-effects --threshold 0.1",
     ),
+    "ensemble": ("metarho ensemble publication-bias", "metarho ensemble publication-bias --csv"),
     "diff": ("metarho diff outputs/spring outputs/autumn", "metarho diff spring autumn --csv"),
     "predict": (
         "metarho predict internet-alliance",

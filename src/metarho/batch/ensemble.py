@@ -1,0 +1,270 @@
+"""Ensembles of a plan: one for every prior set, intervals used or not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from metarho.batch.plan import Cell, Plan
+from metarho.batch.run import settings_of
+from metarho.batch.tables import five
+from metarho.compare.ensemble import (
+    ALL,
+    Ensemble,
+    Estimate,
+    Member,
+    component_in_words,
+    ensemble_of,
+    spike_in_words,
+)
+from metarho.compare.rows import Row
+from metarho.engines.problem import Problem, encode
+from metarho.errors import InputError
+from metarho.fitting import choose, fit_many
+from metarho.spec.ensemble import EnsembleSpec
+from metarho.spec.model import PriorSet
+from metarho.spec.priors import parse_prior
+
+MEMBERS = "ensemble-members.csv"
+COMPONENTS = "ensemble-components.csv"
+ESTIMATES = "ensemble-estimates.csv"
+
+_NOTHING = parse_prior("DiracDelta(c=0)")
+# The logs of what a table can print as a number.
+_LARGEST = 700.0
+_PRESENT = {True: "yes", False: "no"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A member before it is fitted: the cell it comes from, what it has, and its problem."""
+
+    cell: Cell
+    effect: bool
+    heterogeneity: bool
+    prior: float
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class Found:
+    """The ensemble of one prior set, and its tables. ``sentences`` say what it says."""
+
+    prior_set: str
+    intervals: str
+    ensemble: Ensemble
+    components: tuple[Row, ...]
+    estimates: tuple[Row, ...]
+    members: tuple[Row, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def probable(self) -> list[Row]:
+        """The members, the most probable first."""
+        return sorted(self.members, key=lambda row: -float(row["posterior"] or 0.0))
+
+
+def question(plan: Plan) -> tuple[Asked, ...]:
+    """Every member of every ensemble of a plan, encoded; nothing is fitted.
+
+    Raises InputError for a config without an ensemble, and for a model that is none with and
+    without an effect, heterogeneity, or has an improper prior.
+    """
+    spec = plan.analysis.ensemble
+    if spec is None:
+        raise InputError(
+            f"{plan.config} has no ensemble; add the key ensemble: with weights of its models, or "
+            "ensemble: {} for equal ones"
+        )
+    weights = spec.of_models(plan.analysis.models)
+    found = []
+    for cell in plan.cells:
+        _check(cell, spec)
+        for effect, heterogeneity, share in _kinds(spec):
+            nulls = _nulls(cell, effect, heterogeneity)
+            problem = _problem(plan, cell, nulls) if nulls else cell.problem
+            prior = weights[cell.model] * share
+            found.append(Asked(cell, effect, heterogeneity, prior, problem))
+    return tuple(found)
+
+
+def ensembles(
+    plan: Plan,
+    asked: Sequence[Asked],
+    announce: Callable[[str, Problem | None], None],
+    warn: Callable[[str], None],
+) -> tuple[Found, ...]:
+    """Fit all members, through the store, and average those of each prior set on one evidence."""
+    settings = replace(settings_of(plan, announce, warn), agreement=False)
+    fits = fit_many([one.problem for one in asked], settings)
+    groups: dict[tuple[str, str], list[Member]] = {}
+    for one, fit in zip(asked, fits, strict=True):
+        member = Member(one.cell.label, one.effect, one.heterogeneity, one.prior, fit)
+        groups.setdefault((one.cell.intervals, one.cell.prior_set), []).append(member)
+    announce("averaging", None)
+    prob = plan.analysis.interval.prob
+    return tuple(
+        _found(prior_set, intervals, ensemble_of(members), prob)
+        for (intervals, prior_set), members in groups.items()
+    )
+
+
+def _kinds(spec: EnsembleSpec) -> list[tuple[bool, bool, float]]:
+    """With an effect, with heterogeneity, and the probability of that before the data."""
+    effect = {True: spec.effect, False: 1 - spec.effect}
+    heterogeneity = {True: spec.heterogeneity, False: 1 - spec.heterogeneity}
+    return [
+        (with_effect, varies, p * q)
+        for with_effect, p in effect.items()
+        for varies, q in heterogeneity.items()
+        if p * q > 0
+    ]
+
+
+def _nulls(cell: Cell, effect: bool, heterogeneity: bool) -> PriorSet:
+    """The priors that a member has in place of its model's."""
+    none = {} if effect else {"mu": _NOTHING}
+    sds = cell.problem.model.level_sds.values()
+    return none if heterogeneity else none | dict.fromkeys(sds, _NOTHING)
+
+
+def _problem(plan: Plan, cell: Cell, nulls: PriorSet) -> Problem:
+    """The problem of a cell with other priors. Raises InputError where no engine covers it."""
+    own = plan.analysis.priors[cell.prior_set]
+    # What a set says of heterogeneity has no use where there is none.
+    without = any(name.startswith("tau") for name in nulls)
+    kept = {
+        name: prior
+        for name, prior in own.items()
+        if not (without and (name.startswith("tau") or name == "share"))
+    }
+    try:
+        problem = encode(
+            cell.problem.model,
+            plan.studies[cell.intervals],
+            {**kept, **nulls},
+            all_rows=plan.studies.get("use"),
+        )
+        choose(problem, plan.analysis.engine)
+    except InputError as error:
+        said = ", ".join(f"{name} ~ {prior}" for name, prior in nulls.items())
+        raise InputError(f"model {cell.model} with {said}: {error}") from None
+    return problem
+
+
+def _check(cell: Cell, spec: EnsembleSpec) -> None:
+    """Raise InputError where a model cannot be with and without what the ensemble tests."""
+    problem, where = cell.problem, f"model {cell.model}, prior set {cell.prior_set}"
+    if problem.model.custom is not None:
+        raise InputError(
+            f"{where}: a custom model does not tell what an effect or heterogeneity is in it; "
+            "leave it out of the ensemble"
+        )
+    if problem.model.columns:
+        raise InputError(
+            f"{where}: whether there is an effect is asked of one mean, and this model has "
+            f"moderators ({', '.join(problem.model.columns)}); leave them out"
+        )
+    if not problem.model.levels:
+        raise InputError(
+            f"{where}: it has no heterogeneity, which members without it have not either; name "
+            "the model that has it, and heterogeneity: less than 1"
+        )
+    for name in ("mu", *problem.spreads):
+        if problem.prior(name).is_point:
+            raise InputError(
+                f"{where}: {name} ~ {problem.prior(name)} is held at a value; members without an "
+                "effect or heterogeneity are added by ensemble: itself"
+            )
+    for name, applied in problem.priors.items():
+        if not applied.prior.proper:
+            raise InputError(
+                f"{where}: {name} ~ {applied.prior} is improper, so that the evidence is not "
+                "known; an ensemble needs proper priors"
+            )
+    if spec.heterogeneity < 1 and problem.prior("mu").on == "mu/tau":
+        raise InputError(
+            f"{where}: mu ~ {problem.prior('mu')} is in units of tau, which is 0 in some members; "
+            "give mu a prior of its own, or set heterogeneity: 1"
+        )
+
+
+def _found(prior_set: str, intervals: str, ensemble: Ensemble, prob: float) -> Found:
+    head = {"intervals": intervals, "priors": prior_set}
+    estimates = ensemble.estimates(prob)
+    return Found(
+        prior_set,
+        intervals,
+        ensemble,
+        tuple(_component_rows(head, ensemble)),
+        tuple(_estimate_row(head, ensemble, one, prob) for one in estimates),
+        tuple(_member_rows(head, ensemble)),
+        (*map(component_in_words, ensemble.components), *_spikes(estimates)),
+    )
+
+
+def _component_rows(head: Mapping[str, str], ensemble: Ensemble) -> list[Row]:
+    return [
+        {
+            **head,
+            "component": one.name,
+            "members": one.members,
+            "prior": one.prior,
+            "posterior": one.posterior,
+            "inclusion_bf": math.exp(one.log_bf) if abs(one.log_bf) < _LARGEST else None,
+            "log_inclusion_bf": one.log_bf,
+            "log_inclusion_bf_mcse": one.mcse,
+        }
+        for one in ensemble.components
+    ]
+
+
+def _estimate_row(head: Mapping[str, str], ensemble: Ensemble, one: Estimate, prob: float) -> Row:
+    problem = ensemble.members[0].fit.problem
+    scales = {"rho": problem.r_label, "rho_new": problem.r_label, "omega": "share", "pet": "slope"}
+    base = one.quantity.partition("[")[0].replace("peese", "pet")
+    return {
+        **head,
+        "quantity": one.quantity,
+        "over": one.over,
+        "members": one.members,
+        "probability": one.probable,
+        "scale": scales.get(base, problem.scale_label),
+        **five(one.summary),
+        "prob": prob,
+        "kind": "eti",
+        "spike_at": one.at,
+        "spike": one.spike,
+    }
+
+
+def _member_rows(head: Mapping[str, str], ensemble: Ensemble) -> list[Row]:
+    errors = ensemble.probability_errors.tolist() if ensemble.is_sampled else None
+    return [
+        {
+            **head,
+            "model": one.model,
+            "bias": one.bias,
+            "effect": _PRESENT[one.effect],
+            "heterogeneity": _PRESENT[one.heterogeneity],
+            "prior": one.prior,
+            "posterior": posterior,
+            "posterior_mcse": None if errors is None else errors[index],
+            "log_evidence": one.fit.log_evidence,
+            "log_evidence_mcse": one.fit.log_evidence_mcse,
+            "evidence_by": "integration" if one.fit.engine == "exact" else "bridge sampling",
+            "engine": one.fit.engine,
+            "status": one.fit.status,
+        }
+        for index, (one, posterior) in enumerate(
+            zip(ensemble.members, ensemble.probabilities.tolist(), strict=True)
+        )
+    ]
+
+
+def _spikes(estimates: Sequence[Estimate]) -> list[str]:
+    """The spikes of averages, in words."""
+    given = {one.quantity: one for one in estimates if one.over != ALL}
+    said = (spike_in_words(one, given.get(one.quantity)) for one in estimates if one.over == ALL)
+    return [sentence for sentence in said if sentence is not None]

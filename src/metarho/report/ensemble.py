@@ -1,0 +1,154 @@
+"""Ensembles as files and as text in the terminal: prior sets side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from metarho.batch.ensemble import COMPONENTS, ESTIMATES, MEMBERS, Found
+from metarho.batch.plan import Plan
+from metarho.batch.tables import to_csv
+from metarho.compare.rows import Row
+from metarho.report.comparison import between
+from metarho.report.terminal import number, say, share, wide
+from metarho.store.files import write_text
+
+# As many as matter to most readers; all are in the table.
+_SHOWN = 10
+
+
+def publish_ensembles(plan: Plan, found: Sequence[Found]) -> None:
+    """Leave the tables in the plan's folder."""
+    write_text(plan.folder / COMPONENTS, to_csv([row for one in found for row in one.components]))
+    write_text(plan.folder / ESTIMATES, to_csv([row for one in found for row in one.estimates]))
+    write_text(plan.folder / MEMBERS, to_csv([row for one in found for row in one.probable]))
+
+
+def print_ensembles(plan: Plan, found: Sequence[Found]) -> None:
+    """On each evidence: components, estimates and the most probable members."""
+    for intervals in dict.fromkeys(one.intervals for one in found):
+        sets = [one for one in found if one.intervals == intervals]
+        first = sets[0].ensemble.members
+        evidence = first[0].fit.problem.evidence
+        say("")
+        say(
+            f"intervals: {intervals}, k = {evidence.k} effects of {len(evidence.study_names)} "
+            f"studies; {len(first)} members a prior set"
+        )
+        _print_components(sets)
+        _print_estimates(plan, sets)
+        for one in sets:
+            _print_members(one)
+    say("")
+    say(f"all columns: {plan.folder / COMPONENTS}, {ESTIMATES}, {MEMBERS}")
+
+
+def _print_components(sets: Sequence[Found]) -> None:
+    """How probable each component is, and its inclusion Bayes factor."""
+    rows = sets[0].components
+    if not rows:
+        return
+    table = _table(("component",), ("of", "before"))
+    for one in sets:
+        for name in (one.prior_set, "BF"):
+            table.add_column(Text(name), justify="right", no_wrap=True)
+    for index, row in enumerate(rows):
+        cells = []
+        for one in sets:
+            own = one.components[index]
+            cells += [_share(own, "posterior"), _factor(own)]
+        table.add_row(str(row["component"]), str(row["members"]), _share(row, "prior"), *cells)
+    say("")
+    say("How probable before and after the data; BF: inclusion Bayes factor, ± its log's error.")
+    wide().print(table)
+
+
+def _print_estimates(plan: Plan, sets: Sequence[Found]) -> None:
+    """Medians, intervals and spikes."""
+    prob = f"{plan.analysis.interval.prob * 100:g}%"
+    table = _table(("quantity", "members"), ())
+    for one in sets:
+        for name in (one.prior_set, prob, "spike"):
+            table.add_column(Text(name), justify="right", no_wrap=True)
+    for index, row in enumerate(sets[0].estimates):
+        cells = []
+        for one in sets:
+            own = one.estimates[index]
+            lower, upper = (_number(own, name) for name in ("lower", "upper"))
+            spike = "" if own["spike"] == 0 else f"{_share(own, 'spike')} at {own['spike_at']:g}"
+            cells += [number(_number(own, "median")), between(lower, upper, 3), spike]
+        table.add_row(str(row["quantity"]), str(row["over"]), *cells)
+    say("")
+    say(
+        f"Posterior medians and {prob} equal-tailed intervals of averages over members; spike: the "
+        "probability of exactly that value. omega: chances of being reported by one-sided p."
+    )
+    wide().print(table)
+
+
+def _print_members(one: Found) -> None:
+    """The most probable members of one ensemble."""
+    rows = one.probable
+    table = _table(("model", "effect", "heterogeneity"), ("before", "after", "log evidence"))
+    table.add_column("engine", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for row in rows[:_SHOWN]:
+        error = _number(row, "log_evidence_mcse")
+        by = "" if error is None else f" ± {error:.2f}"
+        table.add_row(
+            Text(str(row["model"])),
+            str(row["effect"]),
+            str(row["heterogeneity"]),
+            _share(row, "prior"),
+            _share(row, "posterior"),
+            f"{_number(row, 'log_evidence'):.2f}{by}",
+            str(row["engine"]),
+            str(row["status"]),
+        )
+    say("")
+    say(f"{one.prior_set}: the most probable members")
+    wide().print(table)
+    if len(rows) > _SHOWN:
+        rest = sum(float(row["posterior"] or 0.0) for row in rows[_SHOWN:])
+        say(f"… and {len(rows) - _SHOWN} more, together {share(rest)}")
+    for sentence in one.sentences:
+        say(sentence)
+    for member in one.ensemble.members:
+        for reason in member.fit.reasons:
+            has = " and ".join(
+                name
+                for name, held in (
+                    ("an effect", member.effect),
+                    ("heterogeneity", member.heterogeneity),
+                )
+                if held
+            )
+            say(f"{member.fit.status}: {member.model} with {has or 'neither'}: {reason}")
+
+
+def _table(names: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _number(row: Row, name: str) -> float | None:
+    value = row[name]
+    return float(value) if isinstance(value, float | int) else None
+
+
+def _share(row: Row, name: str) -> str:
+    value = _number(row, name)
+    return "–" if value is None else share(value)
+
+
+def _factor(row: Row) -> str:
+    """An inclusion Bayes factor, with the Monte Carlo error of its log where it has one."""
+    factor, error = _number(row, "inclusion_bf"), _number(row, "log_inclusion_bf_mcse")
+    said = f"e^{_number(row, 'log_inclusion_bf'):.0f}" if factor is None else f"{factor:.3g}"
+    return said if error is None else f"{said} ± {error:.2f}"
