@@ -31,6 +31,8 @@ COMPONENTS = "ensemble-components.csv"
 ESTIMATES = "ensemble-estimates.csv"
 
 _NOTHING = parse_prior("DiracDelta(c=0)")
+# What is said in words, and what tables are enough for.
+_MAIN, _OF_BIAS = ("effect", "heterogeneity", "bias"), ("omega", "pet", "peese")
 # The logs of what a table can print as a number.
 _LARGEST = 700.0
 _PRESENT = {True: "yes", False: "no"}
@@ -200,7 +202,7 @@ def _found(prior_set: str, intervals: str, ensemble: Ensemble, prob: float) -> F
         tuple(_component_rows(head, ensemble)),
         tuple(_estimate_row(head, ensemble, one, prob) for one in estimates),
         tuple(_member_rows(head, ensemble)),
-        (*map(component_in_words, ensemble.components), *_spikes(estimates)),
+        tuple(_sentences(ensemble, estimates)),
     )
 
 
@@ -263,8 +265,12 @@ def _member_rows(head: Mapping[str, str], ensemble: Ensemble) -> list[Row]:
     ]
 
 
-def _spikes(estimates: Sequence[Estimate]) -> list[str]:
-    """The spikes of averages, in words."""
+def _sentences(ensemble: Ensemble, estimates: Sequence[Estimate]) -> list[str]:
+    """What it says of an effect, heterogeneity and bias, and the spikes of what is estimated."""
+    found = [component_in_words(one) for one in ensemble.components if one.name in _MAIN]
     given = {one.quantity: one for one in estimates if one.over != ALL}
-    said = (spike_in_words(one, given.get(one.quantity)) for one in estimates if one.over == ALL)
-    return [sentence for sentence in said if sentence is not None]
+    for one in estimates:
+        if one.over == ALL and one.quantity.partition("[")[0] not in _OF_BIAS:
+            said = spike_in_words(one, given.get(one.quantity))
+            found += [] if said is None else [said]
+    return found

@@ -26,11 +26,10 @@ from metarho.compare.scores import incomparable
 from metarho.errors import FitError, InputError
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point, Summary
-from metarho.spec.model import Model, StepSelection
+from metarho.spec.model import Model, Step, StepSelection
 
 type Array = NDArray[np.float64]
 type Bias = Literal["none", "two-sided", "one-sided", "PET", "PEESE"]
-type Part = Callable[[Member], Marginal]
 
 # Cutpoints that differ by less are one: 1 − 0.025 is not 0.975 to the last digit.
 _DIGITS = 12
@@ -167,31 +166,27 @@ class Ensemble:
         """The mean, tau, weights, slopes and a new study, with equal-tailed intervals.
 
         Each over all members, and over those that have what it is about, where some lack it.
-        Weights are those of stretches of the one-sided p, at all members' cutpoints.
+        Weights are those of stretches of the one-sided p between all members' cutpoints, but for
+        stretches that no member gives another weight than 1.
         """
         on_yi = self.members[0].fit.problem.scale == "yi"
-        biases = {member.bias for member in self.members}
-        found = self._both("mean" if on_yi else "rho", "effect", _mean, 0.0, prob)
-        found += self._both("tau", "heterogeneity", _tau, 0.0, prob)
-        for low, high in self.stretches:
-            middle = 0.5 * (low + high)
-            found += self._both(
-                f"omega[{low:g}-{high:g}]",
-                "weight function",
-                lambda member, p=middle: _weight(member, p),  # type: ignore[misc]
-                1.0,
-                prob,
-            )
-        for kind, name in (("PET", "pet"), ("PEESE", "peese")):
-            if kind in biases:
-                found += self._both(
-                    name,
-                    kind,
-                    lambda member, slope=name: _slope(member, slope),  # type: ignore[misc]
-                    0.0,
-                    prob,
-                )
-        return (*found, *self._both("theta_new" if on_yi else "rho_new", "effect", _new, 0.0, prob))
+        wanted = [
+            _Quantity("mean" if on_yi else "rho", "effect", 0.0, _no_effect, _mean),
+            _Quantity(
+                "tau", "heterogeneity", 0.0, _no_heterogeneity, lambda m: m.fit.posterior.tau
+            ),
+            *(_weight(low, high) for low, high in self.stretches),
+            _slope("pet", "PET"),
+            _slope("peese", "PEESE"),
+            _Quantity("theta_new" if on_yi else "rho_new", "effect", 0.0, _no_true_effect, _new),
+        ]
+        found: list[Estimate] = []
+        for one in wanted:
+            if one.component in ("effect", "heterogeneity") or not all(
+                map(one.absent, self.members)
+            ):
+                found += self._both(one, prob)
+        return tuple(found)
 
     @cached_property
     def stretches(self) -> tuple[tuple[float, float], ...]:
@@ -199,8 +194,8 @@ class Ensemble:
         cuts = {
             round(cut, _DIGITS)
             for member in self.members
-            if isinstance(selection := member.fit.problem.model.selection, StepSelection)
-            for cut in selection.step.one_sided
+            if (step := _step_of(member)) is not None
+            for cut in step.one_sided
         }
         return tuple(pairwise([0.0, *sorted(cuts), 1.0])) if cuts else ()
 
@@ -209,35 +204,34 @@ class Ensemble:
         total = shares.sum()
         return 0.0 if total == 0 else float(np.linalg.norm(shares / total * self._errors))
 
-    def _both(
-        self, quantity: str, component: str, part: Part, at: float, prob: float
-    ) -> list[Estimate]:
+    def _both(self, quantity: _Quantity, prob: float) -> list[Estimate]:
         """A quantity over all members, and over those with its component."""
-        has = COMPONENTS[component]
-        given = [has(member) for member in self.members]
-        found = [self._estimate(quantity, ALL, [True] * len(given), part, at, prob)]
-        if any(given) and not all(given):
+        component = quantity.component
+        given = np.array([COMPONENTS[component](member) for member in self.members])
+        found = [self._estimate(quantity, ALL, np.ones(len(given), dtype=bool), prob)]
+        if given.any() and not given.all():
             over = _ARTICLES.get(component, f"with {component}")
-            found.append(self._estimate(quantity, over, given, part, at, prob))
+            found.append(self._estimate(quantity, over, given, prob))
         return found
 
     def _estimate(
-        self, quantity: str, over: str, kept: Sequence[bool], part: Part, at: float, prob: float
+        self, quantity: _Quantity, over: str, kept: NDArray[np.bool_], prob: float
     ) -> Estimate:
         logs = np.where(kept, self._logs, -np.inf)
         weights = np.exp(logs - logsumexp(logs))
+        absent = np.array([quantity.absent(member) for member in self.members])
         # A member that cannot be seen in the average is not read: it may take seconds.
         seen = np.flatnonzero(weights > LEAST_WEIGHT * weights.max())
-        parts = [part(self.members[i]) for i in seen]
-        own = (weights[seen] / weights[seen].sum()).tolist()
-        spikes = [
-            w
-            for w, one in zip(own, parts, strict=True)
-            if isinstance(one, Point) and one.value == at
-        ]
-        probable = float(self.probabilities[np.array(kept)].sum())
-        summary = average(own, parts, prob)
-        return Estimate(quantity, over, sum(kept), probable, summary, at, math.fsum(spikes))
+        parts = [Point(quantity.at) if absent[i] else quantity.read(self.members[i]) for i in seen]
+        return Estimate(
+            quantity.name,
+            over,
+            int(kept.sum()),
+            min(1.0, math.fsum(self.probabilities[kept])),
+            average(weights[seen].tolist(), parts, prob),
+            quantity.at,
+            min(1.0, math.fsum(weights[absent])),
+        )
 
 
 def ensemble_of(members: Sequence[Member]) -> Ensemble:
@@ -300,42 +294,76 @@ def component_in_words(component: Component) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Quantity:
+    """What is averaged: the value ``at`` of members in which it is absent, or what is read."""
+
+    name: str
+    component: str
+    at: float
+    absent: Callable[[Member], bool]
+    read: Callable[[Member], Marginal]
+
+
+def _no_effect(member: Member) -> bool:
+    return not member.effect
+
+
+def _no_heterogeneity(member: Member) -> bool:
+    return not member.heterogeneity
+
+
+def _no_true_effect(member: Member) -> bool:
+    """Whether every study's true effect is 0."""
+    return not member.effect and not member.heterogeneity
+
+
 def _mean(member: Member) -> Marginal:
     """The headline: rho_median on r, or for GEN the mean."""
-    if not member.effect:
-        return Point(0.0)
     posterior = member.fit.posterior
     mean = posterior.mean_of(posterior.head)
     return mean if member.fit.problem.scale == "yi" else posterior.rho(mean)
 
 
-def _tau(member: Member) -> Marginal:
-    return member.fit.posterior.tau if member.heterogeneity else Point(0.0)
-
-
 def _new(member: Member) -> Marginal:
     """The true effect of a new study."""
-    if not member.effect and not member.heterogeneity:
-        return Point(0.0)
     posterior = member.fit.posterior
     new = posterior.theta_new(posterior.head)
     return new if member.fit.problem.scale == "yi" else posterior.rho(new)
 
 
-def _weight(member: Member, p: float) -> Marginal:
-    """How often a result of a one-sided p is reported, relative to the most significant ones."""
+def _weight(low: float, high: float) -> _Quantity:
+    """How often results of a stretch of one-sided p are reported, relative to the most favoured."""
+    p = 0.5 * (low + high)
+
+    def read(member: Member) -> Marginal:
+        step, band = _step_of(member), _band(member, p)
+        assert step is not None
+        if step.weights is not None:
+            return Point(step.weights[band - 1])
+        return member.fit.posterior.parameters[step.omegas[band - 1]]
+
+    name = f"omega[{low:g}-{high:g}]"
+    return _Quantity(name, "weight function", 1.0, lambda member: _band(member, p) == 0, read)
+
+
+def _band(member: Member, p: float) -> int:
+    """The band of a one-sided p: 0, of weight 1, where nothing is selected by p."""
+    step = _step_of(member)
+    return 0 if step is None else step.band_of[int(np.searchsorted(step.one_sided, p))]
+
+
+def _step_of(member: Member) -> Step | None:
     selection = member.fit.problem.model.selection
-    if not isinstance(selection, StepSelection):
-        return Point(1.0)
-    step = selection.step
-    band = step.band_of[int(np.searchsorted(step.one_sided, p))]
-    if band == 0:
-        return Point(1.0)
-    if step.weights is not None:
-        return Point(step.weights[band - 1])
-    return member.fit.posterior.parameters[step.omegas[band - 1]]
+    return selection.step if isinstance(selection, StepSelection) else None
 
 
-def _slope(member: Member, name: str) -> Marginal:
-    parameters = member.fit.posterior.parameters
-    return parameters[name] if name in parameters else Point(0.0)
+def _slope(name: str, bias: Bias) -> _Quantity:
+    """How much more is reported a standard error (PET) or a sampling variance (PEESE)."""
+    return _Quantity(
+        name,
+        bias,
+        0.0,
+        lambda member: member.bias != bias,
+        lambda member: member.fit.posterior.parameters[name],
+    )

@@ -61,7 +61,9 @@ def _print_components(sets: Sequence[Found]) -> None:
             cells += [_share(own, "posterior"), _factor(own)]
         table.add_row(str(row["component"]), str(row["members"]), _share(row, "prior"), *cells)
     say("")
-    say("How probable before and after the data; BF: inclusion Bayes factor, ± its log's error.")
+    sampled = any(one.ensemble.is_sampled for one in sets)
+    error = ", ± the Monte Carlo error of its logarithm" if sampled else ""
+    say(f"How probable before and after the data; BF: inclusion Bayes factor{error}.")
     wide().print(table)
 
 
