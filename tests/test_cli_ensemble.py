@@ -1,0 +1,73 @@
+"""``metarho ensemble`` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from command_line import CommandLine, rows_in
+
+CONFIG = """\
+studies: {source: internet-alliance, where: role == "main", intervals: drop}
+models: [random-effects, pet, peese]
+priors: {default: {}, narrow: {mu: "Normal(mu=0, sigma=0.1)"}}
+ensemble: {weights: {random-effects: 2, pet: 1, peese: 1}}
+"""
+
+
+@pytest.fixture
+def line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    (tmp_path / "mine.yaml").write_text(CONFIG, encoding="utf-8")
+    return CommandLine(monkeypatch, tmp_path, capsys)
+
+
+def test_prior_sets_stand_side_by_side_and_tables_are_left(line: CommandLine) -> None:
+    code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out")
+    assert code == 0
+    assert "k = 10 effects of 7 studies; 12 members a prior set" in out
+    heads = [text.split() for text in out.splitlines() if text.startswith("component ")]
+    assert heads == [["component", "of", "before", "default", "BF", "narrow", "BF"]]
+    assert "narrow: the most probable members" in out and "… and 2 more, together" in out
+    assert "rho is exactly 0 with probability" in out
+    folder = line.folder / "out" / "mine"
+    components = rows_in(folder / "ensemble-components.csv")
+    assert [row["component"] for row in components] == [
+        *("effect", "heterogeneity", "bias", "PET", "PEESE")
+    ] * 2
+    members = rows_in(folder / "ensemble-members.csv")
+    assert len(members) == 24 and {row["status"] for row in members} == {"ok"}
+    assert {row["quantity"] for row in rows_in(folder / "ensemble-estimates.csv")} == {
+        *("rho", "tau", "pet", "peese", "rho_new")
+    }
+
+
+def test_programs_get_the_same_rows(line: CommandLine) -> None:
+    code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert set(found) == {"components", "estimates", "members", "sentences"}
+    assert found["components"][0]["component"] == "effect"
+    said = {one["priors"]: one["said"] for one in found["sentences"]}
+    assert set(said) == {"default", "narrow"}
+    code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out", "--csv")
+    assert code == 0
+    assert out == (line.folder / "out" / "mine" / "ensemble-components.csv").read_text("utf-8")
+
+
+def test_bad_input_is_refused_before_anything_is_fitted(line: CommandLine) -> None:
+    plain = CONFIG.partition("ensemble:")[0]
+    for text, said in (
+        (plain, "mine.yaml has no ensemble; add the key ensemble:"),
+        (f"{plain}ensemble: {{weights: {{pte: 1}}}}\n", "no model 'pte'"),
+        (f"{plain}ensemble: {{weights: {{pet: 0}}}}\n", "0 should be greater than 0"),
+    ):
+        (line.folder / "mine.yaml").write_text(text, encoding="utf-8")
+        code, out, err = line.run("ensemble", "mine.yaml", "--output", "out")
+        assert (code, out) == (2, "") and said in err
+        assert not (line.folder / "out").exists()
+    code, _, err = line.run("ensemble", "mine.yaml", "--json", "--csv")
+    assert code == 2 and "two forms of one output" in err
