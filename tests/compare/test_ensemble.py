@@ -255,4 +255,4 @@ def test_a_member_without_an_evidence_is_refused() -> None:
 )
 def test_a_component_says_which_way_the_data_speak(log_bf: float, said: str) -> None:
     words = component_in_words(Component("bias", 3, 0.5, 0.8, log_bf, None))
-    assert words.startswith(f"bias: the data speak {said}; it is probable by 0.8")
+    assert words.startswith(f"bias: the data speak {said}; its probability goes from 0.5 to 0.8")

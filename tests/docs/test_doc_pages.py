@@ -23,6 +23,7 @@ SLOW = frozenset(
         "many-runs.md",
         "new-studies.md",
         "predictive-checks.md",
+        "publication-bias.md",
         "reporting.md",
         "sensitivity.md",
         "tutorial.md",

@@ -289,8 +289,8 @@ def component_in_words(component: Component) -> str:
     odds = math.exp(min(abs(component.log_bf), 700.0))
     way = "for" if component.log_bf >= 0 else "against"
     return (
-        f"{component.name}: the data speak {odds:.3g} to 1 {way} it; it is probable by "
-        f"{component.posterior:.3g}, and was by {component.prior:.3g} before them"
+        f"{component.name}: the data speak {odds:.3g} to 1 {way} it; its probability goes "
+        f"from {component.prior:.3g} to {component.posterior:.3g}"
     )
 
 
