@@ -44,9 +44,9 @@ PRIORS = {
     "peese": "HalfCauchy(beta=10)",
 }
 NONE = "DiracDelta(c=0)"
-# Bridge sampling, with p cut where RoBMA does, at the critical values of t tests. It is 0.012 off in
-# member 26 (PET, no heterogeneity), which is an integral over two parameters, and 0.018 in member 34
-# (three weights, mu and tau); half of the members are within 0.002.
+# Bridge sampling, with p cut where RoBMA does, at critical values of t tests. It is 0.012 off in
+# member 26 (PET, no heterogeneity), an integral over two parameters, and 0.018 in member 34 (three
+# weights, mu and tau); half of the members are within 0.002.
 MARGLIK, HALF = 0.02, 0.002
 # Log Bayes factors of components: errors of members average out.
 FACTOR = 0.012

@@ -22,8 +22,8 @@ from metarho.spec.priors import parse_prior
 
 type Array = NDArray[np.float64]
 
-ROBMA = reference("robma_molloy2014_bridge")
-MEMBERS: dict[int, dict[str, Any]] = {member["Model"]: member for member in ROBMA["models"]}
+ROBMA = reference("robma_molloy2014_ensemble")
+MEMBERS: dict[int, dict[str, Any]] = {member["Model"]: member for member in ROBMA["members"]}
 # Bridge sampling of up to five parameters: its error falls with how few there are. The largest
 # differences of a kind are 0.0062 (two or three weights), 0.0119 (PET) and 0.0185 (three weights,
 # mu and tau, the only member of five dimensions).
