@@ -44,6 +44,7 @@ benchmarks: $(STAMP)  ## What the performance claims rest on
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/assurance.py
 	$(BIN)/python benchmarks/checks.py
+	$(BIN)/python benchmarks/ensemble.py
 	$(BIN)/python benchmarks/nuts.py
 
 # Every candidate is run, not only found: a name on the PATH may be a shim that fails.

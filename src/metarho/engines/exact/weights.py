@@ -245,6 +245,11 @@ def _selection(step: Step, law: WeightLaw, rows: tuple[bytes, ...]) -> Selection
     return Selection(selected_rows(arrays, step), law, float(np.sqrt(arrays.v.min())))
 
 
+def forget() -> None:
+    """Keep nothing of what was found: what a measurement begins with."""
+    _selection.cache_clear()
+
+
 def _log_expected(rows: SelectedRows, law: WeightLaw, mu: Array, tau2: float, places: int) -> Array:
     """Log of what selection multiplies the likelihood by, weights integrated out, at M mu: (M)."""
     shares = rows.shares(mu, tau2)
