@@ -34,6 +34,8 @@ def test_prior_sets_stand_side_by_side_and_tables_are_left(line: CommandLine) ->
     assert "narrow: the most probable members" in out and "… and 2 more, together" in out
     assert "rho is exactly 0 with probability" in out
     folder = line.folder / "out" / "mine"
+    figures = {path.name for path in (folder / "figures").glob("*.svg")}
+    assert figures == {f"spike-and-slab--{name}--drop.svg" for name in ("default", "narrow")}
     components = rows_in(folder / "ensemble-components.csv")
     assert [row["component"] for row in components] == [
         *("effect", "heterogeneity", "bias", "PET", "PEESE")

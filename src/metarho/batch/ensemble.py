@@ -56,6 +56,7 @@ class Found:
     prior_set: str
     intervals: str
     ensemble: Ensemble
+    averages: tuple[Estimate, ...]
     components: tuple[Row, ...]
     estimates: tuple[Row, ...]
     members: tuple[Row, ...]
@@ -199,6 +200,7 @@ def _found(prior_set: str, intervals: str, ensemble: Ensemble, prob: float) -> F
         prior_set,
         intervals,
         ensemble,
+        estimates,
         tuple(_component_rows(head, ensemble)),
         tuple(_estimate_row(head, ensemble, one, prob) for one in estimates),
         tuple(_member_rows(head, ensemble)),

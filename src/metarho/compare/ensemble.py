@@ -171,7 +171,7 @@ class Ensemble:
         """
         on_yi = self.members[0].fit.problem.scale == "yi"
         wanted = [
-            _Quantity("mean" if on_yi else "rho", "effect", 0.0, _no_effect, _mean),
+            _Quantity("mean" if on_yi else "rho", "effect", 0.0, _no_effect, mean_of),
             _Quantity(
                 "tau", "heterogeneity", 0.0, _no_heterogeneity, lambda m: m.fit.posterior.tau
             ),
@@ -318,8 +318,8 @@ def _no_true_effect(member: Member) -> bool:
     return not member.effect and not member.heterogeneity
 
 
-def _mean(member: Member) -> Marginal:
-    """The headline: rho_median on r, or for GEN the mean."""
+def mean_of(member: Member) -> Marginal:
+    """The headline of a member with an effect: rho_median on r, or for GEN the mean."""
     posterior = member.fit.posterior
     mean = posterior.mean_of(posterior.head)
     return mean if member.fit.problem.scale == "yi" else posterior.rho(mean)

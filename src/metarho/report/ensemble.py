@@ -8,11 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from metarho.batch.ensemble import COMPONENTS, ESTIMATES, MEMBERS, Found
-from metarho.batch.plan import Plan
+from metarho.batch.plan import Plan, file_names
 from metarho.batch.tables import to_csv
 from metarho.compare.rows import Row
 from metarho.report.comparison import between
 from metarho.report.terminal import number, say, share, wide
+from metarho.report.wording import evidence_words
 from metarho.store.files import write_text
 
 # As many as matter to most readers; all are in the table.
@@ -20,10 +21,31 @@ _SHOWN = 10
 
 
 def publish_ensembles(plan: Plan, found: Sequence[Found]) -> None:
-    """Leave the tables in the plan's folder."""
+    """Leave the tables, and unless the config says report: none figures, in the plan's folder."""
     write_text(plan.folder / COMPONENTS, to_csv([row for one in found for row in one.components]))
     write_text(plan.folder / ESTIMATES, to_csv([row for one in found for row in one.estimates]))
     write_text(plan.folder / MEMBERS, to_csv([row for one in found for row in one.probable]))
+    if plan.analysis.report != "html":
+        return
+    # Loaded here: Matplotlib is for pictures only.
+    from metarho.report.figures.drawing import write_drawing
+    from metarho.report.figures.spike_and_slab import spike_and_slab
+    from metarho.report.figures.weight_function import no_weight_function, weight_function
+
+    prob = plan.analysis.interval.prob
+    several = len({one.intervals for one in found}) > 1
+    names = file_names([f"{one.prior_set}--{one.intervals}" for one in found])
+    for name, one in zip(names, found, strict=True):
+        title = f"{one.prior_set}, {evidence_words(one.intervals)}" if several else one.prior_set
+        write_drawing(
+            spike_and_slab(one.ensemble, f"spike-and-slab--{name}", title),
+            plan.folder / "figures",
+        )
+        if no_weight_function(one.ensemble) is None:
+            drawing = weight_function(
+                one.ensemble, one.averages, prob, f"weight-function--{name}", title
+            )
+            write_drawing(drawing, plan.folder / "figures")
 
 
 def print_ensembles(plan: Plan, found: Sequence[Found]) -> None:
