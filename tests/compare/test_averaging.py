@@ -68,6 +68,14 @@ def test_a_spike_that_holds_a_quantile_is_that_quantile() -> None:
     assert found.upper == pytest.approx(norm.ppf(0.875, 0.3, 0.05), abs=1e-9)
 
 
+def test_a_spike_between_other_parts_is_found_exactly() -> None:
+    parts = [Point(0.1), _normal(-0.37, 0.05), _normal(0.32, 0.07), Point(0.1)]
+    found = average([0.3, 0.2, 0.2, 0.3], parts, PROB)
+    assert found.median == 0.1
+    # A quarter of the left normal, which has .2 of all, lies below the lower end, at .05.
+    assert found.lower == pytest.approx(norm.ppf(0.25, -0.37, 0.05), abs=1e-9)
+
+
 def test_averages_by_evidence_weigh_by_posterior_probabilities() -> None:
     candidates, rows, found = _averages("default", "narrow")
     row = next(r for r in found if r["weights"] == "evidence" and r["over"] == ALL)
