@@ -22,6 +22,8 @@ from metarho.compare.rows import Row
 from metarho.engines.problem import Problem, encode
 from metarho.errors import InputError
 from metarho.fitting import choose, fit_many
+from metarho.posterior.fit import Fit
+from metarho.spec.analysis import Engine
 from metarho.spec.ensemble import EnsembleSpec
 from metarho.spec.model import PriorSet
 from metarho.spec.priors import parse_prior
@@ -47,6 +49,7 @@ class Asked:
     heterogeneity: bool
     prior: float
     problem: Problem
+    engine: Engine
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ def question(plan: Plan) -> tuple[Asked, ...]:
         for effect, heterogeneity, share in _kinds(spec):
             nulls = _nulls(cell, effect, heterogeneity)
             problem = _problem(plan, cell, nulls) if nulls else cell.problem
+            engine = _engine(problem, plan.analysis.engine)
             prior = weights[cell.model] * share
-            found.append(Asked(cell, effect, heterogeneity, prior, problem))
+            found.append(Asked(cell, effect, heterogeneity, prior, problem, engine))
     return tuple(found)
 
 
@@ -100,10 +104,14 @@ def ensembles(
 ) -> tuple[Found, ...]:
     """Fit all members, through the store, and average those of each prior set on one evidence."""
     settings = replace(settings_of(plan, announce, warn), agreement=False)
-    fits = fit_many([one.problem for one in asked], settings)
+    fits: dict[int, Fit] = {}
+    for engine in dict.fromkeys(one.engine for one in asked):
+        here = [index for index, one in enumerate(asked) if one.engine == engine]
+        problems = [asked[index].problem for index in here]
+        fits |= dict(zip(here, fit_many(problems, replace(settings, engine=engine)), strict=True))
     groups: dict[tuple[str, str], list[Member]] = {}
-    for one, fit in zip(asked, fits, strict=True):
-        member = Member(one.cell.label, one.effect, one.heterogeneity, one.prior, fit)
+    for index, one in enumerate(asked):
+        member = Member(one.cell.label, one.effect, one.heterogeneity, one.prior, fits[index])
         groups.setdefault((one.cell.intervals, one.cell.prior_set), []).append(member)
     announce("averaging", None)
     prob = plan.analysis.interval.prob
@@ -149,11 +157,17 @@ def _problem(plan: Plan, cell: Cell, nulls: PriorSet) -> Problem:
             {**kept, **nulls},
             all_rows=plan.studies.get("use"),
         )
-        choose(problem, plan.analysis.engine)
+        choose(problem, _engine(problem, plan.analysis.engine))
     except InputError as error:
         said = ", ".join(f"{name} ~ {prior}" for name, prior in nulls.items())
         raise InputError(f"model {cell.model} with {said}: {error}") from None
     return problem
+
+
+def _engine(problem: Problem, engine: Engine) -> Engine:
+    """The config's; where all is known nothing is left to sample, and the evidence is a formula."""
+    known = all(applied.prior.is_point for applied in problem.priors.values())
+    return "auto" if engine == "nuts" and known else engine
 
 
 def _check(cell: Cell, spec: EnsembleSpec) -> None:

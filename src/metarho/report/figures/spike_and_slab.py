@@ -16,8 +16,9 @@ from metarho.report.figures.prior_posterior import prior_density
 type Array = NDArray[np.float64]
 
 _POINTS = 300
-# Members that hold less of the posterior do not show.
-_LEAST = 1e-4
+# Members that hold less of the posterior, beside the most probable one, do not show; nor do the
+# tails of those that hold less than the second.
+_LEAST, _LEAST_WIDE = 1e-4, 0.02
 _BEFORE, _AFTER = (GREY, ":", "before the data"), (BLUE, "-", "after them")
 
 
@@ -31,7 +32,8 @@ def spike_and_slab(ensemble: Ensemble, name: str, title: str) -> Drawing:
     with_effect = [i for i, member in enumerate(members) if member.effect]
     after = ensemble.probabilities
     kept = [i for i in with_effect if after[i] > _LEAST * after[with_effect].max()]
-    x = _places([members[i] for i in kept])
+    widest = [i for i in kept if after[i] > _LEAST_WIDE * after[kept].max()]
+    x = _places([members[i] for i in widest])
     slabs = {
         "prior": sum((members[i].prior * _prior(members[i], x) for i in with_effect), 0 * x),
         "posterior": sum((after[i] * mean_of(members[i]).density(x) for i in kept), 0 * x),
