@@ -15,7 +15,7 @@ from metarho.compare.averaging import ALL, BOTH, COLUMNS, EFFECT, average, avera
 from metarho.compare.rows import Row
 from metarho.compare.which_prior import Candidate, which_prior
 from metarho.fitting import Settings, fit_many
-from metarho.posterior.marginals import Point
+from metarho.posterior.marginals import Marginal, Point
 from metarho.posterior.mixtures import Mixture, Normals
 
 PROB = 0.9
@@ -69,7 +69,7 @@ def test_a_spike_that_holds_a_quantile_is_that_quantile() -> None:
 
 
 def test_a_spike_between_other_parts_is_found_exactly() -> None:
-    parts = [Point(0.1), _normal(-0.37, 0.05), _normal(0.32, 0.07), Point(0.1)]
+    parts: list[Marginal] = [Point(0.1), _normal(-0.37, 0.05), _normal(0.32, 0.07), Point(0.1)]
     found = average([0.3, 0.2, 0.2, 0.3], parts, PROB)
     assert found.median == 0.1
     # A quarter of the left normal, which has .2 of all, lies below the lower end, at .05.

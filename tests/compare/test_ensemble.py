@@ -128,7 +128,7 @@ def test_a_quantile_that_the_spike_holds_is_exactly_the_spike() -> None:
     rho = _one(ensemble_of(members), "rho")
     assert rho.spike > 0.95
     assert (rho.summary.lower, rho.summary.median) == (0.0, 0.0)
-    assert spike_in_words(rho, None) == f"rho is exactly 0 with probability {rho.spike:.3g}"
+    assert spike_in_words(rho, None) == "rho is exactly 0 with probability >0.999"
 
 
 def _selected(step: Step) -> Model:
@@ -255,4 +255,4 @@ def test_a_member_without_an_evidence_is_refused() -> None:
 )
 def test_a_component_says_which_way_the_data_speak(log_bf: float, said: str) -> None:
     words = component_in_words(Component("bias", 3, 0.5, 0.8, log_bf, None))
-    assert words.startswith(f"bias: the data speak {said}; its probability goes from 0.5 to 0.8")
+    assert words.startswith(f"bias: the data speak {said}; its probability goes from 0.500 to 0.8")

@@ -26,6 +26,7 @@ from metarho.compare.scores import incomparable
 from metarho.errors import FitError, InputError
 from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point, Summary
+from metarho.posterior.printed import share
 from metarho.spec.model import Model, Step, StepSelection
 
 type Array = NDArray[np.float64]
@@ -274,13 +275,15 @@ def spike_in_words(estimate: Estimate, given: Estimate | None) -> str | None:
     """The spike of an average over all members, as a sentence; None without one."""
     if estimate.spike == 0:
         return None
-    said = f"{estimate.quantity} is exactly {estimate.at:g} with probability {estimate.spike:.3g}"
+    said = (
+        f"{estimate.quantity} is exactly {estimate.at:g} with probability {share(estimate.spike)}"
+    )
     if given is None:
         return said
     return (
         f"{said}; the numbers over {estimate.over!r} count that, those {given.over!r} do not"
         if given.spike == 0
-        else f"{said}, and {given.over} with probability {given.spike:.3g}"
+        else f"{said}, and {given.over} with probability {share(given.spike)}"
     )
 
 
@@ -290,7 +293,7 @@ def component_in_words(component: Component) -> str:
     way = "for" if component.log_bf >= 0 else "against"
     return (
         f"{component.name}: the data speak {odds:.3g} to 1 {way} it; its probability goes "
-        f"from {component.prior:.3g} to {component.posterior:.3g}"
+        f"from {share(component.prior)} to {share(component.posterior)}"
     )
 
 

@@ -105,10 +105,12 @@ def _print_estimates(plan: Plan, sets: Sequence[Found]) -> None:
             cells += [number(_number(own, "median")), between(lower, upper, 3), spike]
         table.add_row(str(row["quantity"]), str(row["over"]), *cells)
     say("")
-    say(
+    said = (
         f"Posterior medians and {prob} equal-tailed intervals of averages over members; spike: the "
-        "probability of exactly that value. omega: chances of being reported by one-sided p."
+        "probability of exactly that value."
     )
+    weighs = any(str(row["quantity"]).startswith("omega") for row in sets[0].estimates)
+    say(f"{said} omega: chances of being reported by one-sided p." if weighs else said)
     wide().print(table)
 
 
