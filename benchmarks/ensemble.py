@@ -5,7 +5,7 @@
 RoBMA's ensemble on 16 printed correlations (molloy2014), on 160 and on 1,000 simulated ones: log
 evidence and posterior of every member, as ratios to one random-effects fit of the same rows. Then
 variants of its priors of mu and tau, which share what selection does to the rows, and the peak of
-what NumPy holds. In seconds of the processor, which other work lengthens less than those of a clock.
+what NumPy holds. In seconds of the processor, which other work lengthens less than a clock's.
 """
 
 from __future__ import annotations
