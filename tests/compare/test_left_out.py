@@ -66,8 +66,8 @@ def test_a_study_without_which_nothing_is_determined_says_so(tmp_path: Path) -> 
 def test_what_cannot_be_left_out_is_said_before(tmp_path: Path) -> None:
     one = written(tmp_path, [{"yi": 0.1, "vi": 0.1, "study": "s", "effect": "a"}])
     assert "nothing is left" in str(no_left_out(problem(one)))
-    peese = str(no_left_out(problem(molloy(), "peese")))
-    assert peese.startswith("studies are left out by exact fits only") and "engine" in peese
+    mixture = str(no_left_out(problem(molloy(), "mixture")))
+    assert mixture.startswith("studies are left out by exact fits only") and "engine" in mixture
     assert no_left_out(problem(molloy())) is None
 
 

@@ -128,7 +128,7 @@ def test_the_report_says_what_was_cited_and_what_is_used_twice(tmp_path: Path) -
     # Nothing more is asked of the run: comparisons take most of a report's time.
     asked = Findings(execute(made), {}, None, None, None, None, (), {"checks": "nobody asked"})
     page, _ = render(report_of(asked, draw_all(asked)))
-    assert '<td class="x">prior set</td><td>alliance-internet-2019</td>' in page
+    assert '<td class="x">prior set</td><td class="x">alliance-internet-2019</td>' in page
     assert "which are then used twice" in page
 
 

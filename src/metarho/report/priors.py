@@ -49,6 +49,7 @@ FORMULAS: Mapping[str, str] = {
     "OverallJeffreys": "∝ √(Σ 1/(v + tau²) · Σ (tau/(v + tau²))²); improper",
     "RegularizedHorseshoe": "slopes normal, scales half-Cauchy, capped by a slab",
     "R2D2": "slopes normal, with shares of a variance that a Beta R² implies",
+    "CumulativeDirichlet": "weights are sums of a Dirichlet's last parts: they never rise",
 }
 """Family -> its density at x, in words and signs."""
 
