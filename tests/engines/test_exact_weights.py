@@ -18,7 +18,7 @@ from grammar_cases import few_words
 from metarho.data.studies import Studies
 from metarho.engines import exact
 from metarho.engines.exact.selection import MOST_KINDS, Rows, selected_rows
-from metarho.engines.exact.weights import Selection, selection_of, weight_law
+from metarho.engines.exact.weights import Rule, Selection, forget, selection_of, weight_law
 from metarho.engines.problem import Problem, encode
 from metarho.errors import InputError
 from metarho.posterior.exact import Exact
@@ -281,3 +281,35 @@ def test_selections_on_the_same_rows_share_what_was_found() -> None:
     assert selection_of(first) is selection_of(second)
     assert isinstance(selection_of(other), Selection)
     assert selection_of(other) is not selection_of(first)
+
+
+def test_numbers_do_not_depend_on_who_asked_before() -> None:
+    narrow = selected(molloy(), Step(cutpoints=(0.05,)), **ONE, mu="Normal(mu=0, sigma=0.1)")
+    wide = selected(molloy(), Step(cutpoints=(0.05,)), **ONE, mu="Normal(mu=0, sigma=2)")
+    forget()
+    alone = exact.integrate(narrow)
+    forget()
+    exact.integrate(wide)
+    after = exact.integrate(narrow)
+    assert alone.log_integral == after.log_integral
+    assert (alone.mass == after.mass).all()
+
+
+def test_draws_on_several_panels_follow_the_law() -> None:
+    # So many rows of one band, so far from the mean, that a weight has many orders of magnitude.
+    problem = CASES["two weights"]
+    found = selection_of(problem)
+    assert found is not None
+    tau, mu = np.full(4000, 0.02), np.full(4000, -0.25)
+    rule = Rule.at(found.rows, found.law, found.rows.shares(mu[:1], tau[:1] ** 2))
+    assert rule.axis(20).panels > 1
+    drawn = found.draw(tau, mu, np.random.default_rng(9))
+    axis, logs = rule.axis(20), rule.log_integrand(20)[0]
+    share = np.exp(logs - logs.max()).reshape(len(axis.u), len(axis.u))
+    x = rule.low[0] + (rule.high - rule.low)[0] * axis.u[:, None]
+    ratios = rule.scale[0] * np.expm1(x)
+    # Means of logs, which no weight is too small for: sds over √4000.
+    for d, values in enumerate((np.log(drawn[:, 0]), np.log(drawn[:, 1] / drawn[:, 0]))):
+        mass = share.sum(axis=1 - d) / share.sum()
+        mean = float(mass @ np.log(ratios[:, d]))
+        assert values.mean() == pytest.approx(mean, abs=4 * values.std() / math.sqrt(4000))

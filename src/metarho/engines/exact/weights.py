@@ -135,12 +135,13 @@ class Selection:
     law: WeightLaw
     unit: float
     _known: dict[tuple[int, int], Array] = field(default_factory=dict, compare=False, repr=False)
+    _bounds: dict[tuple[int, int], Array] = field(default_factory=dict, compare=False, repr=False)
 
     def log_expected(self, tau: Array, mu: Array, beside: Array | None = None) -> Array:
         """Its log at N values of tau and M of mu, between nodes interpolated: (N, M).
 
         ``beside`` (N, M) is the log of what it multiplies. Panels on which the product cannot count
-        keep the most that it might be there.
+        keep the most that it might be there, whatever is known of them by then.
         """
         (row, row_place), (column, column_place) = (self._locate(x) for x in (tau, mu))
         found = np.empty((len(tau), len(mu)))
@@ -148,12 +149,12 @@ class Selection:
         for i, j in self._in_order(row, column, beside):
             here, there = np.flatnonzero(row == i), np.flatnonzero(column == j)
             at = np.ix_(here, there)
-            if beside is not None and (i, j) not in self._known:
-                most = self.rows.at_most(tau[here], mu[there])
+            left, right = (legendre(x, _ORDER) for x in (row_place[here], column_place[there]))
+            if beside is not None:
+                most = left @ self._most(i, j) @ right.T
                 if float((beside[at] + most).max()) < best - _CANNOT_COUNT:
                     found[at] = most
                     continue
-            left, right = (legendre(x, _ORDER) for x in (row_place[here], column_place[there]))
             found[at] = left @ self._coefficients(i, j) @ right.T
             if beside is not None:
                 best = max(best, float((beside[at] + found[at]).max()))
@@ -185,7 +186,10 @@ class Selection:
                 x = rule.low[:, d] + (rule.high - rule.low)[:, d] * u
                 ratios[:, d] = rule.scale[:, d] * np.expm1(x)
                 if d + 1 < count:
-                    mass = np.einsum("ia...,ia->i...", mass, axis.interpolation(place) / weights)
+                    factors = np.zeros(density.shape)
+                    nodes = panel[:, None] * places + np.arange(places)
+                    np.put_along_axis(factors, nodes, axis.interpolation(place), axis=1)
+                    mass = np.einsum("ia...,ia->i...", mass, factors / weights)
             found.append(self.law.weights(np.minimum(ratios, 1.0))[:, 1:])
         return np.concatenate(found)
 
@@ -210,23 +214,34 @@ class Selection:
         panel = np.floor(u)
         return panel.astype(np.intp), 2 * (u - panel) - 1
 
+    def _axis(self, panel: int) -> Axis:
+        """The nodes of one panel of mu or tau."""
+        return Axis("sinh", 0.0, self.unit, _WIDTH * np.array([panel, panel + 1.0]), _ORDER)
+
+    def _most(self, row: int, column: int) -> Array:
+        """The same as ``_coefficients`` of the most that it may be."""
+        if (row, column) not in self._bounds:
+            tau, mu = self._axis(row), self._axis(column)
+            self._bounds[row, column] = _in_both(tau, mu, self.rows.at_most(tau.nodes, mu.nodes))
+        return self._bounds[row, column]
+
     def _coefficients(self, row: int, column: int) -> Array:
         """Of Legendre's polynomials in both places of a panel."""
         if (row, column) not in self._known:
-            axes = [
-                Axis("sinh", 0.0, self.unit, _WIDTH * np.array([panel, panel + 1.0]), _ORDER)
-                for panel in (row, column)
-            ]
+            tau, mu = self._axis(row), self._axis(column)
             places = _PLACES[self.law.count]
-            values = np.stack(
-                [
-                    _log_expected(self.rows, self.law, axes[1].nodes, float(tau) ** 2, places)
-                    for tau in axes[0].nodes
-                ]
-            )
-            by_column = axes[1].coefficients(values)[:, 0]
-            self._known[row, column] = axes[0].coefficients(by_column.T)[:, 0].T
+            values = [
+                _log_expected(self.rows, self.law, mu.nodes, float(one) ** 2, places)
+                for one in tau.nodes
+            ]
+            self._known[row, column] = _in_both(tau, mu, np.stack(values))
         return self._known[row, column]
+
+
+def _in_both(tau: Axis, mu: Axis, values: Array) -> Array:
+    """Coefficients in Legendre's polynomials of both places of a panel, from values at its nodes."""
+    by_column = mu.coefficients(values)[:, 0]
+    return tau.coefficients(by_column.T)[:, 0].T
 
 
 def selection_of(problem: Problem, evidence: Evidence | None = None) -> Selection | None:
