@@ -239,7 +239,7 @@ class Selection:
 
 
 def _in_both(tau: Axis, mu: Axis, values: Array) -> Array:
-    """Coefficients in Legendre's polynomials of both places of a panel, from values at its nodes."""
+    """Coefficients in both places' Legendre polynomials, from values at a panel's nodes."""
     by_column = mu.coefficients(values)[:, 0]
     return tau.coefficients(by_column.T)[:, 0].T
 
