@@ -13,6 +13,7 @@ independent: with α_0 … α_D the numbers of the bands,
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -30,10 +31,20 @@ type Array = NDArray[np.float64]
 # Weights lie evenly below a scale, this at most, and in their logarithm above, on panels of about
 # this width and so many nodes.
 _SCALE, _WIDTH, _ORDER = 0.05, 1.0, 12
-# Nodes of the others, and of each panel of mu and tau: enough for a density to 1e-6 of its peak.
-_OTHERS, _FEW = 16, 6
-# Nodes of mu and tau that hold less than this do not count.
-_LEAST = 1e-8
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Nodes of each other weight, and of a panel of mu and tau; these count from a share on."""
+
+    others: int
+    panel: int
+    least: float
+
+
+# By how many weights there are: one or two to 1e-5 of their sd, three, which take ten times as
+# long, to 3e-4.
+_NODES = {1: _Nodes(16, 6, 1e-8), 2: _Nodes(16, 6, 1e-8), 3: _Nodes(12, 5, 1e-6)}
 
 
 def weights_of_selection(problem: Problem, quadrature: Quadrature) -> dict[str, Marginal] | None:
@@ -42,12 +53,13 @@ def weights_of_selection(problem: Problem, quadrature: Quadrature) -> dict[str, 
     if selected is None:
         return None
     axes = list(quadrature.axes.values())
-    few = solve_on(problem, axes, _FEW)
+    nodes = _NODES[selected.law.count]
+    few = solve_on(problem, axes, nodes.panel)
     mu, taus = few.mu, few.values
     assert mu is not None
     tau = taus[problem.spreads[0]] if problem.spreads else np.zeros(1)
     mass = few.joint.ravel()
-    kept = mass > _LEAST * mass.max()
+    kept = mass > nodes.least * mass.max()
     at = np.repeat(tau, len(mu.nodes))[kept], np.tile(mu.nodes, len(tau))[kept]
     # The likelihood of rows given weights over that with weights integrated out.
     log_mass = np.log(mass[kept]) - np.concatenate(
@@ -74,12 +86,13 @@ def _density(
 ) -> Array:
     """The density of one weight at the nodes of its axis."""
     law, rows = selected.law, selected.rows
-    nodes, weights = np.polynomial.legendre.leggauss(_OTHERS)
+    places = _NODES[law.count].others
+    nodes, weights = np.polynomial.legendre.leggauss(places)
     stretch = math.asinh(1 / _SCALE)
     u = 0.5 * stretch * (1 + nodes)
     ratio, log_w = _SCALE * np.sinh(u), np.log(0.5 * stretch * weights * _SCALE * np.cosh(u))
     others = law.count - 1
-    grid = np.array(list(product(range(_OTHERS), repeat=others)), dtype=np.intp)
+    grid = np.array(list(product(range(places), repeat=others)), dtype=np.intp)
     shares = rows.shares(at[1], at[0] ** 2)
     found = np.empty(len(axis.nodes))
     peak = -math.inf

@@ -47,7 +47,7 @@ _MOST_PANELS = {1: 100, 2: 6, 3: 1}
 _SMOOTH = 4.0
 # Panels in asinh(mu/unit), asinh(tau/unit): their width and nodes. A row's chances change around
 # its own limits, at a few standard errors of it from 0, over as much.
-_WIDTH, _ORDER = 1.0, 14
+_WIDTH, _ORDER = 1.0, 18
 # So many factors, each at least that, have a product.
 _FACTORS, _LEAST_FACTOR = 8, 1e-30
 # Evidences, step functions and laws whose values are kept; a hundred take a few megabytes.
