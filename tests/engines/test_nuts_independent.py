@@ -15,6 +15,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from cases import alliance, problem
 from metarho.data.tables import is_blank
@@ -28,7 +29,7 @@ LOG = logging.getLogger("independent")
 
 type Array = NDArray[np.float64]
 
-# Means and sds of up to five parameters of ten models: 4.5 standard errors.
+# Means and sds of up to five parameters of sixteen models: 4.5 standard errors.
 MCSE = 4.5
 
 
@@ -156,6 +157,37 @@ def _selected(encoded: Problem) -> None:
     pm.Potential("seen", seen.sum())
 
 
+def _stepped(*cutpoints: float, two_sided: bool = False) -> Callable[[Problem], None]:
+    """Weights that are sums of a Dirichlet's last parts, of bands of p of the t test of r."""
+
+    def build(encoded: Problem) -> None:
+        mu, tau = pm.Normal("mu", 0, 0.5), pm.HalfNormal("tau", 0.25)
+        bands = len(cutpoints) + 1
+        parts = pm.Dirichlet("parts", np.ones(bands))
+        weights = [parts[band:].sum() for band in range(bands)]
+        for name, weight in zip(encoded.shapes, weights[1:], strict=True):
+            pm.Deterministic(name, weight)
+        y, n = encoded.evidence.y, encoded.evidence.sizes
+        t = stats.t.isf(np.array(cutpoints)[:, None] / (2 if two_sided else 1), n - 2)
+        limits = np.arctanh(t / np.sqrt(t**2 + n - 2))
+        law = pm.Normal.dist(mu, pt.sqrt(encoded.evidence.v + tau**2))
+
+        def below(limit: Array) -> Any:
+            return pt.exp(pm.logcdf(law, limit))
+
+        # Bands reach down to a limit each, the last to where nothing is less significant.
+        reached = [1 - below(limit) + (below(-limit) if two_sided else 0) for limit in limits]
+        ends = zip([0.0, *reached], [*reached, 1.0], strict=True)
+        chances = [upper - lower for lower, upper in ends]
+        held = (np.abs(y) if two_sided else y) < limits
+        of_row = held.sum(axis=0)
+        own = pt.stack(weights)[of_row]
+        reported = sum((w * c for w, c in zip(weights, chances, strict=True)), pt.zeros(len(y)))
+        pm.Potential("seen", (pm.logp(law, y) + pt.log(own) - pt.log(reported)).sum())
+
+    return build
+
+
 def _exact_r(encoded: Problem) -> None:
     """Hotelling's series for the density of r; an r that was not printed is a variable."""
     mu, tau = pm.Normal("mu", 0, 0.5), pm.HalfNormal("tau", 0.25)
@@ -193,6 +225,12 @@ MODELS: dict[str, Callable[[Problem], None]] = {
     "pet": _pet,
     "peese": _peese,
     "selection": _selected,
+    "selection-one-sided-05": _stepped(0.05),
+    "selection-one-sided-025-05": _stepped(0.025, 0.05),
+    "selection-one-sided-05-50": _stepped(0.05, 0.5),
+    "selection-one-sided-025-05-50": _stepped(0.025, 0.05, 0.5),
+    "selection-two-sided-05": _stepped(0.05, two_sided=True),
+    "selection-two-sided-05-10": _stepped(0.05, 0.1, two_sided=True),
     "exact-r": _exact_r,
     "true-score": _true_scores,
 }
@@ -201,7 +239,7 @@ MODELS: dict[str, Callable[[Problem], None]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_shipped_model_agrees_with_its_textbook_form(name: str) -> None:
-    encoded = problem(alliance("drop" if name == "selection" else "use"), name)
+    encoded = problem(alliance("drop" if name.startswith("selection") else "use"), name)
     sampler = Sampler(seed=4, draws=2000)
     (fit,) = fit_many([encoded], Settings(engine="nuts", sampler=sampler))
     assert fit.status == "ok", fit.reasons
