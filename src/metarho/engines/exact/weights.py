@@ -45,15 +45,15 @@ _PLACES = {1: 32, 2: 20, 3: 14}
 _MOST_PANELS = {1: 100, 2: 6, 3: 1}
 # A fractional power of the distance to an end is a polynomial to 1e-8 from this shape of a Beta on.
 _SMOOTH = 4.0
-# Panels in asinh(mu/unit), asinh(tau/unit): their width and nodes. A row's chances change around
-# its own limits, at a few standard errors of it from 0, over as much.
-_WIDTH, _ORDER = 1.0, 18
+# Panels in asinh(mu/unit), asinh(tau/unit): their width, and nodes by how many weights there are. A
+# row's chances change around its own limits, at a few standard errors of it from 0, over as much.
+_WIDTH, _ORDER = 1.0, {1: 18, 2: 18, 3: 14}
 # So many factors, each at least that, have a product.
 _FACTORS, _LEAST_FACTOR = 8, 1e-30
 # Evidences, step functions and laws whose values are kept; a hundred take a few megabytes.
 _MOST_KEPT = 100
 # Beside what counts, the log of what does not.
-_CANNOT_COUNT = 40.0
+_CANNOT_COUNT = 30.0
 # Numbers held at once (8 MB of doubles).
 _BLOCK = 1_000_000
 
@@ -149,7 +149,8 @@ class Selection:
         for i, j in self._in_order(row, column, beside):
             here, there = np.flatnonzero(row == i), np.flatnonzero(column == j)
             at = np.ix_(here, there)
-            left, right = (legendre(x, _ORDER) for x in (row_place[here], column_place[there]))
+            order = _ORDER[self.law.count]
+            left, right = (legendre(x, order) for x in (row_place[here], column_place[there]))
             if beside is not None:
                 most = left @ self._most(i, j) @ right.T
                 if float((beside[at] + most).max()) < best - _CANNOT_COUNT:
@@ -216,7 +217,8 @@ class Selection:
 
     def _axis(self, panel: int) -> Axis:
         """The nodes of one panel of mu or tau."""
-        return Axis("sinh", 0.0, self.unit, _WIDTH * np.array([panel, panel + 1.0]), _ORDER)
+        breaks = _WIDTH * np.array([panel, panel + 1.0])
+        return Axis("sinh", 0.0, self.unit, breaks, _ORDER[self.law.count])
 
     def _most(self, row: int, column: int) -> Array:
         """The same as ``_coefficients`` of the most that it may be."""
