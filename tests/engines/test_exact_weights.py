@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from scipy.integrate import dblquad, quad
 import textbook
 from cases import model, molloy
 from grammar_cases import few_words
-from metarho.data.studies import Studies
+from metarho.data.studies import Studies, load_studies
 from metarho.engines import exact
 from metarho.engines.exact.selection import MOST_KINDS, Rows, selected_rows
 from metarho.engines.exact.weights import Rule, Selection, forget, selection_of, weight_law
@@ -160,6 +161,51 @@ def test_the_posterior_of_two_weights_is_that_of_a_dense_sum() -> None:
         # What the box and the rules leave out of the sd of mu, whose lower tail is long, is 1e-5.
         assert seen.mean == pytest.approx(mean, abs=3e-5 * sd), name
         assert seen.sd == pytest.approx(sd, rel=3e-5), name
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("k", [40, 1200])
+def test_weights_of_few_and_of_many_rows_have_the_posterior_of_a_dense_sum(
+    k: int, joint: bool, tmp_path: Path
+) -> None:
+    # Mu and tau are known, so that two weights are all there is; of 1,200 rows their law is narrow.
+    rng = np.random.default_rng(8)
+    n = rng.choice([40, 90, 200], 8 * k)
+    se, cuts = 1 / np.sqrt(n - 3), stats.norm.isf([0.025, 0.5])
+    y = rng.normal(0.08, np.sqrt(se**2 + 0.01))
+    band = (y[:, None] < cuts * se[:, None]).sum(axis=1)
+    reported = np.flatnonzero(rng.uniform(size=8 * k) < np.array([1.0, 0.35, 0.1])[band])[:k]
+    y, n, band = y[reported], n[reported], band[reported]
+    table = tmp_path / "many.csv"
+    lines = [f"s{i},{r!r},{m}" for i, (r, m) in enumerate(zip(np.tanh(y).tolist(), n, strict=True))]
+    table.write_text("\n".join(["study,ri,ni", *lines]), encoding="utf-8")
+    known = {"mu": "DiracDelta(c=0.08)", "tau": "DiracDelta(c=0.1)"}
+    omega = "CumulativeDirichlet(alpha=[1, 2, 1])" if joint else "Uniform(lower=0, upper=1)"
+    step = Step(cutpoints=(0.025, 0.5))
+    columns = {"study": "study", "ri": "ri", "ni": "ni"}
+    problem = selected(load_studies(table, columns=columns), step, omega=omega, **known)
+    found = Exact(problem, exact.integrate(problem)).parameters
+
+    # Cells of a grid that is even in the square root: the second weight is small.
+    root = (np.arange(1500) + 0.5) / 1500
+    b, c = root[:, None] ** 2, root[None, :] ** 2
+    prior = np.where(c < b, b - c, 0.0) if joint else np.ones((1500, 1500))
+    with np.errstate(divide="ignore"):
+        logs = np.log(prior * root[:, None] * root[None, :])
+    counts = np.bincount(band, minlength=3)
+    logs = logs + counts[1] * np.log(b) + counts[2] * np.log(c)
+    for size, rows in zip(*np.unique(n, return_counts=True), strict=True):
+        above = stats.norm(0.08, math.sqrt(1 / (size - 3) + 0.01)).sf(cuts / math.sqrt(size - 3))
+        logs -= rows * np.log(above[0] + (above[1] - above[0]) * b + (1 - above[1]) * c)
+    mass = np.exp(logs - logs.max())
+    for name, axis, value in zip(problem.shapes, (1, 0), (b[:, 0], c[0]), strict=True):
+        share = mass.sum(axis=axis) / mass.sum()
+        mean = float(share @ value)
+        sd = math.sqrt(float(share @ (value - mean) ** 2))
+        seen = found[name].summary(0.95, "eti")
+        # The edge of c < b runs through cells: 1e-4 of an sd.
+        assert seen.mean == pytest.approx(mean, abs=1e-4 * sd), name
+        assert seen.sd == pytest.approx(sd, rel=1e-4), name
 
 
 def test_a_weight_integrated_at_nodes_has_the_posterior_of_one_on_an_axis() -> None:
