@@ -306,6 +306,18 @@ def test_effects_turned_round_have_their_answers_turned_round() -> None:
     assert (selmodel(plain).alternative, selmodel(turned).alternative) == ("greater", "less")
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_selection_does_not_depend_on_the_units_of_effects(unit: float) -> None:
+    y = 0.3 + 0.1 * np.arange(8) * (-1.0) ** np.arange(8)
+    v = 0.01 * np.arange(1.0, 9.0)
+    plain = selmodel(effects_of_arrays(y, v))
+    found = selmodel(effects_of_arrays(unit * y, unit**2 * v))
+    assert found.delta[1] == near(plain.delta[1], 0.0, 1e-5)
+    assert found.coefficients.se[0] == near(unit * plain.coefficients.se[0], 0.0, 1e-5)
+    assert found.se_tau2 is not None and plain.se_tau2 is not None
+    assert found.se_tau2 == near(unit**2 * plain.se_tau2, 0.0, 1e-4)
+
+
 def test_the_peak_of_selection_is_level_and_its_errors_are_those_of_a_written_out_likelihood() -> (
     None
 ):

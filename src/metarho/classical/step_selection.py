@@ -222,7 +222,8 @@ def _errors(likelihood: _Likelihood, peak: Array) -> Array:
     """
     inside = np.array([True, peak[1] > 0, *[True] * len(peak[2:])])
     places = np.flatnonzero(inside)
-    step = 1e-5 * np.array([math.sqrt(float(np.median(likelihood.v))), *peak[1:]])
+    unit = math.sqrt(float(np.median(likelihood.v)))
+    step = 1e-5 * np.array([unit, *peak[1:]])
     hessian = np.empty((len(places), len(places)))
     for row, place in enumerate(places):
         move = np.zeros(len(peak))
@@ -230,7 +231,9 @@ def _errors(likelihood: _Likelihood, peak: Array) -> Array:
         above, below = (likelihood.with_slope(peak + sign * move)[1] for sign in (1, -1))
         hessian[row] = ((above - below) / (2 * step[place]))[places]
     errors = np.full(len(peak), np.nan)
-    information = -0.5 * (hessian + hessian.T)
+    # In units of v, so that whether it is a peak does not depend on those of the effects.
+    size = np.array([unit, unit**2, *peak[2:]])[places]
+    information = -0.5 * (hessian + hessian.T) * np.outer(size, size)
     if np.linalg.eigvalsh(information)[0] > 0:
-        errors[places] = np.sqrt(np.diag(np.linalg.inv(information)))
+        errors[places] = size * np.sqrt(np.diag(np.linalg.inv(information)))
     return errors
