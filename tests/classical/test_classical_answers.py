@@ -318,6 +318,17 @@ def test_selection_does_not_depend_on_the_units_of_effects(unit: float) -> None:
     assert found.se_tau2 == near(unit**2 * plain.se_tau2, 0.0, 1e-4)
 
 
+@pytest.mark.parametrize("at", [0.0, 0.3])
+def test_equal_effects_of_studies_that_differ_in_size_lack_none(at: float) -> None:
+    v = 1 / np.array([47.0, 57, 67, 77, 87, 97])
+    for estimator in ("L0", "R0", "Q0"):
+        found = trimfill(effects_of_arrays(np.full(6, np.arctanh(at)), v), estimator=estimator)  # type: ignore[arg-type]
+        assert found.k0 == 0, estimator
+    # Four at the centre and two above it: a run of two, of which R0 is one less.
+    y = np.arctanh(np.array([0.3, 0.3, 0.3, 0.3, 0.5, 0.6]))
+    assert trimfill(effects_of_arrays(y, v), estimator="R0", side="left").k0 == 1
+
+
 def test_the_peak_of_selection_is_level_and_its_errors_are_those_of_a_written_out_likelihood() -> (
     None
 ):

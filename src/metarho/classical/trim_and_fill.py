@@ -22,6 +22,8 @@ type Side = Literal["left", "right"]
 
 # The iteration settles or goes round within a few steps.
 _MOST_STEPS = 100
+# A distance from the centre in units of the largest effect that is rounding and nothing else.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,10 @@ def _missing(y: Array, v: Array, method: Method, estimator: Estimator) -> tuple[
     for _ in range(_MOST_STEPS):
         kept = effects_of_arrays(y[: k - k0], v[: k - k0])
         centre = float(rma(kept, method=method).coefficients.estimate[0])
-        asked, (k0, se_k0) = k0, _count(y - centre, estimator)
+        centred = y - centre
+        # Effects that are equal lie at their centre, not on a side of it by rounding.
+        centred[np.abs(centred) <= _ROUNDING * np.abs(y).max()] = 0.0
+        asked, (k0, se_k0) = k0, _count(centred, estimator)
         # Two are needed to be a centre.
         k0 = min(k0, k - 2)
         if k0 == asked:
@@ -103,7 +108,8 @@ def _count(centred: Array, estimator: Estimator) -> tuple[int, float]:
     ranks = np.empty(k)
     ranks[np.argsort(np.abs(centred), kind="stable")] = np.arange(1, k + 1)
     if estimator == "R0":
-        found = k - max(ranks[centred < 0], default=0.0) - 1
+        # The run of the largest that lie above the centre: one at it ends the run.
+        found = k - max(ranks[centred <= 0], default=0.0) - 1
         return max(0, round(found)), math.sqrt(2 * max(0.0, found) + 2)
     s = float(ranks[centred > 0].sum())
     if estimator == "L0":
