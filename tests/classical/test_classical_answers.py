@@ -322,7 +322,7 @@ def test_selection_does_not_depend_on_the_units_of_effects(unit: float) -> None:
 def test_equal_effects_of_studies_that_differ_in_size_lack_none(at: float) -> None:
     v = 1 / np.array([47.0, 57, 67, 77, 87, 97])
     for estimator in ("L0", "R0", "Q0"):
-        found = trimfill(effects_of_arrays(np.full(6, np.arctanh(at)), v), estimator=estimator)  # type: ignore[arg-type]
+        found = trimfill(effects_of_arrays(np.full(6, np.arctanh(at)), v), estimator=estimator)
         assert found.k0 == 0, estimator
     # Four at the centre and two above it: a run of two, of which R0 is one less.
     y = np.arctanh(np.array([0.3, 0.3, 0.3, 0.3, 0.5, 0.6]))
