@@ -12,6 +12,7 @@ two of them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,9 @@ from metarho.spec.model import Step
 
 type Array = NDArray[np.float64]
 
-# Rows of more different variances than this are summed by interpolation between as many.
-MOST_KINDS = 32
+# Rows of more different variances than this are summed by interpolation between as many, where logs
+# of variances span no more than this; between more in proportion beyond.
+MOST_KINDS, _SPAN = 32, 4.0
 # A variance is that of n people, 1/(n − 3), to rounding.
 _ROUNDING = 1e-9
 
@@ -171,24 +173,25 @@ def _kinds(v: Array, lower: Array, upper: Array) -> tuple[Array, Array, Array, A
 def _few_kinds(
     rows: Rows, step: Step, v: Array, powers: Array
 ) -> tuple[Array, Array, Array, Array] | None:
-    """As many kinds as MOST_KINDS whose sum, by other powers, is that over all rows.
+    """As many kinds as log v needs, whose sum, by other powers, is that over all rows.
 
     What is summed is smooth in log v: it is taken for the polynomial through its values at
     Chebyshev's nodes, so that each row's is a sum of theirs. None where rows are few, or where
     limits are not given by v.
     """
-    if len(v) <= MOST_KINDS:
+    low, high = np.log(v.min()), np.log(v.max())
+    count = math.ceil(MOST_KINDS * max(1.0, (high - low) / _SPAN))
+    if len(v) <= count:
         return None
     if step.test == "t" and (np.abs((rows.sizes - 3) * rows.v - 1) > _ROUNDING).any():
         return None
-    low, high = np.log(v.min()), np.log(v.max())
-    places = np.cos(np.pi * (np.arange(MOST_KINDS) + 0.5) / MOST_KINDS)
+    places = np.cos(np.pi * (np.arange(count) + 0.5) / count)
     nodes = np.exp(0.5 * (low + high) + 0.5 * (high - low) * places)
     at = (2 * np.log(v) - low - high) / (high - low)
     # Lagrange's polynomials, by Chebyshev's: Σ_c (2 − [c = 0])/n T_c(place) T_c(at).
-    order = np.arange(MOST_KINDS)
+    order = np.arange(count)
     at_nodes = np.cos(np.outer(order, np.arccos(places))) * (2.0 - (order == 0))[:, None]
-    shares = np.cos(np.outer(np.arccos(np.clip(at, -1, 1)), order)) @ at_nodes / MOST_KINDS
+    shares = np.cos(np.outer(np.arccos(np.clip(at, -1, 1)), order)) @ at_nodes / count
     return nodes, *stretch_ends(step, nodes, 3 + 1 / nodes), powers @ shares
 
 
