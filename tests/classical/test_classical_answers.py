@@ -445,6 +445,15 @@ def test_what_effects_do_not_determine_is_said() -> None:
         selmodel(effects_of_arrays(np.zeros(6), np.ones(6)))
 
 
+def test_one_effect_is_said_to_be_one() -> None:
+    one = effects_of_arrays(np.array([0.3]), np.array([0.02]))
+    for test in ("z", "t"):
+        reasons = {row.reason for row in estimates(Fits(one, test, 0.95))}
+        assert not any(
+            "1 effects" in reason or "coefficient leave " in reason for reason in reasons
+        )
+
+
 def test_influence_is_the_same_when_what_is_left_out_is_at_hand() -> None:
     fit = rma(effects_of(shipped()))
     assert (influence(fit).rstudent == influence(fit, leave1out(fit)).rstudent).all()

@@ -337,7 +337,7 @@ def _notes(effects: Effects, regressed: Effects | None) -> Iterator[str]:
     if effects.k > effects.k_studies:
         yield (
             f"all rows but the three-level ones take the {effects.k} effects of "
-            f"{effects.k_studies} studies as independent"
+            f"{effects.k_studies} {'study' if effects.k_studies == 1 else 'studies'} as independent"
         )
     if effects.correlated:
         yield "only the three-level rows know that sampling errors of one sample correlate"

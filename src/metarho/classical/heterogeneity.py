@@ -75,8 +75,8 @@ def tau2_of(effects: Effects, method: Method) -> Tau2:
     if method != "EE" and effects.k <= effects.p:
         raise NotEstimableError(
             f"{effects.k} {'effect' if effects.k == 1 else 'effects'} for {effects.p} "
-            f"{'coefficient' if effects.p == 1 else 'coefficients'} leave nothing to tell "
-            "heterogeneity by"
+            f"{'coefficient' if effects.p == 1 else 'coefficients'} "
+            f"{'leaves' if effects.k == 1 else 'leave'} nothing to tell heterogeneity by"
         )
     return ESTIMATORS[method](effects)
 

@@ -163,7 +163,8 @@ def rma(
     Raises NotEstimableError where the effects are too few: for tau², more than p; for t, too.
     """
     if test != "z" and effects.k <= effects.p:
-        raise NotEstimableError(f"a t test of {effects.k} effects has no degrees of freedom")
+        said = "1 effect" if effects.k == 1 else f"{effects.k} effects"
+        raise NotEstimableError(f"a t test of {said} has no degrees of freedom")
     if effects.k < effects.p:
         raise NotEstimableError(f"{effects.k} effects do not determine {effects.p} coefficients")
     fit = RandomEffects(effects, method, test, prob, tau2_of(effects, method))

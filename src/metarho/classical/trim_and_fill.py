@@ -59,7 +59,8 @@ def trimfill(
     """
     if effects.k < 3:
         raise NotEstimableError(
-            f"{effects.k} effects are too few to see whether a funnel is symmetric"
+            f"{effects.k} {'effect is' if effects.k == 1 else 'effects are'} too few to see "
+            "whether a funnel is symmetric"
         )
     effects = effects.without_moderators()
     side = _side(effects, method) if side is None else side
