@@ -297,10 +297,11 @@ def test_effects_turned_round_have_their_answers_turned_round() -> None:
     effects = effects_of(shipped())
     turned = effects_of_arrays(-effects.y, effects.v)
     plain = effects_of_arrays(effects.y, effects.v)
-    for make in (trimfill, selmodel):
-        one, other = make(plain), make(turned)
-        mean = one.fit.coefficients if make is trimfill else one.coefficients  # type: ignore[union-attr]
-        mirrored = other.fit.coefficients if make is trimfill else other.coefficients  # type: ignore[union-attr]
+    pairs = (
+        (trimfill(plain).fit.coefficients, trimfill(turned).fit.coefficients),
+        (selmodel(plain).coefficients, selmodel(turned).coefficients),
+    )
+    for mean, mirrored in pairs:
         # The search for selection's peak stops at 1e-8 of its log likelihood.
         assert mirrored.estimate[0] == near(-mean.estimate[0], 1e-6)
     assert (selmodel(plain).alternative, selmodel(turned).alternative) == ("greater", "less")

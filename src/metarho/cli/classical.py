@@ -66,14 +66,7 @@ def classical(
     from metarho.classical.answers import classical_answers
 
     check_one_form(json, csv)
-    of_table = {
-        "measure": measure,
-        "columns": columns_of(columns),
-        "where": where,
-        "rho_within": rho_within,
-    }
-    given: dict[str, object] = {name: one for name, one in of_table.items() if one is not None}
-    studies, usual = _evidence(source, given)
+    studies, usual = _evidence(source, measure, columns_of(columns), where, rho_within)
     answers = classical_answers(studies, mods=mods, test=test, prob=usual if prob is None else prob)
     from metarho.classical import tables
 
@@ -95,12 +88,26 @@ def classical(
         print_answers(answers, effects)
 
 
-def _evidence(source: str, given: dict[str, object]) -> tuple[Studies, float]:
+def _evidence(
+    source: str,
+    measure: Measure | None,
+    columns: dict[str, str] | None,
+    where: str | None,
+    rho_within: float | None,
+) -> tuple[Studies, float]:
     """The studies of a config, or of a table read as options say, and the probability asked for."""
-    if given or Path(source).suffix in completion.TABLES:
+    is_read = any(one is not None for one in (measure, columns, where, rho_within))
+    if is_read or Path(source).suffix in completion.TABLES:
         from metarho.data.studies import load_studies
 
-        return load_studies(source, **given), 0.95  # type: ignore[arg-type]
+        studies = load_studies(
+            source,
+            measure=measure or "ZCOR",
+            columns=columns,
+            where=where,
+            rho_within=rho_within or 0.0,
+        )
+        return studies, 0.95
     from metarho.batch.plan import plan
 
     planned = plan(config_path(source))

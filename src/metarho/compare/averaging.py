@@ -19,6 +19,7 @@ from scipy.special import expit, logsumexp
 from metarho.compare.rows import Row, Value
 from metarho.compare.scores import incomparable
 from metarho.compare.which_prior import Candidate
+from metarho.posterior.fit import Fit
 from metarho.posterior.marginals import Marginal, Point, Summary
 from metarho.posterior.mixtures import invert
 
@@ -175,7 +176,7 @@ def _with_spike(
     spike: float,
 ) -> Row:
     """The mean with its spike; a new study under mu = 0 is another model's, and left out."""
-    parts = [_mean_of(candidate) for candidate, _, _ in free]
+    parts = [mean_of(candidate.fit) for candidate, _, _ in free]
     total = math.fsum(w for _, _, w in free)
     own = [(1 - spike) * w / total for _, _, w in free]
     found = average([*own, spike], [*parts, Point(0.0)], prob)
@@ -191,8 +192,8 @@ def _row(
     spike: float | None,
 ) -> Row:
     weights = [w for _, _, w in weighed]
-    mean = average(weights, [_mean_of(candidate) for candidate, _, _ in weighed], prob)
-    new = average(weights, [_new_of(candidate) for candidate, _, _ in weighed], prob)
+    mean = average(weights, [mean_of(candidate.fit) for candidate, _, _ in weighed], prob)
+    new = average(weights, [new_of(candidate.fit) for candidate, _, _ in weighed], prob)
     return _numbers(head, over, len(weighed), mean, new, spike)
 
 
@@ -217,14 +218,15 @@ def _numbers(
     }
 
 
-def _mean_of(candidate: Candidate) -> Marginal:
+def mean_of(fit: Fit) -> Marginal:
     """The headline: rho_median on r, or for GEN the mean at the average row."""
-    posterior = candidate.fit.posterior
+    posterior = fit.posterior
     mean = posterior.mean_of(posterior.head)
-    return mean if candidate.fit.problem.scale == "yi" else posterior.rho(mean)
+    return mean if fit.problem.scale == "yi" else posterior.rho(mean)
 
 
-def _new_of(candidate: Candidate) -> Marginal:
-    posterior = candidate.fit.posterior
+def new_of(fit: Fit) -> Marginal:
+    """The true effect of a new study like the average row, on the scale of the headline."""
+    posterior = fit.posterior
     new = posterior.theta_new(posterior.head)
-    return new if candidate.fit.problem.scale == "yi" else posterior.rho(new)
+    return new if fit.problem.scale == "yi" else posterior.rho(new)

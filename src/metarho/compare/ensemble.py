@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from metarho.compare.averaging import LEAST_WEIGHT, average
+from metarho.compare.averaging import LEAST_WEIGHT, average, mean_of, new_of
 from metarho.compare.scores import incomparable
 from metarho.errors import FitError, InputError
 from metarho.posterior.fit import Fit
@@ -172,14 +172,22 @@ class Ensemble:
         """
         on_yi = self.members[0].fit.problem.scale == "yi"
         wanted = [
-            _Quantity("mean" if on_yi else "rho", "effect", 0.0, _no_effect, mean_of),
+            _Quantity(
+                "mean" if on_yi else "rho", "effect", 0.0, _no_effect, lambda m: mean_of(m.fit)
+            ),
             _Quantity(
                 "tau", "heterogeneity", 0.0, _no_heterogeneity, lambda m: m.fit.posterior.tau
             ),
             *(_weight(low, high) for low, high in self.stretches),
             _slope("pet", "PET"),
             _slope("peese", "PEESE"),
-            _Quantity("theta_new" if on_yi else "rho_new", "effect", 0.0, _no_true_effect, _new),
+            _Quantity(
+                "theta_new" if on_yi else "rho_new",
+                "effect",
+                0.0,
+                _no_true_effect,
+                lambda m: new_of(m.fit),
+            ),
         ]
         found: list[Estimate] = []
         for one in wanted:
@@ -319,20 +327,6 @@ def _no_heterogeneity(member: Member) -> bool:
 def _no_true_effect(member: Member) -> bool:
     """Whether every study's true effect is 0."""
     return not member.effect and not member.heterogeneity
-
-
-def mean_of(member: Member) -> Marginal:
-    """The headline of a member with an effect: rho_median on r, or for GEN the mean."""
-    posterior = member.fit.posterior
-    mean = posterior.mean_of(posterior.head)
-    return mean if member.fit.problem.scale == "yi" else posterior.rho(mean)
-
-
-def _new(member: Member) -> Marginal:
-    """The true effect of a new study."""
-    posterior = member.fit.posterior
-    new = posterior.theta_new(posterior.head)
-    return new if member.fit.problem.scale == "yi" else posterior.rho(new)
 
 
 def _weight(low: float, high: float) -> _Quantity:

@@ -6,8 +6,8 @@ density is (Vevea & Hedges 1995, 10.1007/BF02294384)
     N(y; mu, v + tau²) w(p)/A,    A = Σ_b w_b P(y in band b | mu, v + tau²).
 
 A word on a result is an interval of y, with the probability Σ_b w_b P(y in both)/A: selection acts
-on rows, each by itself, given its true effect. Bands are stretches of y; with two-sided p a band is
-two of them.
+on rows, each by itself, given mu and tau. Bands are stretches of y; with two-sided p a band is two
+of them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -317,7 +316,7 @@ class Rule:
         ratios = scale * np.expm1(x)
         alone = self.law.log_density(ratios) + self.law.counts(self.rows.counts) * np.log(ratios)
         alone += np.log((0.5 / axis.panels * weights)[:, None] * width * (ratios + scale))
-        grid = np.array(list(product(range(places), repeat=self.law.count)), dtype=np.intp)
+        grid = np.indices((places,) * self.law.count).reshape(self.law.count, -1).T
         each = range(self.law.count)
         total = sum((alone[:, grid[:, d], d] for d in each), np.zeros(()))
         omega = self.law.weights(np.stack([ratios[:, grid[:, d], d] for d in each], axis=-1))

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from metarho.compare.ensemble import Ensemble, Member, mean_of
+from metarho.compare.averaging import mean_of
+from metarho.compare.ensemble import Ensemble, Member
 from metarho.compare.rows import Row
 from metarho.report.figures.drawing import BLUE, COLUMN, GREY, Drawing, canvas
 from metarho.report.figures.prior_posterior import prior_density
@@ -36,7 +37,7 @@ def spike_and_slab(ensemble: Ensemble, name: str, title: str) -> Drawing:
     x = _places([members[i] for i in widest])
     slabs = {
         "prior": sum((members[i].prior * _prior(members[i], x) for i in with_effect), 0 * x),
-        "posterior": sum((after[i] * mean_of(members[i]).density(x) for i in kept), 0 * x),
+        "posterior": sum((after[i] * mean_of(members[i].fit).density(x) for i in kept), 0 * x),
     }
     spikes = {
         "prior": math.fsum(member.prior for member in members if not member.effect),
@@ -84,7 +85,7 @@ def spike_and_slab(ensemble: Ensemble, name: str, title: str) -> Drawing:
 
 def _places(members: list[Member]) -> Array:
     """Where all of the posterior lies, and 0."""
-    ranges = [mean_of(member).range(0.001) for member in members]
+    ranges = [mean_of(member.fit).range(0.001) for member in members]
     low, high = min(0.0, *(r[0] for r in ranges)), max(0.0, *(r[1] for r in ranges))
     pad = 0.1 * (high - low) or 0.1
     limits = (-1 + 1e-6, 1 - 1e-6) if members[0].fit.problem.scale == "z" else (-np.inf, np.inf)
