@@ -311,7 +311,13 @@ def test_p_of_a_t_test_needs_n_and_fisher_s_z() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["CumulativeDirichlet(alpha=[0.5, 1])", "CumulativeDirichlet(alpha=[1, 1, 1, 1, 1])"]
+    "text",
+    [
+        "CumulativeDirichlet(alpha=[0.5, 1])",
+        # A root at an end, which polynomials do not have.
+        "CumulativeDirichlet(alpha=[1.5, 1])",
+        "CumulativeDirichlet(alpha=[1, 1, 1, 1, 1])",
+    ],
 )
 def test_weights_that_no_rule_fits_are_refused_by_name(text: str) -> None:
     cutpoints = (0.01, 0.025, 0.05, 0.5)[: text.count(",")]
