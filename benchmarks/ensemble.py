@@ -23,7 +23,7 @@ import numpy as np
 from metarho.api import load_model, load_studies
 from metarho.data.studies import Studies
 from metarho.engines import exact
-from metarho.engines.exact import weights
+from metarho.engines.exact import weight_panels
 from metarho.engines.problem import Problem, encode
 from metarho.spec.priors import Prior, parse_prior
 
@@ -47,7 +47,7 @@ def members(studies: Studies, priors: dict[str, Prior]) -> Iterator[Problem]:
 
 def fitted(studies: Studies, priors: dict[str, Prior]) -> list[float]:
     """The log evidence of every member; what was known of their selection is forgotten."""
-    weights.forget()
+    weight_panels.forget()
     return [exact.integrate(problem).log_integral for problem in members(studies, priors)]
 
 

@@ -14,7 +14,7 @@ from metarho.engines.exact.likelihood import condition
 from metarho.engines.exact.panels import along
 from metarho.engines.exact.priors import components
 from metarho.engines.exact.quadrature import Quadrature, sums_at, variances_at
-from metarho.engines.exact.weights import selection_of
+from metarho.engines.exact.weight_panels import selection_of
 from metarho.engines.problem import Problem
 from metarho.posterior.effects import draw_deviations
 from metarho.posterior.hyperparameters import Hyperparameters

@@ -22,7 +22,8 @@ from scipy.special import betaln, logsumexp, xlog1py, xlogy
 
 from metarho.engines.exact.panels import Axis
 from metarho.engines.exact.quadrature import Quadrature, solve_on
-from metarho.engines.exact.weights import Rule, Selection, WeightLaw, selection_of
+from metarho.engines.exact.weight_panels import Selection, selection_of
+from metarho.engines.exact.weights import Rule, WeightLaw
 from metarho.engines.problem import Problem
 from metarho.posterior.marginals import Curve, Marginal
 
@@ -69,7 +70,7 @@ def weights_of_selection(problem: Problem, quadrature: Quadrature) -> dict[str, 
         [_expected(selected, one, at) for one in np.unique(at[0])]
     )
     found: dict[str, Marginal] = {}
-    scales = Rule.at(selected.rows, selected.law, selected.rows.shares(at[1], at[0] ** 2)).scale
+    scales = Rule.over(selected.rows, selected.law, selected.rows.shares(at[1], at[0] ** 2)).scale
     for index, name in enumerate(problem.shapes):
         scale = min(_SCALE, float(scales[:, index].min()))
         stretch = math.asinh(1 / scale)

@@ -43,7 +43,7 @@ from metarho.engines.exact.quadrature import (
     tables_at,
     variances_at,
 )
-from metarho.engines.exact.weights import selection_of
+from metarho.engines.exact.weight_panels import selection_of
 from metarho.engines.problem import Evidence, Problem, improper, misplaced, problem_without
 
 type Array = NDArray[np.float64]
@@ -337,8 +337,12 @@ def _panel_tables(problem: Problem, grid: _Grid, subsets: Sequence[Rows]) -> _Ta
         return _Tables(tables_at(problem, grid.axes, rests).reshape(len(rests), -1), None, None)
     if selection_of(problem) is not None:
         # Rows share their unknown weights: none can be taken out of the others' product.
-        rest_of = [table_at(problem, evidence.only(~rows), grid.axes) for rows in subsets]
-        return _Tables(np.array([table.ravel() for table in rest_of]), None, None)
+        weights = np.broadcast_to(grid.log_weight, (len(subsets), grid.log_weight.shape[1]))
+        rest_of = [
+            table_at(problem, evidence.only(~rows), grid.axes, weight).ravel()
+            for rows, weight in zip(subsets, weights, strict=True)
+        ]
+        return _Tables(np.array(rest_of), None, None)
     of_rest = []
     for rows in subsets:
         study = np.isin(evidence.study, evidence.study[rows])

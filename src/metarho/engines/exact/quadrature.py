@@ -14,7 +14,7 @@ from metarho.engines.exact import exact_r, likelihood, reporting, selection, stu
 from metarho.engines.exact.axes import COMPONENT, Hard, hard_parameters
 from metarho.engines.exact.panels import FINE, LEAN, Axis, Rule, Seen, along, refinements
 from metarho.engines.exact.priors import components, log_density
-from metarho.engines.exact.weights import selection_of
+from metarho.engines.exact.weight_panels import selection_of
 from metarho.engines.problem import Evidence, Problem, bias_of
 from metarho.spec.model import StepSelection
 
