@@ -140,17 +140,69 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_printed(metarho: Com
         (("mine.yaml", "--mods", "~ nothing"), "nothing"),
         ((MOLLOY, "--columns", "ri=ri"), "measure ZCOR needs the column of ni"),
         (("mine.yaml", "--where", "year > 3000"), "mine.yaml"),
+        (("mine.yaml", "--rho-within", "1"), "from 0 to below 1, not 1.0"),
+        (("mine.yaml", "--rho-within", "nan"), "from 0 to below 1, not nan"),
     ):
         code, out, err = metarho.run("classical", *options)
         assert (code, out) == (2, "")
         assert said in err
 
 
-def test_influence_of_too_few_effects_is_refused_in_a_sentence(metarho: CommandLine) -> None:
+def test_how_errors_correlate_is_asked_of_a_config_too(metarho: CommandLine) -> None:
+    def found(*options: str) -> dict[str, dict[str, str]]:
+        code, out, _ = metarho.run("classical", "mine.yaml", "--csv", *options)
+        assert code == 0
+        return {row["code"]: row for row in csv.DictReader(io.StringIO(out))}
+
+    plain, related = found(), found("--rho-within", "0.6")
+    # The config's rows and confidence; only three levels know how errors correlate.
+    assert related["REML"] == plain["REML"]
+    assert related["3L-REML"]["estimate"] != plain["3L-REML"]["estimate"]
+    # A config that says so itself; words have no place beside correlated errors in its models.
+    same = CONFIG.replace("[use, drop]", "drop\n  rho_within: 0.6")
+    (metarho.folder / "same.yaml").write_text(same, encoding="utf-8")
+    _, out, _ = metarho.run("classical", "same.yaml", "--csv")
+    assert {row["code"]: row for row in csv.DictReader(io.StringIO(out))} == related
+    assert found("--rho-within", "0") == plain
+    # A name that is a config's and a shipped set's is a config's here.
+    _, out, _ = metarho.run("classical", "internet-alliance", "--rho-within", "0.6")
+    assert "Classical answers: 10 effects from 7 studies" in out
+
+
+def test_influence_of_too_few_effects_is_said_beside_the_rest(metarho: CommandLine) -> None:
     (metarho.folder / "two.csv").write_text("r,n\n.1,50\n.2,60\n", encoding="utf-8")
-    code, out, err = metarho.run("classical", "two.csv", "--columns", "ri=r,ni=n", "--influence")
+    words = ("classical", "two.csv", "--columns", "ri=r,ni=n", "--influence")
+    said = "2 effects without one of them do not determine the fit"
+    code, out, _ = metarho.run(*words)
+    assert code == 0
+    assert f"no influence of each effect: {said}" in out
+    assert "DerSimonian–Laird" in out
+    code, out, _ = metarho.run(*words, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["influence"] == []
+    assert said in found["notes"][-1]
+    # The table of effects is all that CSV would hold.
+    code, out, err = metarho.run(*words, "--csv")
     assert (code, out) == (2, "")
-    assert "2 effects without one of them do not determine the fit" in err
+    assert said in err
+
+
+def test_numbers_beyond_computing_are_refused_with_their_row(metarho: CommandLine) -> None:
+    general = ("--measure", "GEN", "--columns", "yi=y,vi=v")
+    for lines, place in (
+        ("y,v\n.1,1\n1e200,1\n.2,1\n", "big.csv:3: the effect is 1e+200"),
+        ("y,v\n.1,1\n.2,1\n.3,1e-300\n", "big.csv:4: the effect is 0.3 with sampling variance"),
+        ("y,v\n.1,1e300\n.2,1\n.3,1\n", "big.csv:2: the effect is 0.1 with sampling variance"),
+    ):
+        (metarho.folder / "big.csv").write_text(lines, encoding="utf-8")
+        code, out, err = metarho.run("classical", "big.csv", *general, "--influence")
+        assert (code, out) == (2, "")
+        assert place in err
+    (metarho.folder / "big.csv").write_text("y,v,a\n.1,1,1\n.2,1,2e300\n.5,1,3\n.3,1,4\n")
+    code, out, err = metarho.run("classical", "big.csv", *general, "--mods", "~ a")
+    assert (code, out) == (2, "")
+    assert "big.csv: a moderator of ~ a is 2e+300" in err
 
 
 def test_names_from_a_table_are_text(metarho: CommandLine) -> None:

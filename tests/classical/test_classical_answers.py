@@ -253,6 +253,24 @@ def test_collinear_moderators_are_refused_in_a_sentence(tmp_path: Path) -> None:
         classical_answers(studies, mods="~ a + b")
 
 
+def test_moderators_that_are_collinear_but_for_rounding_are_refused_as_collinear(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = ".1,50,1,2\n.2,60,2,4\n.3,70,3,6.0000001\n.4,60,5,10\n.35,65,7,14\n"
+    path.write_text(f"ri,ni,a,b\n{rows}", "utf-8")
+    studies = load_studies(path, columns={"ri": "ri", "ni": "ni"})
+    with pytest.raises(InputError, match="3 coefficients, 2 of them determined"):
+        classical_answers(studies, mods="~ a + b")
+    # Units, and years that are not centred, are no collinearity.
+    years = ".1,50,2001,1e-9\n.2,60,2005,3e-9\n.3,70,2011,1e-9\n.4,60,2020,7e-9\n.3,65,2003,2e-9\n"
+    path.write_text(f"ri,ni,a,b\n{years}", "utf-8")
+    studies = load_studies(path, columns={"ri": "ri", "ni": "ni"})
+    fit = rma(effects_of(studies, "~ a + b"))
+    in_other_units = rma(effects_of(studies, "~ center(a) + b"))
+    assert fit.qm.statistic == near(in_other_units.qm.statistic, 0.0, 1e-6)
+
+
 def test_too_few_rows_for_a_regression_are_told_beside_the_table(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("ri,ni,a,b\n0.1,50,1,2\n0.2,60,2,5\n0.3,70,3,6\n", "utf-8")
@@ -453,6 +471,28 @@ def test_one_effect_is_said_to_be_one() -> None:
         assert not any(
             "1 effects" in reason or "coefficient leave " in reason for reason in reasons
         )
+
+
+def test_r2_of_a_common_effect_is_that_of_adjusted_least_squares_or_none() -> None:
+    v, x = 0.01 * np.arange(1.0, 5.0), np.column_stack([np.ones(4), np.arange(4.0)])
+    y = np.array([0.1, 0.2, 0.5, 0.4])
+    # summary(lm(y ~ x, weights = 1/v))$adj.r.squared by R 4.2.2, as metafor 3.8.1 has it.
+    assert rma(effects_of_arrays(y, v, x), method="EE").r2 == near(72.44206, 1e-4)
+    # Equal effects have nothing to account for; as many coefficients as effects, nothing left.
+    assert rma(effects_of_arrays(np.full(4, 0.3), v, x), method="EE").r2 is None
+    assert rma(effects_of_arrays(np.zeros(4), v, x), method="EE").r2 is None
+    assert rma(effects_of_arrays(y[:2], v[:2], x[:2]), method="EE").r2 is None
+
+
+def test_a_p_at_a_cut_counts_as_the_smaller_in_either_direction() -> None:
+    # As in metafor (p <= steps) and weightr; 0 is at p = .5 exactly.
+    y = np.array([0.0, 0.0, 0.5, 0.6, 0.1, -0.1, 0.2, -0.3])
+    v = np.full(8, 0.01)
+    y[4] = stats.norm.ppf(0.975) * 0.1
+    for sign, alternative in ((1, "greater"), (-1, "less")):
+        effects = effects_of_arrays(sign * y, v)
+        found = selmodel(effects, steps=(0.025, 0.5), alternative=alternative)  # type: ignore[arg-type]
+        assert found.counts == (4, 2, 2)
 
 
 def test_influence_is_the_same_when_what_is_left_out_is_at_hand() -> None:

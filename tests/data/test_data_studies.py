@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +372,18 @@ def test_a_correlation_of_errors_outside_0_to_1_is_refused(rho: float) -> None:
 
 REPORT = {**FORMS, "alpha": "a", "tests": "m", "word_means": "w", "statistic": "s"}
 REPORT_HEADER = "form,r,low,high,n,a,m,w,s"
+
+
+def test_errors_may_be_taken_to_correlate_otherwise(tmp_path: Path) -> None:
+    studies = load_studies("internet-alliance", where='role == "main"')
+    assert studies.with_errors_correlated(0.6) == load_studies(
+        "internet-alliance", where='role == "main"', rho_within=0.6
+    )
+    with pytest.raises(InputError, match="from 0 to below 1, not 1"):
+        studies.with_errors_correlated(1.0)
+    known = replace(studies, covariances=((0, 1, 0.001),))
+    with pytest.raises(InputError, match="give one of them"):
+        known.with_errors_correlated(0.5)
 
 
 def test_words_are_about_tests_at_their_own_level(tmp_path: Path) -> None:

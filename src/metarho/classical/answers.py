@@ -12,7 +12,7 @@ from metarho.classical.estimators import Estimate, estimates
 from metarho.classical.fits import Fits
 from metarho.classical.heterogeneity import Tau2Interval, q_profile
 from metarho.classical.multilevel import Level, rma_mv
-from metarho.classical.random_effects import TESTS, Test, rma
+from metarho.classical.random_effects import TESTS, PredictionType, Test, rma
 from metarho.classical.wald import Coefficients, Omnibus
 from metarho.data.studies import Studies
 from metarho.errors import InputError, did_you_mean
@@ -188,13 +188,16 @@ def classical_answers(
     mods: str | None = None,
     reference: Mapping[str, str] | None = None,
     test: Test = "z",
+    predtype: PredictionType = "default",
     prob: float = 0.95,
 ) -> Answers:
     """Every classical (frequentist) answer to the rows that printed a number. No prior enters.
 
-    ``test`` is that of the two-level rows: "z", "t" or "knha" (Knapp–Hartung); three-level ones
-    have t for both of the latter. ``mods`` asks for meta-regressions besides, with the
-    ``reference`` level of each factor; the table is of the mean over all rows.
+    ``test`` is that of the two-level rows: "z", "t", "knha" (Knapp–Hartung) or "adhoc" (the same,
+    never narrower than "t"); three-level ones have t for all but the first. ``predtype`` "Riley"
+    makes a new study's interval, of two-level rows, one of t with k − 2 degrees of freedom.
+    ``mods`` asks for meta-regressions besides, with the ``reference`` level of each factor; the
+    table is of the mean over all rows.
 
     Raises InputError where no row printed a number, or a moderator cannot be encoded.
 
@@ -205,9 +208,11 @@ def classical_answers(
     """
     if test not in TESTS:
         raise InputError(f"no test {test!r}; {did_you_mean(str(test), TESTS)}")
+    if predtype not in ("default", "Riley"):
+        raise InputError(f"no predtype {predtype!r}; it is 'default' or 'Riley'")
     if not 0 < prob < 1:
         raise InputError(f"prob is a number between 0 and 1, not {prob!r}")
-    fits = Fits(effects_of(studies), test, prob)
+    fits = Fits(effects_of(studies), test, prob, predtype)
     regressed = None if mods is None else effects_of(studies, mods, reference)
     regressions: tuple[Regression, ...] = ()
     notes = list(_notes(fits.effects, regressed))

@@ -102,20 +102,30 @@ def effects_of(
 
     Rows without a number cannot enter and are counted; so are rows with a blank moderator.
 
-    Raises InputError where no row is left, a moderator cannot be encoded, or the moderators are
-    collinear.
+    Raises InputError where no row is left, a number is too large or too small to compute with, a
+    moderator cannot be encoded, or the moderators are collinear.
     """
     exact, blanks = _numbers_only(studies), 0
     formula = mods or "~ 1"
     if not is_intercept_only(formula):
         complete = exact.dropping_blanks(sorted(columns_of(formula)))
         exact, blanks = complete, exact.k_effects - complete.k_effects
+    _check_sizes(exact)
     design = encode_studies(formula, reference or {}, exact, exact)
-    rank = np.linalg.matrix_rank(design.matrix)
+    largest = float(np.abs(design.matrix).max())
+    if largest > _LARGEST_EFFECT:
+        raise InputError(
+            f"a moderator of {formula} is {largest:g}; classical methods compute with moderators "
+            f"of size up to {_LARGEST_EFFECT:g}: give it in other units",
+            place=studies.table.source,
+        )
+    rank = determined(design.matrix)
     if rank < design.matrix.shape[1]:
         raise InputError(
             f"the moderators {formula} are collinear in the {exact.k_effects} rows with a number: "
-            f"{design.matrix.shape[1]} coefficients, {rank} of them determined"
+            f"{design.matrix.shape[1]} coefficients, {rank} of them determined; leave one out, or "
+            "center what is far from 0",
+            place=studies.table.source,
         )
     evidence = evidence_of(exact)
     return Effects(
@@ -133,6 +143,36 @@ def effects_of(
         tuple(name for name, levels in design.levels.items() if len(levels) == 1),
         evidence.study_names,
     )
+
+
+# Sums of squared variances times cubed weights stay finite numbers within these.
+_LARGEST_EFFECT, _VARIANCES = 1e30, (1e-60, 1e60)
+
+
+def _check_sizes(studies: Studies) -> None:
+    low, high = _VARIANCES
+    for row in studies.used:
+        assert row.yi is not None and row.vi is not None
+        if abs(row.yi) > _LARGEST_EFFECT or not low <= row.vi <= high:
+            raise InputError(
+                f"the effect is {row.yi:g} with sampling variance {row.vi:g}; classical methods "
+                f"compute with effects of size up to {_LARGEST_EFFECT:g} and variances from "
+                f"{low:g} to {high:g}: give them in other units, or leave the row out",
+                place=row.place,
+            )
+
+
+# R's lm, by which metafor looks for moderators that say nothing new, has the same limit. What is
+# left of a column beside the others has half the digits of a double there, and its variance none.
+_COLLINEAR = 1e-7
+
+
+def determined(x: Array) -> int:
+    """How many coefficients a design (k × p) determines, whatever the units of its columns."""
+    largest = np.abs(x).max(axis=0, initial=0.0)
+    columns = x / np.where(largest > 0, largest, 1.0)
+    size = np.sqrt((columns**2).sum(axis=0))
+    return int(np.linalg.matrix_rank(columns / np.where(size > 0, size, 1.0), tol=_COLLINEAR))
 
 
 def _numbers_only(studies: Studies) -> Studies:

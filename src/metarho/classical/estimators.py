@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from metarho.classical.cluster_robust import robust
 from metarho.classical.effects import NotEstimableError
 from metarho.classical.fits import Fits
+from metarho.classical.heterogeneity import Method
 from metarho.classical.multilevel import Multilevel
-from metarho.classical.random_effects import TESTS, Prediction, RandomEffects
+from metarho.classical.random_effects import TESTS, Prediction, RandomEffects, Test
 from metarho.classical.small_studies import SmallStudies
 from metarho.classical.wald import Coefficients
 
@@ -43,8 +44,9 @@ class Estimator:
     answer: Callable[[Fits], Answer]
 
 
-def _two_level(fit: RandomEffects) -> Answer:
-    return Answer(fit.coefficients, fit.tau2, fit.i2, fit.prediction)
+def _two_level(fits: Fits, method: Method, test: Test | None = None) -> Answer:
+    fit = fits.two_level(method, test)
+    return Answer(fit.coefficients, fit.tau2, fit.i2, fit.predict(fits.predtype))
 
 
 def _common(fit: RandomEffects) -> Answer:
@@ -81,47 +83,47 @@ ESTIMATORS = (
     Estimator(
         "DL", "DerSimonian–Laird", _named,
         "True effects vary; tau² from the excess of Q over its degrees of freedom.",
-        lambda fits: _two_level(fits.two_level("DL")),
+        lambda fits: _two_level(fits, "DL"),
     ),
     Estimator(
         "HE", "Hedges", _named,
         "True effects vary; tau² from the unweighted variance of the effects.",
-        lambda fits: _two_level(fits.two_level("HE")),
+        lambda fits: _two_level(fits, "HE"),
     ),
     Estimator(
         "HS", "Hunter–Schmidt", _named,
         "True effects vary; tau² from Q against k, which is biased downwards.",
-        lambda fits: _two_level(fits.two_level("HS")),
+        lambda fits: _two_level(fits, "HS"),
     ),
     Estimator(
         "SJ", "Sidik–Jonkman", _named,
         "True effects vary; tau² in one step from the variance of the effects: above 0.",
-        lambda fits: _two_level(fits.two_level("SJ")),
+        lambda fits: _two_level(fits, "SJ"),
     ),
     Estimator(
         "ML", "Maximum likelihood", _named,
         "True effects vary; the tau² that makes the effects most likely, biased downwards.",
-        lambda fits: _two_level(fits.two_level("ML")),
+        lambda fits: _two_level(fits, "ML"),
     ),
     Estimator(
         "REML", "Restricted ML", _named,
         "True effects vary; ML of what is left when the mean is taken out.",
-        lambda fits: _two_level(fits.two_level("REML")),
+        lambda fits: _two_level(fits, "REML"),
     ),
     Estimator(
         "EB", "Empirical Bayes", _named,
         "True effects vary; the same equation as Paule–Mandel, and no prior.",
-        lambda fits: _two_level(fits.two_level("EB")),
+        lambda fits: _two_level(fits, "EB"),
     ),
     Estimator(
         "PM", "Paule–Mandel", _named,
         "True effects vary; the tau² at which the generalised Q equals its expectation.",
-        lambda fits: _two_level(fits.two_level("PM")),
+        lambda fits: _two_level(fits, "PM"),
     ),
     Estimator(
         "REML-KH", "Restricted ML", lambda fits: "Knapp–Hartung",
         "REML with a t interval whose width is rescaled by the residual variance.",
-        lambda fits: _two_level(fits.two_level("REML", "knha")),
+        lambda fits: _two_level(fits, "REML", "knha"),
     ),
     Estimator(
         "3L-REML", "Three-level REML", lambda fits: "z" if fits.test == "z" else "t",

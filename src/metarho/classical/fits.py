@@ -11,7 +11,7 @@ from functools import cached_property
 from metarho.classical.effects import Effects
 from metarho.classical.heterogeneity import Method
 from metarho.classical.multilevel import Multilevel, rma_mv
-from metarho.classical.random_effects import RandomEffects, Test, rma
+from metarho.classical.random_effects import PredictionType, RandomEffects, Test, rma
 from metarho.classical.small_studies import PetPeese, SmallStudies, pet_peese, regtest
 from metarho.classical.step_selection import StepSelection, selmodel
 from metarho.classical.trim_and_fill import TrimFill, trimfill
@@ -19,11 +19,12 @@ from metarho.classical.trim_and_fill import TrimFill, trimfill
 
 @dataclass(frozen=True)
 class Fits:
-    """Of effects with one mean; ``test`` is that of two-level fits."""
+    """Of effects with one mean; ``test`` and ``predtype`` are those of two-level fits."""
 
     effects: Effects
     test: Test
     prob: float
+    predtype: PredictionType = "default"
 
     def two_level(self, method: Method, test: Test | None = None) -> RandomEffects:
         """By a method of tau²."""

@@ -8,9 +8,12 @@ coefficients. Standard errors are metafor's.
 - DL: from the moments of Q (DerSimonian & Laird 1986, 10.1016/0197-2456(86)90046-2)
 - HE: from the unweighted residuals (Hedges & Olkin 1985)
 - HS: from Q against k, without a correction for p (Hunter & Schmidt 2004)
+- HSk: HS times k/(k − p), which corrects for p (Brannick et al. 2019,
+  10.1177/1094428117741966)
 - SJ: in one step from the variance of y (Sidik & Jonkman 2005, 10.1111/j.1467-9876.2005.00489.x)
 - ML, REML: (restricted) maximum likelihood (Viechtbauer 2005, 10.3102/10769986030003261)
 - PM: generalised Q equals k − p (Paule & Mandel 1982, 10.6028/jres.087.022)
+- PMM: generalised Q equals the median of its law, which makes the estimate median-unbiased
 - EB: empirical Bayes (Morris 1983, 10.1080/01621459.1983.10477920), whose equation is PM's
 """
 
@@ -29,7 +32,7 @@ from metarho.classical.effects import Effects, NotEstimableError
 from metarho.classical.least_squares import LeastSquares
 
 type Array = NDArray[np.float64]
-type Method = Literal["EE", "DL", "HE", "HS", "SJ", "ML", "REML", "EB", "PM"]
+type Method = Literal["EE", "DL", "HE", "HS", "HSk", "SJ", "ML", "REML", "EB", "PM", "PMM"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,13 @@ def _hs(effects: Effects) -> Tau2:
     return Tau2(tau2, _moment_se(fit, tau2, effects.k - effects.p) / float(fit.w.sum()))
 
 
+def _hsk(effects: Effects) -> Tau2:
+    fit, df = at(effects, 0.0), effects.k - effects.p
+    factor = effects.k / df
+    tau2 = max(0.0, factor * (fit.rss - df) / fit.w.sum())
+    return Tau2(tau2, factor * _moment_se(fit, tau2, df) / float(fit.w.sum()))
+
+
 def _moment_se(fit: LeastSquares, tau2: float, df: int) -> float:
     """The sd of Q = yᵀPy at weights 1/v, given tau²."""
     return math.sqrt(2 * df + 4 * tau2 * fit.trace() + 2 * tau2**2 * fit.trace_of_two())
@@ -136,8 +146,16 @@ def _reml(effects: Effects) -> Tau2:
 
 
 def _pm(effects: Effects) -> Tau2:
+    return _where_q_fits(effects, effects.k - effects.p)
+
+
+def _pmm(effects: Effects) -> Tau2:
+    return _where_q_fits(effects, float(chdtri(effects.k - effects.p, 0.5)))
+
+
+def _where_q_fits(effects: Effects, value: float) -> Tau2:
     k, df = effects.k, effects.k - effects.p
-    tau2 = _where_q_is(effects, df)
+    tau2 = _where_q_is(effects, value)
     return Tau2(tau2, math.sqrt(2 * k**2 / df) / float(at(effects, tau2).w.sum()))
 
 
@@ -146,11 +164,13 @@ ESTIMATORS: Mapping[str, Callable[[Effects], Tau2]] = {
     "DL": _dl,
     "HE": _he,
     "HS": _hs,
+    "HSk": _hsk,
     "SJ": _sj,
     "ML": _ml,
     "REML": _reml,
     "EB": _pm,
     "PM": _pm,
+    "PMM": _pmm,
 }
 
 # Places where the slope of the likelihood is looked at: enough to see two peaks, which occur.

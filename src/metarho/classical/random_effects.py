@@ -19,9 +19,15 @@ from metarho.classical.least_squares import LeastSquares
 from metarho.classical.wald import Coefficients, Omnibus, chi_square_tail, critical, omnibus
 
 type Array = NDArray[np.float64]
-type Test = Literal["z", "t", "knha"]
+type Test = Literal["z", "t", "knha", "adhoc"]
+type PredictionType = Literal["default", "Riley"]
 
-TESTS: dict[str, str] = {"z": "z", "t": "t", "knha": "Knapp–Hartung"}
+TESTS: dict[str, str] = {
+    "z": "z",
+    "t": "t",
+    "knha": "Knapp–Hartung",
+    "adhoc": "Knapp–Hartung, ad hoc",
+}
 
 
 # A residual variance in units of the sampling variance that is rounding and nothing else.
@@ -50,8 +56,9 @@ class InformationCriteria:
 class RandomEffects:
     """A fit of y ~ N(Xβ, v + tau²). Variances and effects are on the model's scale.
 
-    ``test`` is how coefficients are tested: "z", "t" with k − p degrees of freedom, or "knha", that
-    with Knapp and Hartung's standard errors (2003, 10.1002/sim.1482).
+    ``test`` is how coefficients are tested: "z", "t" with k − p degrees of freedom, "knha", that
+    with Knapp and Hartung's standard errors (2003, 10.1002/sim.1482), or "adhoc", the same but
+    never with smaller ones than "t" (Röver et al. 2015, 10.1186/s12874-015-0091-1).
     """
 
     effects: Effects
@@ -78,7 +85,10 @@ class RandomEffects:
     @cached_property
     def s2w(self) -> float:
         """Knapp and Hartung's factor, the weighted residual variance; 1 for other tests."""
-        return self.least_squares.rss / self.ddf if self.test == "knha" else 1.0
+        if self.test not in ("knha", "adhoc"):
+            return 1.0
+        factor = self.least_squares.rss / self.ddf
+        return max(1.0, factor) if self.test == "adhoc" else factor
 
     @cached_property
     def coefficients(self) -> Coefficients:
@@ -125,12 +135,15 @@ class RandomEffects:
         """The share of heterogeneity that moderators account for, in percent; None without any.
 
         100 (1 − tau²/tau₀²), tau₀² without them (Raudenbush 2009); of a common effect the adjusted
-        R² of weighted least squares. None where nothing was to be accounted for.
+        R² of weighted least squares. None where nothing was to be accounted for, and of a common
+        effect for k = p, where nothing is left to adjust by.
         """
         if self.effects.p == 1:
             return None
         alone = rma(self.effects.without_moderators(), method=self.method)
         if self.method == "EE":
+            if self.ddf == 0 or alone.qe / alone.ddf <= NO_RESIDUAL:
+                return None
             return max(0.0, 100 * (1 - (self.qe / self.ddf) / (alone.qe / alone.ddf)))
         return max(0.0, 100 * (1 - self.tau2 / alone.tau2)) if alone.tau2 > 0 else None
 
@@ -140,9 +153,22 @@ class RandomEffects:
 
         c is the normal quantile for "z", else that of t with k − p df, as in metafor.
         """
+        return self.predict()
+
+    def predict(self, predtype: PredictionType = "default") -> Prediction | None:
+        """The same by choice: of "Riley" c is that of t with k − 2 df whatever the test.
+
+        One degree is for the mean, one for tau² (Higgins et al. 2009,
+        10.1111/j.1467-985X.2008.00552.x; Riley et al. 2011, 10.1136/bmj.d549). None with two
+        effects, which leave none.
+        """
         if self.method == "EE" or self.effects.p > 1:
             return None
         ddf = None if self.test == "z" else float(self.ddf)
+        if predtype == "Riley":
+            if self.ddf < 2:
+                return None
+            ddf = self.ddf - 1.0
         half = critical(self.prob, ddf) * np.sqrt(self.coefficients.vb[0, 0] + self.tau2)
         centre = float(self.coefficients.estimate[0])
         return Prediction(centre - float(half), centre + float(half))

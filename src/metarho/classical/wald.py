@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
+from metarho.classical.effects import NotEstimableError
+
 type Array = NDArray[np.float64]
 
 
@@ -69,13 +71,22 @@ class Omnibus:
 
 
 def omnibus(of: Coefficients) -> Omnibus:
-    """QM: of all coefficients but the intercept; of the intercept where there is nothing else."""
+    """QM: of all coefficients but the intercept; of the intercept where there is nothing else.
+
+    Raises NotEstimableError where their covariance has no inverse.
+    """
     first = 1 if len(of.estimate) > 1 and of.names[0] == "intrcpt" else 0
-    beta, vb = of.estimate[first:], of.vb[first:, first:]
-    chi_square = float(beta @ np.linalg.solve(vb, beta))
+    # In units of their standard errors, so that the units of moderators cost no digits.
+    statistic, se = of.statistic[first:], of.se[first:]
+    df = len(statistic)
+    try:
+        solved = np.linalg.solve(of.vb[first:, first:] / np.outer(se, se), statistic)
+    except np.linalg.LinAlgError:
+        raise NotEstimableError("moderators are too nearly collinear to be tested") from None
+    chi_square = float(statistic @ solved)
     if of.ddf is None:
-        return Omnibus(chi_square, len(beta), None)
-    return Omnibus(chi_square / len(beta), len(beta), float(of.ddf[first:].min()))
+        return Omnibus(chi_square, df, None)
+    return Omnibus(chi_square / df, df, float(of.ddf[first:].min()))
 
 
 def critical(prob: float, ddf: Array | float | None) -> Array:

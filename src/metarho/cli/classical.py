@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,14 +28,23 @@ def classical(
     source: Annotated[
         str,
         typer.Argument(
-            help="A config (name or path); a table (.csv .tsv .parquet .xlsx), or with one of its "
-            "options a shipped set.",
+            help="A config (name or path); a table (.csv .tsv .parquet .xlsx), or with --measure, "
+            "--columns or --where a shipped set.",
             autocompletion=completion.configs_and_tables,
         ),
     ],
     test: Annotated[
-        Literal["z", "t", "knha"], typer.Option(help="Test of two-level rows; knha: Knapp–Hartung.")
+        Literal["z", "t", "knha", "adhoc"],
+        typer.Option(
+            help="Test of two-level rows; knha: Knapp–Hartung; adhoc: that, never narrower than t."
+        ),
     ] = "z",
+    predtype: Annotated[
+        Literal["default", "Riley"],
+        typer.Option(
+            help="A new study's interval, two levels: the test's law, or t with k - 2 df."
+        ),
+    ] = "default",
     mods: Annotated[str | None, typer.Option(help="Moderators: '~ center(year)'.")] = None,
     influence: Annotated[
         bool, typer.Option("--influence", help="Each effect left out, with its influence, besides.")
@@ -53,7 +63,8 @@ def classical(
     ] = None,
     where: Annotated[str | None, typer.Option(help="Of a table, rows to keep.")] = None,
     rho_within: Annotated[
-        float | None, typer.Option(help="Of a table: correlation of errors within a sample.")
+        float | None,
+        typer.Option(help="Correlation of errors within a sample (default: the config's, 0)."),
     ] = None,
     json: AsJson = False,
     csv: AsCsv = False,
@@ -64,13 +75,25 @@ def classical(
     --influence, that of effects.
     """
     from metarho.classical.answers import classical_answers
+    from metarho.classical.effects import NotEstimableError
 
     check_one_form(json, csv)
     studies, usual = _evidence(source, measure, columns_of(columns), where, rho_within)
-    answers = classical_answers(studies, mods=mods, test=test, prob=usual if prob is None else prob)
+    answers = classical_answers(
+        studies, mods=mods, test=test, predtype=predtype, prob=usual if prob is None else prob
+    )
     from metarho.classical import tables
 
-    effects = tables.influence_rows(answers) if influence else []
+    effects: list[tables.Row] = []
+    if influence:
+        try:
+            effects = tables.influence_rows(answers)
+        except NotEstimableError as error:
+            # As CSV influence is all that was asked for; else the rest stands.
+            if csv:
+                raise
+            note = f"no influence of each effect: {error.message}"
+            answers = replace(answers, notes=(*answers.notes, note))
     if json:
         found = {
             "estimates": tables.estimate_rows(answers),
@@ -95,8 +118,12 @@ def _evidence(
     where: str | None,
     rho_within: float | None,
 ) -> tuple[Studies, float]:
-    """The studies of a config, or of a table read as options say, and the probability asked for."""
-    is_read = any(one is not None for one in (measure, columns, where, rho_within))
+    """The studies of a config, or of a table read as options say, and the probability asked for.
+
+    Measure, columns and rows to keep say how to read a table, and a config says them itself; how
+    errors correlate is an assumption, which may be another than the config's.
+    """
+    is_read = any(one is not None for one in (measure, columns, where))
     if is_read or Path(source).suffix in completion.TABLES:
         from metarho.data.studies import load_studies
 
@@ -111,4 +138,7 @@ def _evidence(
     from metarho.batch.plan import plan
 
     planned = plan(config_path(source))
-    return planned.evidence, planned.analysis.interval.prob
+    studies = planned.evidence
+    if rho_within is not None:
+        studies = studies.with_errors_correlated(rho_within)
+    return studies, planned.analysis.interval.prob

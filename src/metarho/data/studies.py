@@ -163,6 +163,14 @@ class Studies:
         """The same evidence without its interval rows. Raises InputError if no row is left."""
         return replace(self, intervals="drop", rows=_drop_intervals(self.rows, self.table.source))
 
+    def with_errors_correlated(self, rho_within: float) -> Studies:
+        """The same evidence, sampling errors within a sample correlating otherwise.
+
+        Raises InputError where it is no correlation, and where their covariance is known.
+        """
+        _check_errors(rho_within, known=bool(self.covariances))
+        return replace(self, rho_within=rho_within)
+
     def dropping_blanks(self, names: Iterable[str]) -> Studies:
         """The same evidence without rows whose moderators are blank.
 
@@ -225,10 +233,7 @@ def load_studies(
         raise InputError(f"no measure {measure!r}; {did_you_mean(str(measure), SCALE)}")
     if intervals not in ("use", "drop"):
         raise InputError(f"intervals is 'use' or 'drop', not {intervals!r}")
-    if not 0 <= rho_within < 1:
-        raise InputError(f"rho_within is a number from 0 to below 1, not {rho_within!r}")
-    if covariance is not None and rho_within:
-        raise InputError("covariance and rho_within both say how errors covary; give one of them")
+    _check_errors(rho_within, known=covariance is not None)
     for name, value in (("alpha", alpha), ("rho_tests", rho_tests)):
         if not 0 < value < 1:
             raise InputError(f"{name} is a number between 0 and 1, not {value!r}")
@@ -242,6 +247,13 @@ def load_studies(
     name = str(source) if _is_shipped(source) else Path(source).name
     held = tuple(dict.fromkeys([name, *overlaps]))
     return Studies(table, measure, intervals, rows, rho_within, covariances, held)
+
+
+def _check_errors(rho_within: float, *, known: bool) -> None:
+    if not 0 <= rho_within < 1:
+        raise InputError(f"rho_within is a number from 0 to below 1, not {rho_within!r}")
+    if known and rho_within:
+        raise InputError("covariance and rho_within both say how errors covary; give one of them")
 
 
 def roles_of(source: str, columns: Columns | None) -> dict[str, str]:
