@@ -17,6 +17,7 @@ from metarho.classical import Effects, effects_of
 from metarho.data.studies import load_studies
 
 METAFOR: Mapping[str, Mapping[str, Any]] = reference("metafor_classical")["sets"]
+MORE: Mapping[str, Mapping[str, Any]] = reference("metafor_classical_more")["sets"]
 NESTED: Mapping[str, Any] = reference("rmamv_classical")
 
 # What is asked for: closed forms agree to 1e-10. Estimates that iterate do as metafor's last step

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, special, stats
 
 import metarho
 from classical_cases import grades, near
@@ -22,23 +23,26 @@ from metarho.classical import (
     influence,
     leave1out,
     pet_peese,
+    ranktest,
     regtest,
     rma,
     rma_mv,
     robust,
     selmodel,
+    tes,
     trimfill,
 )
 from metarho.classical.estimators import ESTIMATORS, estimates
 from metarho.classical.fits import Fits
 from metarho.classical.least_squares import LeastSquares
+from metarho.classical.rank_test import kendall
 from metarho.data.studies import Studies, load_studies
 from metarho.engines.problem import Correlated
 from metarho.errors import InputError
 
 ROWS = (
     *("EE", "DL", "HE", "HS", "SJ", "ML", "REML", "EB", "PM", "REML-KH", "3L-REML", "3L-CR2"),
-    *("PET", "PEESE", "PET-PEESE", "TF-L0", "TF-R0", "3PSM"),
+    *("PET", "PEESE", "PET-PEESE", "PET-3L", "PEESE-3L", "TF-L0", "TF-R0", "3PSM"),
 )
 TWO_LEVEL = ROWS[:9]
 
@@ -112,7 +116,44 @@ def test_knapp_and_hartung_stand_once_where_all_rows_have_them() -> None:
     assert adjusted["3L-REML"].test == "t"
 
 
+def test_an_ad_hoc_interval_is_the_wider_of_t_and_knapp_and_hartungs(tmp_path: Path) -> None:
+    def width(studies: Studies, test: str) -> float:
+        row = estimates(Fits(effects_of(studies), test, 0.95))[0]  # type: ignore[arg-type]
+        assert row.code == "EE" and row.ci_ub is not None and row.ci_lb is not None
+        return row.ci_ub - row.ci_lb
+
+    # Nearly alike, and very different: Knapp and Hartung's factor is below 1, and above it.
+    alike = table(tmp_path, "A,0.3,50", "B,0.31,60", "C,0.32,70")
+    (tmp_path / "b").mkdir()
+    apart = table(tmp_path / "b", "A,0.1,50", "B,0.6,60", "C,-0.2,70")
+    for studies, wider, narrower in ((alike, "t", "knha"), (apart, "knha", "t")):
+        assert width(studies, "adhoc") == width(studies, wider) > width(studies, narrower)
+    # Effects without residuals have no narrower interval either.
+    same = effects_of(table(tmp_path, "A,0.3,50", "B,0.3,60", "C,0.3,70"))
+    rows = {row.code: row for row in estimates(Fits(same, "adhoc", 0.95))}
+    assert (rows["REML"].reason, rows["REML"].test) == ("", "Knapp–Hartung, ad hoc")
+
+
+def test_rileys_interval_needs_three_effects_and_leaves_all_else(tmp_path: Path) -> None:
+    two = table(tmp_path, "A,0.3,50", "B,0.1,80")
+    row = classical_answers(two, predtype="Riley")["REML"]
+    assert (row.pi_lb, row.reason) == (None, "")
+    assert row.estimate == classical_answers(two)["REML"].estimate
+    plain, wide = classical_answers(shipped()), classical_answers(shipped(), predtype="Riley")
+    for code in ("DL", "PM", "REML"):
+        a, b = plain[code], wide[code]
+        assert replace(a, pi_lb=None, pi_ub=None) == replace(b, pi_lb=None, pi_ub=None)
+        assert a.pi_ub is not None and b.pi_ub is not None and a.estimate is not None
+        # t with k − 2 = 8 degrees of freedom in place of the normal law.
+        ratio = stats.t.ppf(0.975, 8) / stats.norm.ppf(0.975)
+        assert b.pi_ub - a.estimate == near(ratio * (a.pi_ub - a.estimate), 1e-12)
+    # Three levels keep the law of their own test.
+    assert wide["3L-REML"] == plain["3L-REML"]
+
+
 def test_what_is_no_test_or_probability_is_refused() -> None:
+    with pytest.raises(InputError, match="'default' or 'Riley'"):
+        classical_answers(shipped(), predtype="riley")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="did you mean 'knha'"):
         classical_answers(shipped(), test="knh")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="between 0 and 1"):
@@ -151,6 +192,8 @@ def test_rows_of_the_table_are_the_fits_that_they_name() -> None:
         "PET": lines.pet.coefficients,
         "PEESE": lines.peese.coefficients,
         "PET-PEESE": lines.estimate.coefficients,
+        "PET-3L": regtest(effects, form="mv").coefficients,
+        "PEESE-3L": regtest(effects, form="mv", predictor="vi").coefficients,
         "TF-L0": trimfill(effects).fit.coefficients,
         "TF-R0": trimfill(effects, estimator="R0").fit.coefficients,
         "3PSM": selmodel(effects).coefficients,
@@ -184,7 +227,7 @@ def test_two_effects_have_two_levels_and_no_line(tmp_path: Path) -> None:
 
 def test_effects_that_are_all_alike_have_no_heterogeneity_and_no_slope(tmp_path: Path) -> None:
     answers = classical_answers(table(tmp_path, *(f"{name},0.3,50" for name in "ABCDEF")))
-    lines = {"PET", "PEESE", "PET-PEESE"}
+    lines = {"PET", "PEESE", "PET-PEESE", "PET-3L", "PEESE-3L"}
     assert missing(answers) == {"3L-REML", "3L-CR2", "REML-KH", "3PSM"} | lines
     assert {answers[code].tau for code in TWO_LEVEL} == {None, 0.0}
     assert all(answers[code].estimate == near(math.atanh(0.3), 1e-12) for code in TWO_LEVEL)
@@ -309,6 +352,65 @@ def test_answers_show_themselves_as_a_table() -> None:
 
 
 # Properties that no reference holds.
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kendalls_tau_and_its_p_are_scipys_with_and_without_ties(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    k = (3, 5, 12, 33, 49, 60)[seed]
+    a, b = rng.normal(size=k), rng.normal(size=k) + 0.5
+    theirs = stats.kendalltau(a, b, method="exact" if k < 50 else "asymptotic")
+    ours = kendall(a, b)
+    assert (ours.tau, ours.pval) == near((theirs.statistic, theirs.pvalue), 1e-12)
+    assert ours.exact == (k < 50)
+    a, b = np.round(a), np.round(2 * b)
+    theirs = stats.kendalltau(a, b, method="asymptotic")
+    ours = kendall(a, b)
+    assert (ours.tau, ours.pval) == near((theirs.statistic, theirs.pvalue), 1e-12)
+    assert not ours.exact
+
+
+def test_ranks_are_of_distances_from_the_common_effect_and_equal_effects_have_none() -> None:
+    v = np.array([0.01, 0.02, 0.04, 0.05, 0.07])
+    y = np.array([0.2, 0.1, 0.3, 0.5, 0.6])
+    found = ranktest(effects_of_arrays(y, v))
+    w = 1 / v
+    far = (y - np.average(y, weights=w)) / np.sqrt(v - 1 / w.sum())
+    assert found.pval == near(stats.kendalltau(far, v, method="exact").pvalue, 1e-12)
+    for odd in (effects_of_arrays(np.full(5, 0.3), v), effects_of_arrays(y, np.full(5, 0.1))):
+        with pytest.raises(NotEstimableError, match="there is no order"):
+            ranktest(odd)
+    with pytest.raises(NotEstimableError, match="2 effects have no order"):
+        ranktest(effects_of_arrays(y[:2], v[:2]))
+
+
+@pytest.mark.parametrize("alternative", ["two.sided", "greater", "less"])
+def test_an_excess_is_that_of_every_way_to_be_significant(alternative: str) -> None:
+    v = np.array([0.01, 0.02, 0.04, 0.05, 0.01, 0.02, 0.01])
+    y = np.array([0.5, 0.1, 0.9, 0.2, 0.6, -0.4, -0.3])
+    effects = effects_of_arrays(y, v)
+    fit, found = rma(effects), tes(effects, alternative=alternative)  # type: ignore[arg-type]
+    mean, tau = fit.coefficients.estimate[0], math.sqrt(fit.tau2)
+    level = 0.025 if alternative == "two.sided" else 0.05
+    power = []
+    for one in v:
+        cut = stats.norm.isf(level) * math.sqrt(one)
+
+        def at(theta: float, one: float = one, cut: float = cut) -> float:
+            above = special.ndtr((theta - cut) / math.sqrt(one))
+            below = special.ndtr((-cut - theta) / math.sqrt(one))
+            whole = {"greater": above, "less": below, "two.sided": above + below}[alternative]
+            density = math.exp(-0.5 * ((theta - mean) / tau) ** 2) / (tau * math.sqrt(2 * math.pi))
+            return float(whole * density)
+
+        power.append(integrate.quad(at, mean - 12 * tau, mean + 12 * tau, limit=200)[0])
+    assert found.expected == near(sum(power), 1e-8)
+    assert found.observed == {"two.sided": 5, "greater": 3, "less": 2}[alternative]
+    p = 0.0
+    for outcome in product((0, 1), repeat=7):
+        if sum(outcome) >= found.observed:
+            p += math.prod(q if hit else 1 - q for hit, q in zip(outcome, power, strict=True))
+    assert found.pval == near(p, 1e-8)
 
 
 def test_effects_turned_round_have_their_answers_turned_round() -> None:

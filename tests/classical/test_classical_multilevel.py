@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cases import reference
 from classical_cases import NESTED, grades, mods_in, near
-from metarho.classical import rma, rma_mv, robust
+from metarho.classical import regtest, rma, rma_mv, robust
 from metarho.classical.multilevel import LEVELS, Level, Multilevel
 from metarho.classical.nested import study_blocks, turned
 
@@ -155,6 +156,22 @@ def test_the_test_of_a_level_is_metafors(level: Level, label: str) -> None:
     found = fitted("three_level_REML_z").likelihood_ratio(level)
     assert found.statistic == near(truth["LRT"])
     assert found.pval == near(truth["p"])
+
+
+@pytest.mark.parametrize("label", ["sei", "vi", "sei_rho0.5", "vi_rho0.5"])
+def test_eggers_test_with_three_levels_is_metafors_with_clubsandwichs_errors(label: str) -> None:
+    truth = reference("rmamv_regtest")["fits"][label]
+    predictor, _, rho = label.partition("_rho")
+    found = regtest(grades(rho=float(rho or 0)), predictor=predictor, form="mv")  # type: ignore[arg-type]
+    lines, robustly = found.coefficients, truth["robust_CR2"]
+    # The slope on variances, of which the largest is 0.06, is -1.4 with an error of 5.
+    assert lines.estimate.tolist() == near(truth["coef"], 1e-6, 1e-6)
+    assert found.tau2 == near(sum(truth["sigma2"]))
+    assert lines.se.tolist() == near(robustly["se"], 1e-6, 1e-6)
+    assert lines.ddf == near(robustly["ddf"], 1e-5)
+    assert found.statistic == near(robustly["tstat"][1])
+    assert found.pval == near(robustly["pval"][1])
+    assert lines.ci_lb.tolist() == near(robustly["ci_lb"], 2e-6, 2e-6)
 
 
 def test_one_level_of_effects_is_the_two_level_fit() -> None:

@@ -90,7 +90,7 @@ def test_every_row_says_what_it_is(found: Findings) -> None:
 def test_the_figure_keeps_estimators_and_posteriors_apart(found: Findings, tmp_path: Path) -> None:
     drawing = _drawing(found)
     kinds = [row["kind"] for row in drawing.data]
-    assert kinds == ["classical"] * 18 + ["posterior"] * 2
+    assert kinds == ["classical"] * 20 + ["posterior"] * 2
     assert "Classical: estimate, 95% confidence interval" in drawing.svg
     assert "Bayesian: posterior median, 95% equal-tailed interval" in drawing.svg
     assert found.classical is not None
@@ -137,7 +137,7 @@ def test_rows_that_are_not_estimable_say_why_and_are_drawn_without_a_mark(tmp_pa
     assert "not estimable: every study has one effect: its two levels are one" in section
     assert "PET t not estimable: 2 effects do not determine a slope on sei" in section
     drawing = _drawing(found)
-    assert drawing.svg.count("not estimable") == 8
+    assert drawing.svg.count("not estimable") == 10
     assert {row["estimate"] for row in drawing.data if row["reason"]} == {None}
 
 

@@ -265,10 +265,13 @@ def _small_studies(fits: Fits) -> Iterator[SmallStudyTest]:
     tests = {
         "Egger's test (least squares)": _egger,
         "Egger's test (random effects)": _egger_rma,
+        "Egger's test (three levels, CR2)": _egger_mv,
+        "Rank correlation (Begg, Mazumdar)": _ranks,
         "PET, mean where the standard error is 0": _pet,
         "Trim and fill, L0": lambda fits: _filled(fits, "l0"),
         "Trim and fill, R0": lambda fits: _filled(fits, "r0"),
         "Selection at one-sided .025": _selected,
+        "Excess of significant results": _excess,
     }
     for name, test in tests.items():
         try:
@@ -285,6 +288,21 @@ def _egger(fits: Fits) -> tuple[str, float]:
 def _egger_rma(fits: Fits) -> tuple[str, float]:
     one = fits.egger_rma
     return f"slope {plain(one.slope)}, z = {one.statistic:.2f}", one.pval
+
+
+def _egger_mv(fits: Fits) -> tuple[str, float]:
+    one = fits.pet_mv
+    return f"slope {plain(one.slope)}, t({one.ddf:.1f}) = {one.statistic:.2f}", one.pval
+
+
+def _ranks(fits: Fits) -> tuple[str, float]:
+    one = fits.ranks
+    return f"Kendall's tau {one.tau:.3f}{'' if one.exact else ', normal p'}", one.pval
+
+
+def _excess(fits: Fits) -> tuple[str, float]:
+    one = fits.excess
+    return f"{one.observed} significant at .05, {one.expected:.1f} expected", one.pval
 
 
 def _pet(fits: Fits) -> tuple[str, float]:

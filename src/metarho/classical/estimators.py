@@ -151,6 +151,16 @@ ESTIMATORS = (
         lambda fits: _line(fits.pet_peese.estimate, f"here {fits.pet_peese.chosen}"),
     ),
     Estimator(
+        "PET-3L", "PET, three levels", lambda fits: "CR2",
+        "PET where studies have several effects: true effects vary on both levels around the line.",
+        lambda fits: _line(fits.pet_mv),
+    ),
+    Estimator(
+        "PEESE-3L", "PEESE, three levels", lambda fits: "CR2",
+        "PEESE where studies have several effects.",
+        lambda fits: _line(fits.peese_mv),
+    ),
+    Estimator(
         "TF-L0", "Trim and fill, L0", _z,
         "REML with the effects filled in that a symmetric funnel lacks.",
         lambda fits: _filled(fits.l0.fit, fits.l0.k0),

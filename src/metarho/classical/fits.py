@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from metarho.classical.effects import Effects
+from metarho.classical.excess_significance import ExcessSignificance, tes
 from metarho.classical.heterogeneity import Method
 from metarho.classical.multilevel import Multilevel, rma_mv
 from metarho.classical.random_effects import PredictionType, RandomEffects, Test, rma
+from metarho.classical.rank_test import RankTest, ranktest
 from metarho.classical.small_studies import PetPeese, SmallStudies, pet_peese, regtest
 from metarho.classical.step_selection import StepSelection, selmodel
 from metarho.classical.trim_and_fill import TrimFill, trimfill
@@ -44,6 +46,26 @@ class Fits:
     def egger_rma(self) -> SmallStudies:
         """Egger's test with heterogeneity beside it."""
         return regtest(self.effects, form="rma", prob=self.prob)
+
+    @cached_property
+    def pet_mv(self) -> SmallStudies:
+        """Egger's test, and PET, with three levels."""
+        return regtest(self.effects, form="mv", prob=self.prob)
+
+    @cached_property
+    def peese_mv(self) -> SmallStudies:
+        """PEESE with three levels."""
+        return regtest(self.effects, form="mv", predictor="vi", prob=self.prob)
+
+    @cached_property
+    def ranks(self) -> RankTest:
+        """Begg and Mazumdar's test."""
+        return ranktest(self.effects)
+
+    @cached_property
+    def excess(self) -> ExcessSignificance:
+        """The test of excess significance, two-sided .05."""
+        return tes(self.effects)
 
     @cached_property
     def pet_peese(self) -> PetPeese:

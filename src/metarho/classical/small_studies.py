@@ -14,14 +14,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from metarho.classical.cluster_robust import robust
 from metarho.classical.effects import Effects, NotEstimableError
 from metarho.classical.least_squares import LeastSquares
+from metarho.classical.multilevel import rma_mv
 from metarho.classical.random_effects import NO_RESIDUAL, rma
 from metarho.classical.wald import Coefficients, two_sided
 
 type Array = NDArray[np.float64]
 type Predictor = Literal["sei", "vi", "ni", "ninv", "sqrtni", "sqrtninv"]
-type Form = Literal["lm", "rma"]
+type Form = Literal["lm", "rma", "mv"]
 
 PREDICTORS: Mapping[str, Callable[[Effects], Array]] = {
     "sei": lambda effects: np.sqrt(effects.v),
@@ -38,7 +40,8 @@ PREDICTORS: Mapping[str, Callable[[Effects], Array]] = {
 class SmallStudies:
     """A regression on a predictor. The first coefficient is the effect where that is 0.
 
-    ``tau2`` is None of least squares, whose residual variance is multiplicative: ``sigma`` squared.
+    ``tau2``, of all levels, is None of least squares, whose residual variance is multiplicative:
+    ``sigma`` squared.
     """
 
     predictor: Predictor
@@ -54,7 +57,7 @@ class SmallStudies:
 
     @property
     def statistic(self) -> float:
-        """The slope's t (lm) or z (rma): Egger's test."""
+        """The slope's t (lm, mv) or z (rma): Egger's test."""
         return float(self.coefficients.statistic[-1])
 
     @property
@@ -72,10 +75,13 @@ class SmallStudies:
 def regtest(
     effects: Effects, *, predictor: Predictor = "sei", form: Form = "lm", prob: float = 0.95
 ) -> SmallStudies:
-    """Egger's test: "lm", least squares with weights 1/v, or "rma", REML with z tests.
+    """Egger's test: "lm", least squares with weights 1/v, "rma", REML with z tests, or "mv".
+
+    "mv" is three-level REML with CR2 tests, for several effects a study (Rodgers & Pustejovsky
+    2021, 10.1037/met0000300).
 
     Raises NotEstimableError with fewer than three effects more than moderators, sizes that are not
-    known, and predictors that do not vary.
+    known, and predictors that do not vary; of "mv" as ``rma_mv`` and ``robust``.
     """
     values = PREDICTORS[predictor](effects)
     if np.isnan(values).any():
@@ -94,6 +100,9 @@ def regtest(
     if form == "rma":
         fit = rma(regressed, method="REML", prob=prob)
         return SmallStudies(predictor, form, fit.coefficients, fit.tau2, None)
+    if form == "mv":
+        nested = rma_mv(regressed, prob=prob)
+        return SmallStudies(predictor, form, robust(nested), nested.tau2, None)
     plain = LeastSquares(regressed.y, regressed.x, 1 / regressed.v)
     ddf = regressed.k - regressed.p
     sigma2 = plain.rss / ddf
