@@ -32,6 +32,7 @@ from metarho.classical import (
     tes,
     trimfill,
 )
+from metarho.classical.answers import MOST_CERTAIN
 from metarho.classical.estimators import ESTIMATORS, estimates
 from metarho.classical.fits import Fits
 from metarho.classical.least_squares import LeastSquares
@@ -156,8 +157,9 @@ def test_what_is_no_test_or_probability_is_refused() -> None:
         classical_answers(shipped(), predtype="riley")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="did you mean 'knha'"):
         classical_answers(shipped(), test="knh")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="between 0 and 1"):
-        classical_answers(shipped(), prob=95)
+    for prob in (95, 0.0, 1.0, 1 - 1e-16, math.nan):
+        with pytest.raises(InputError, match=r"between 0 and 1, at most 0\.999999999999, not"):
+            classical_answers(shipped(), prob=prob)
     with pytest.raises(KeyError, match="did you mean 'REML'"):
         classical_answers(shipped())["RML"]
 
@@ -564,6 +566,22 @@ def test_what_effects_do_not_determine_is_said() -> None:
         rma(two.on(np.array([1.0, 3.0]), "x"), method="EE", test="t")
     with pytest.raises(NotEstimableError, match=r"0 in 0–0\.025"):
         selmodel(effects_of_arrays(np.zeros(6), np.ones(6)))
+
+
+@pytest.mark.parametrize("prob", [1e-300, MOST_CERTAIN])
+def test_intervals_of_any_confidence_are_finite_and_in_order(tmp_path: Path, prob: float) -> None:
+    rows = ("A,0.3,50", "A,0.1,80", "B,0.2,60", "C,0.7,50", "C,0.4,90")
+    for answers in (
+        classical_answers(table(tmp_path, *rows), prob=prob, test="knha"),
+        classical_answers(table(tmp_path, *rows[:2]), prob=prob, test="t"),
+    ):
+        found = answers.heterogeneity
+        assert found is not None
+        levels = [level.interval for level in found.levels]
+        for interval in (found.interval, *levels):
+            assert 0 <= interval.lower <= interval.upper < math.inf
+        for row in answers.estimates:
+            assert row.reason or row.ci_lb <= row.estimate <= row.ci_ub  # type: ignore[operator]
 
 
 def test_one_effect_is_said_to_be_one() -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+# Quantiles of a higher confidence have no digits: 1 − prob is rounding.
+MOST_CERTAIN = 1 - 1e-12
+
+
 @dataclass(frozen=True)
 class LevelVariance:
     """A level of the three-level model: its variance, profile interval, share and test.
@@ -210,8 +214,10 @@ def classical_answers(
         raise InputError(f"no test {test!r}; {did_you_mean(str(test), TESTS)}")
     if predtype not in ("default", "Riley"):
         raise InputError(f"no predtype {predtype!r}; it is 'default' or 'Riley'")
-    if not 0 < prob < 1:
-        raise InputError(f"prob is a number between 0 and 1, not {prob!r}")
+    if not 0 < prob <= MOST_CERTAIN:
+        raise InputError(
+            f"prob is a number between 0 and 1, at most {MOST_CERTAIN:.12g}, not {prob!r}"
+        )
     fits = Fits(effects_of(studies), test, prob, predtype)
     regressed = None if mods is None else effects_of(studies, mods, reference)
     regressions: tuple[Regression, ...] = ()

@@ -250,7 +250,17 @@ def profile_likelihood(effects: Effects, method: Method, prob: float = 0.95) -> 
     def above(tau2: float) -> float:
         return log_likelihood(effects, tau2, restricted=restricted) - top
 
-    high = max(best, float(effects.v.min()))
+    return around(best, above, max(best, float(effects.v.min())))
+
+
+def around(best: float, above: Callable[[float], float], high: float) -> Tau2Interval:
+    """Where a function that is positive at the best variance falls to 0, below and above it.
+
+    ``high`` is where the search upwards begins. Of a confidence so small that rounding decides, the
+    interval is its point.
+    """
+    if above(best) <= 0:
+        return Tau2Interval(best, best)
     while above(high) > 0:
         high *= 2
     lower = root(above, 0.0, best) if above(0.0) < 0 else 0.0

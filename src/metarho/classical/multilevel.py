@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 
 from metarho.classical.effects import Effects, NotEstimableError
-from metarho.classical.heterogeneity import Tau2Interval, root
+from metarho.classical.heterogeneity import Tau2Interval, around, root
 from metarho.classical.nested import GeneralisedLeastSquares, Turned, turned
 from metarho.classical.random_effects import InformationCriteria, Prediction, criteria
 from metarho.classical.wald import Coefficients, Omnibus, chi_square_tail, critical, omnibus
@@ -141,11 +141,7 @@ class Multilevel:
             return fit.log_likelihood(restricted=self.restricted) - best + limit
 
         found = self.sigma2[level]
-        high = max(2 * found, float(np.median(self.effects.v)))
-        while above(high) > 0:
-            high *= 2
-        lower = root(above, 0.0, found) if above(0.0) < 0 else 0.0
-        return Tau2Interval(lower, root(above, found, high))
+        return around(found, above, max(2 * found, float(np.median(self.effects.v))))
 
     def likelihood_ratio(self, level: Level) -> Omnibus:
         """Twice the log likelihood that is lost without a level: chi-square with one df.
