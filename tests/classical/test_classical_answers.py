@@ -316,6 +316,11 @@ def test_moderators_that_are_collinear_but_for_rounding_are_refused_as_collinear
     assert fit.qm.statistic == near(in_other_units.qm.statistic, 0.0, 1e-6)
 
 
+def test_a_formula_of_nothing_is_no_regression_on_nothing() -> None:
+    with pytest.raises(InputError, match="formula ''"):
+        classical_answers(shipped(), mods="")
+
+
 def test_too_few_rows_for_a_regression_are_told_beside_the_table(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("ri,ni,a,b\n0.1,50,1,2\n0.2,60,2,5\n0.3,70,3,6\n", "utf-8")
@@ -558,6 +563,10 @@ def test_what_effects_do_not_determine_is_said() -> None:
     two = effects_of_arrays(np.array([0.1, 0.2]), np.array([0.01, 0.02]))
     with pytest.raises(NotEstimableError, match="without one of them"):
         leave1out(rma(two))
+    # Without the third the other two are equal.
+    third = effects_of_arrays(np.array([0.1, 0.1, 0.2]), np.array([0.01, 0.02, 0.02]))
+    with pytest.raises(NotEstimableError, match="without 3: there are no residuals"):
+        leave1out(rma(third, test="knha"))
     with pytest.raises(NotEstimableError, match="needs the number of people"):
         regtest(effects_of_arrays(np.arange(5.0), np.ones(5)), predictor="ni")
     with pytest.raises(NotEstimableError, match="every study has one effect"):

@@ -106,7 +106,7 @@ def effects_of(
     moderator cannot be encoded, or the moderators are collinear.
     """
     exact, blanks = _numbers_only(studies), 0
-    formula = mods or "~ 1"
+    formula = "~ 1" if mods is None else mods
     if not is_intercept_only(formula):
         complete = exact.dropping_blanks(sorted(columns_of(formula)))
         exact, blanks = complete, exact.k_effects - complete.k_effects

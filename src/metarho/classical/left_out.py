@@ -58,7 +58,11 @@ def leave1out(fit: RandomEffects) -> tuple[RandomEffects, ...]:
             raise NotEstimableError(
                 f"without {fit.effects.labels[row]} its moderators are no longer told apart"
             )
-        found.append(rma(rest, method=fit.method, test=fit.test, prob=fit.prob))
+        try:
+            found.append(rma(rest, method=fit.method, test=fit.test, prob=fit.prob))
+        except NotEstimableError as error:
+            label = fit.effects.labels[row]
+            raise NotEstimableError(f"without {label}: {error.message}") from None
     return tuple(found)
 
 
