@@ -53,6 +53,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """The ensemble of one prior set on one reading of the evidence."""
+
+    prior_set: str
+    intervals: str
+    ensemble: Ensemble
+
+
+@dataclass(frozen=True)
 class Found:
     """The ensemble of one prior set, and its tables. ``sentences`` say what it says."""
 
@@ -103,6 +112,19 @@ def ensembles(
     warn: Callable[[str], None],
 ) -> tuple[Found, ...]:
     """Fit all members, through the store, and average those of each prior set on one evidence."""
+    prob = plan.analysis.interval.prob
+    weighed = weigh(plan, asked, announce, warn)
+    announce("averaging", None)
+    return tuple(found_of(one, one.ensemble.estimates(prob), prob) for one in weighed)
+
+
+def weigh(
+    plan: Plan,
+    asked: Sequence[Asked],
+    announce: Callable[[str, Problem | None], None],
+    warn: Callable[[str], None],
+) -> tuple[Weighed, ...]:
+    """Fit all members, through the store, and weigh those of each prior set on one evidence."""
     settings = replace(settings_of(plan, announce, warn), agreement=False)
     fits: dict[int, Fit] = {}
     for engine in dict.fromkeys(one.engine for one in asked):
@@ -113,10 +135,8 @@ def ensembles(
     for index, one in enumerate(asked):
         member = Member(one.cell.label, one.effect, one.heterogeneity, one.prior, fits[index])
         groups.setdefault((one.cell.intervals, one.cell.prior_set), []).append(member)
-    announce("averaging", None)
-    prob = plan.analysis.interval.prob
     return tuple(
-        _found(prior_set, intervals, ensemble_of(members), prob)
+        Weighed(prior_set, intervals, ensemble_of(members))
         for (intervals, prior_set), members in groups.items()
     )
 
@@ -207,14 +227,15 @@ def _check(cell: Cell, spec: EnsembleSpec) -> None:
         )
 
 
-def _found(prior_set: str, intervals: str, ensemble: Ensemble, prob: float) -> Found:
-    head = {"intervals": intervals, "priors": prior_set}
-    estimates = ensemble.estimates(prob)
+def found_of(weighed: Weighed, estimates: Sequence[Estimate], prob: float) -> Found:
+    """The tables and sentences of an ensemble whose ``estimates`` with intervals are known."""
+    ensemble = weighed.ensemble
+    head = {"intervals": weighed.intervals, "priors": weighed.prior_set}
     return Found(
-        prior_set,
-        intervals,
+        weighed.prior_set,
+        weighed.intervals,
         ensemble,
-        estimates,
+        tuple(estimates),
         tuple(_component_rows(head, ensemble)),
         tuple(_estimate_row(head, ensemble, one, prob) for one in estimates),
         tuple(_member_rows(head, ensemble)),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
-from metarho.batch import kept, ppc
+from metarho.batch import ensemble, kept, ppc
 from metarho.batch.compare import Compared, compare
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.ppc import Checked
@@ -25,14 +26,16 @@ from metarho.batch.sensitivity import (
     sensitivity,
 )
 from metarho.classical.answers import Answers, classical_answers
+from metarho.compare.ensemble import Estimate
 from metarho.compare.flat_mean import flat_mean, no_triplot
 from metarho.compare.left_out import LeftOut, left_out, no_left_out
 from metarho.compare.quantities import way
 from metarho.compare.surface import Surface
 from metarho.engines.problem import Problem
 from metarho.errors import InputError
-from metarho.fitting import fit_before_data, fit_many, no_prior_posterior
+from metarho.fitting import fit_before_data, fit_many, keys_of, no_prior_posterior
 from metarho.posterior.fit import Fit
+from metarho.posterior.marginals import Summary
 from metarho.spec.formulas import columns_of, is_intercept_only
 from metarho.spec.scaling import has_scale
 from metarho.store.keys import key_of
@@ -51,7 +54,8 @@ class Findings:
     ``compared`` has the prior sets of the answer's model and intervals, ``before`` the fit before
     data of each of them that has one. ``flat`` is the answer under a flat prior of the mean,
     ``left_out`` the answer without each study. ``classical`` is what frequentist methods say of the
-    rows that printed a number, with the moderators of the answer's model.
+    rows that printed a number, with the moderators of the answer's model. ``ensembles`` are those
+    of the config, one for every prior set and reading of intervals.
     """
 
     outcome: Outcome
@@ -63,6 +67,7 @@ class Findings:
     left_out: tuple[LeftOut, ...]
     absent: Mapping[str, str]
     classical: Answers | None = None
+    ensembles: tuple[ensemble.Found, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -103,6 +108,7 @@ def find(outcome: Outcome, announce: Announce, warn: Callable[[str], None]) -> F
             absent[f"implied by {one.prior_set}"] = reason
         else:
             before[one.prior_set] = fit_before_data(one.problem, settings_of(plan))
+    ensembles = _ensembles(plan, earlier, entries, absent, announce, warn)
     kept.write_kept(plan.folder, entries)
     return Findings(
         outcome,
@@ -114,6 +120,7 @@ def find(outcome: Outcome, announce: Announce, warn: Callable[[str], None]) -> F
         _left_out(outcome, absent, announce, warn),
         absent,
         classical_of(plan, absent),
+        ensembles,
     )
 
 
@@ -130,6 +137,56 @@ def classical_of(plan: Plan, absent: dict[str, str]) -> Answers | None:
         except InputError as error:
             absent["classical"] = error.message
     return None
+
+
+def _ensembles(
+    plan: Plan,
+    earlier: Mapping[str, kept.Entry],
+    entries: dict[str, kept.Entry],
+    absent: dict[str, str],
+    announce: Announce,
+    warn: Callable[[str], None],
+) -> tuple[ensemble.Found, ...]:
+    """The ensembles of a config that has some: asked for by name, and so whatever they take.
+
+    Averages take longer than the fits in the store: they are kept.
+    """
+    if plan.analysis.ensemble is None:
+        return ()
+    try:
+        asked = ensemble.question(plan)
+    except InputError as error:
+        absent["ensemble"] = error.message
+        return ()
+    prob = plan.analysis.interval.prob
+    weighed = ensemble.weigh(plan, asked, announce, warn)
+    key = kept.key_of(
+        [
+            [
+                *(one.prior_set, one.intervals, *keys_of(m.fit)),
+                *(m.model, m.effect, m.heterogeneity, m.prior),
+            ]
+            for one in weighed
+            for m in one.ensemble.members
+        ],
+        prob,
+    )
+
+    def make() -> object:
+        announce("averaging", None)
+        return [[asdict(e) for e in one.ensemble.estimates(prob)] for one in weighed]
+
+    entries["ensembles"] = kept.entry(earlier, "ensembles", key, make)
+    content = entries["ensembles"].content
+    assert isinstance(content, list)
+    return tuple(
+        ensemble.found_of(one, [_estimate_from(e) for e in estimates], prob)
+        for one, estimates in zip(weighed, content, strict=True)
+    )
+
+
+def _estimate_from(content: dict[str, Any]) -> Estimate:
+    return Estimate(**{**content, "summary": Summary(**content["summary"])})
 
 
 def _flat(plan: Plan, cell: Cell, absent: dict[str, str]) -> Fit | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from metarho.batch.ensemble import Found
 from metarho.batch.findings import Findings
 from metarho.batch.plan import Plan, file_names
 from metarho.compare.baujat import no_baujat, places
@@ -22,7 +23,9 @@ from metarho.report.figures.leave_one_out import leave_one_out
 from metarho.report.figures.new_study import new_study
 from metarho.report.figures.ppc import ppc_figure, surprise_figure
 from metarho.report.figures.prior_posterior import prior_posterior
+from metarho.report.figures.spike_and_slab import spike_and_slab
 from metarho.report.figures.triplot import triplot
+from metarho.report.figures.weight_function import no_weight_function, weight_function
 from metarho.report.figures.which_prior import which_prior
 from metarho.report.sensitivity import sensitivity_drawing
 from metarho.report.wording import evidence_words
@@ -30,7 +33,29 @@ from metarho.report.wording import evidence_words
 
 def draw_all(found: Findings) -> list[Drawing]:
     """Of every model a forest, its priors and new studies; of the answer everything else."""
-    return [*_of_models(found), *_of_answer(found)]
+    return [
+        *_of_models(found),
+        *_of_answer(found),
+        *of_ensembles(found.plan, found.ensembles),
+    ]
+
+
+def of_ensembles(plan: Plan, found: Sequence[Found]) -> Iterator[Drawing]:
+    """Of every ensemble its spike and slab, and its weights where it has some."""
+    prob = plan.analysis.interval.prob
+    several = len({one.intervals for one in found}) > 1
+    for name, one in zip(ensemble_names(found), found, strict=True):
+        title = f"{one.prior_set}, {evidence_words(one.intervals)}" if several else one.prior_set
+        yield spike_and_slab(one.ensemble, f"spike-and-slab--{name}", title)
+        if no_weight_function(one.ensemble) is None:
+            yield weight_function(
+                one.ensemble, one.averages, prob, f"weight-function--{name}", title
+            )
+
+
+def ensemble_names(found: Sequence[Found]) -> list[str]:
+    """What the names of each ensemble's figures end with, after ``--``."""
+    return file_names([f"{one.prior_set}--{one.intervals}" for one in found])
 
 
 def _of_models(found: Findings) -> Iterator[Drawing]:

@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from metarho.batch.ensemble import COMPONENTS, ESTIMATES, MEMBERS, Found
-from metarho.batch.plan import Plan, file_names
+from metarho.batch.plan import Plan
 from metarho.batch.tables import to_csv
+from metarho.compare.ensemble import Member
 from metarho.compare.rows import Row
 from metarho.report.comparison import between
 from metarho.report.terminal import number, say, share, wide
-from metarho.report.wording import evidence_words
 from metarho.store.files import write_text
 
 # As many as matter to most readers; all are in the table.
@@ -22,30 +22,26 @@ _SHOWN = 10
 
 def publish_ensembles(plan: Plan, found: Sequence[Found]) -> None:
     """Leave the tables, and unless the config says report: none figures, in the plan's folder."""
-    write_text(plan.folder / COMPONENTS, to_csv([row for one in found for row in one.components]))
-    write_text(plan.folder / ESTIMATES, to_csv([row for one in found for row in one.estimates]))
-    write_text(plan.folder / MEMBERS, to_csv([row for one in found for row in one.probable]))
-    if plan.analysis.report != "html":
-        return
-    # Loaded here: Matplotlib is for pictures only.
-    from metarho.report.figures.drawing import write_drawing
-    from metarho.report.figures.spike_and_slab import spike_and_slab
-    from metarho.report.figures.weight_function import no_weight_function, weight_function
+    write_ensembles(plan, found)
+    if plan.analysis.report == "html":
+        # Loaded here: Matplotlib is for pictures only.
+        from metarho.report.drawings import of_ensembles
+        from metarho.report.figures.drawing import write_drawing
 
-    prob = plan.analysis.interval.prob
-    several = len({one.intervals for one in found}) > 1
-    names = file_names([f"{one.prior_set}--{one.intervals}" for one in found])
-    for name, one in zip(names, found, strict=True):
-        title = f"{one.prior_set}, {evidence_words(one.intervals)}" if several else one.prior_set
-        write_drawing(
-            spike_and_slab(one.ensemble, f"spike-and-slab--{name}", title),
-            plan.folder / "figures",
-        )
-        if no_weight_function(one.ensemble) is None:
-            drawing = weight_function(
-                one.ensemble, one.averages, prob, f"weight-function--{name}", title
-            )
+        for drawing in of_ensembles(plan, found):
             write_drawing(drawing, plan.folder / "figures")
+
+
+def write_ensembles(plan: Plan, found: Sequence[Found]) -> set[str]:
+    """Leave the tables in the plan's folder; returns their names."""
+    tables = {
+        COMPONENTS: [row for one in found for row in one.components],
+        ESTIMATES: [row for one in found for row in one.estimates],
+        MEMBERS: [row for one in found for row in one.probable],
+    }
+    for name, rows in tables.items():
+        write_text(plan.folder / name, to_csv(rows))
+    return set(tables)
 
 
 def print_ensembles(plan: Plan, found: Sequence[Found]) -> None:
@@ -77,10 +73,7 @@ def _print_components(sets: Sequence[Found]) -> None:
         for name in (one.prior_set, "BF"):
             table.add_column(Text(name), justify="right", no_wrap=True)
     for index, row in enumerate(rows):
-        cells = []
-        for one in sets:
-            own = one.components[index]
-            cells += [_share(own, "posterior"), _factor(own)]
+        cells = [text for one in sets for text in component_cells(one.components[index])]
         table.add_row(str(row["component"]), str(row["members"]), _share(row, "prior"), *cells)
     say("")
     sampled = any(one.ensemble.is_sampled for one in sets)
@@ -97,12 +90,7 @@ def _print_estimates(plan: Plan, sets: Sequence[Found]) -> None:
         for name in (one.prior_set, prob, "spike"):
             table.add_column(Text(name), justify="right", no_wrap=True)
     for index, row in enumerate(sets[0].estimates):
-        cells = []
-        for one in sets:
-            own = one.estimates[index]
-            lower, upper = (_number(own, name) for name in ("lower", "upper"))
-            spike = "" if own["spike"] == 0 else f"{_share(own, 'spike')} at {own['spike_at']:g}"
-            cells += [number(_number(own, "median")), between(lower, upper, 3), spike]
+        cells = [text for one in sets for text in estimate_cells(one.estimates[index])]
         table.add_row(str(row["quantity"]), str(row["over"]), *cells)
     say("")
     said = (
@@ -121,15 +109,13 @@ def _print_members(one: Found) -> None:
     table.add_column("engine", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for row in rows[:_SHOWN]:
-        error = _number(row, "log_evidence_mcse")
-        by = "" if error is None else f" ± {error:.2f}"
         table.add_row(
             Text(str(row["model"])),
             str(row["effect"]),
             str(row["heterogeneity"]),
             _share(row, "prior"),
             _share(row, "posterior"),
-            f"{_number(row, 'log_evidence'):.2f}{by}",
+            evidence_cell(row),
             str(row["engine"]),
             str(row["status"]),
         )
@@ -143,15 +129,32 @@ def _print_members(one: Found) -> None:
         say(sentence)
     for member in one.ensemble.members:
         for reason in member.fit.reasons:
-            has = " and ".join(
-                name
-                for name, held in (
-                    ("an effect", member.effect),
-                    ("heterogeneity", member.heterogeneity),
-                )
-                if held
-            )
-            say(f"{member.fit.status}: {member.model} with {has or 'neither'}: {reason}")
+            say(f"{member.fit.status}: {member_in_words(member)}: {reason}")
+
+
+def component_cells(row: Row) -> tuple[str, str]:
+    """How probable a component is after the data, and its inclusion Bayes factor."""
+    return _share(row, "posterior"), _factor(row)
+
+
+def estimate_cells(row: Row) -> tuple[str, str, str]:
+    """Median, interval and spike of an estimate."""
+    lower, upper = (_number(row, name) for name in ("lower", "upper"))
+    spike = "" if row["spike"] == 0 else f"{_share(row, 'spike')} at {row['spike_at']:g}"
+    return number(_number(row, "median")), between(lower, upper, 3), spike
+
+
+def evidence_cell(row: Row) -> str:
+    """The log evidence of a member, with its Monte Carlo error where it has one."""
+    error = _number(row, "log_evidence_mcse")
+    return f"{_number(row, 'log_evidence'):.2f}" + ("" if error is None else f" ± {error:.2f}")
+
+
+def member_in_words(member: Member) -> str:
+    """``pet with an effect and heterogeneity``."""
+    parts = {"an effect": member.effect, "heterogeneity": member.heterogeneity}
+    has = " and ".join(name for name, held in parts.items() if held)
+    return f"{member.model} with {has or 'neither'}"
 
 
 def _table(names: Sequence[str], numbers: Sequence[str]) -> Table:

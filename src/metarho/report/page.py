@@ -106,6 +106,7 @@ def in_markdown(report: Report, places: Set[str]) -> str:
         "said": {},
         "predictions": (),
         "classical": None,
+        "ensembles": (),
     }
     for of_section in report.sections.values():
         values |= of_section

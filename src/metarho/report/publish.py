@@ -34,13 +34,17 @@ def publish(
     if plan.analysis.report == "html":
         # Loaded here: Matplotlib is for reports only.
         from metarho.batch.findings import find
+        from metarho.report.ensemble import write_ensembles
         from metarho.report.page import write_report
 
         # The bar is over the fits of the run; what follows only says what it does.
         def describe(event: str, problem: Problem | None) -> None:
             announce("comparing" if event in ("fitted", "compared") else event, problem)
 
-        written |= write_report(find(outcome, describe, warn), announce)
+        found = find(outcome, describe, warn)
+        written |= write_report(found, announce)
+        if found.ensembles:
+            written |= write_ensembles(plan, found.ensembles)
         written.add(KEPT)
     if plan.analysis.scripts:
         from metarho.report.scripts import write_scripts

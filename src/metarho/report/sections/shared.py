@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from metarho.batch.findings import Findings
-from metarho.batch.plan import Plan, file_names
+from metarho.batch.plan import file_names
 from metarho.report.figures.drawing import Drawing
+from metarho.report.sections.ensemble import averaged, figures_of
 from metarho.report.sections.results import comparison, effect_word, headlines
 
 # A page with more rows than this embeds no figure that has a line a row; the file beside it has it.
@@ -25,7 +26,7 @@ def shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object]
     """The values that every section may use."""
     plan = found.plan
     rows = headlines(found.outcome)
-    figures, linked = _embedded(plan, drawings)
+    figures, linked = _embedded(found, drawings)
     interval = plan.analysis.interval
     return {
         "title": plan.analysis.title or plan.config.stem,
@@ -40,6 +41,7 @@ def shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object]
         "effect_word": effect_word(plan),
         "thresholds": [threshold for threshold, _ in rows[0].above],
         # What the pooled median is of.
+        "averaged": averaged(found),
         "symbol": "μ" if plan.evidence.scale == "yi" else "ρ",
         "figures": figures,
         "linked": linked,
@@ -57,10 +59,11 @@ def shared(found: Findings, drawings: Sequence[Drawing]) -> Mapping[str, object]
     }
 
 
-def _embedded(plan: Plan, drawings: Sequence[Drawing]) -> tuple[dict[str, Drawing], set[str]]:
+def _embedded(found: Findings, drawings: Sequence[Drawing]) -> tuple[dict[str, Drawing], set[str]]:
     """The figures that the page holds, by name, and the names of those that it links."""
-    figures = {drawing.name: drawing for drawing in drawings}
-    linked = set()
+    plan, figures = found.plan, {drawing.name: drawing for drawing in drawings}
+    # Of ensembles the first has its figures in the page.
+    linked = {name for one in figures_of(found)[1:] for name in one.values()} & figures.keys()
     if plan.evidence.k_effects > MOST_ROWS_EMBEDDED:
         linked |= {name for name in figures if name.startswith("forest-")}
     if plan.evidence.k_studies > MOST_ROWS_EMBEDDED:
