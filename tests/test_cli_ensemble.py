@@ -35,7 +35,11 @@ def test_prior_sets_stand_side_by_side_and_tables_are_left(line: CommandLine) ->
     assert "rho is exactly 0 with probability" in out
     folder = line.folder / "out" / "mine"
     figures = {path.name for path in (folder / "figures").glob("*.svg")}
-    assert figures == {f"spike-and-slab--{name}--drop.svg" for name in ("default", "narrow")}
+    assert figures == {
+        f"{kind}--{name}--drop.svg"
+        for kind in ("z-curve", "funnel", "spike-and-slab")
+        for name in ("default", "narrow")
+    }
     components = rows_in(folder / "ensemble-components.csv")
     assert [row["component"] for row in components] == [
         *("effect", "heterogeneity", "bias", "PET", "PEESE")

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cases import model, molloy, problem
+from cases import alliance, model, molloy, problem
 from metarho.compare.ensemble import ALL, Ensemble, Member, ensemble_of
 from metarho.compare.rows import Row
+from metarho.compare.z_curve import z_curve as found_z_curve
 from metarho.engines.problem import encode
 from metarho.fitting import Settings, fit_many
 from metarho.report.figures.drawing import write_drawing
+from metarho.report.figures.ensemble_funnel import ensemble_funnel
 from metarho.report.figures.spike_and_slab import spike_and_slab
 from metarho.report.figures.weight_function import no_weight_function, weight_function
+from metarho.report.figures.z_curve import z_curve
 from metarho.spec.model import Step, StepSelection
 
 HOSTILE = "$x_1$ & <b>"
@@ -76,9 +79,14 @@ def test_chances_of_being_reported_are_those_of_the_estimates() -> None:
 def test_figures_bear_hostile_titles_and_have_the_same_bytes_twice(tmp_path: Path) -> None:
     found = _ensemble()
     drawn = [
-        (spike_and_slab(found, "a", HOSTILE), weight_function(found, found.estimates(0.9), 0.9,
-         "b", HOSTILE)) for _ in range(2)
-    ]  # fmt: skip
+        (
+            spike_and_slab(found, "a", HOSTILE),
+            weight_function(found, found.estimates(0.9), 0.9, "b", HOSTILE),
+            z_curve(found, found_z_curve(found, 0.9), 0.9, "c", HOSTILE),
+            ensemble_funnel(found, 0.9, "d", HOSTILE),
+        )
+        for _ in range(2)
+    ]
     for first, second in zip(*drawn, strict=True):
         assert "$x_1$ &amp; &lt;b&gt;" in first.svg and first.svg == second.svg
         assert len(write_drawing(first, tmp_path)) == 3
@@ -89,3 +97,63 @@ def test_without_weight_functions_there_is_none_to_draw() -> None:
     assert no_weight_function(found) is None
     plain = ensemble_of(found.members[:2])
     assert no_weight_function(plain) == "no member selects by p"
+
+
+@cache
+def _with_words() -> Ensemble:
+    """Rows that printed no number beside those that did."""
+    fits = fit_many([problem(alliance())], Settings())
+    return ensemble_of([Member("m", True, True, 1, fits[0])])
+
+
+def test_the_histogram_of_z_has_every_row_once_and_words_over_their_intervals() -> None:
+    found = _with_words()
+    drawing = z_curve(found, found_z_curve(found, 0.9), 0.9, "z", HOSTILE)
+    evidence = found.members[0].fit.problem.evidence
+    area = {}
+    for of in ("numbers", "words"):
+        rows = [row for row in drawing.data if row["of"] == of]
+        width = _column(rows, "z_to") - _column(rows, "z_from")
+        area[of] = float(_column(rows, "density") @ width)
+    words = int(evidence.is_interval.sum())
+    assert area["words"] == pytest.approx(words / evidence.k)
+    assert area["numbers"] == pytest.approx(1 - words / evidence.k)
+    # "Not significant" alone reaches below 0, as far as -1.96.
+    rows = [row for row in drawing.data if row["of"] == "words"]
+    low = dict(zip(_column(rows, "z_from").round(2), _column(rows, "density"), strict=True))
+    below = {z: density for z, density in low.items() if z < -0.1}
+    assert below[-1.96] == pytest.approx(below[-0.98]) and below[-0.98] > 0 and min(below) < -1.97
+    assert all(density == 0 for z, density in below.items() if z < -1.97)
+    assert f"of {words} that stand for an interval" in drawing.alternative
+
+
+def test_curves_of_reported_and_of_all_results_are_those_that_were_found() -> None:
+    found = _ensemble()
+    curve = found_z_curve(found, 0.9)
+    drawing = z_curve(found, curve, 0.9, "z", HOSTILE)
+    for of, band in (("reported", curve.reported), ("all", curve.all)):
+        rows = [row for row in drawing.data if row["of"] == of]
+        np.testing.assert_array_equal(_column(rows, "density"), band.mean)
+        np.testing.assert_array_equal(_column(rows, "upper"), band.upper)
+    many, least, most = curve.found
+    assert f"{many:.2f} ({least:.2f} to {most:.2f}) were found" in drawing.alternative
+
+
+def test_a_funnel_has_rows_and_the_averaged_means_on_r() -> None:
+    found = _ensemble()
+    drawing = ensemble_funnel(found, 0.9, "f", HOSTILE)
+    k = found.members[0].fit.problem.evidence.k
+    kinds = [row["of"] for row in drawing.data]
+    assert kinds[:k] == ["row"] * k and set(kinds[k:]) == {"reported", "all"}
+    reported = [row for row in drawing.data if row["of"] == "reported"]
+    every = [row for row in drawing.data if row["of"] == "all"]
+    # Selection favours positive results: the more, the larger the standard error.
+    gap = _column(reported, "estimate") - _column(every, "estimate")
+    assert (np.diff(gap[5:]) > 0).all() and gap[-1] > 0.03
+    # Without selection the mean is that of all results, spike and all, at every standard error.
+    rho = next(e for e in found.estimates(0.9) if e.quantity == "rho" and e.over == ALL)
+    assert rho.summary.mean is not None
+    middle = _column(every, "estimate")
+    # 2,000 draws of an sd of a fifth of the interval; means on z and on r.
+    np.testing.assert_allclose(middle, rho.summary.mean, atol=4e-3)
+    assert drawing.tips and f"{len(found.members)} models" in drawing.alternative

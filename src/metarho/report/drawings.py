@@ -9,12 +9,16 @@ from metarho.batch.findings import Findings
 from metarho.batch.plan import Plan, file_names
 from metarho.compare.baujat import no_baujat, places
 from metarho.compare.influence import changes
+from metarho.compare.reported import not_expected
+from metarho.compare.z_curve import no_z_curve
+from metarho.compare.z_curve import z_curve as found_z_curve
 from metarho.posterior.mean_and_tau import no_mean_and_tau
 from metarho.posterior.printed import KINDS
 from metarho.report.figures.baujat import baujat
 from metarho.report.figures.bubble import bubble, no_bubble
 from metarho.report.figures.classical import PosteriorRow, classical
 from metarho.report.figures.drawing import Drawing
+from metarho.report.figures.ensemble_funnel import ensemble_funnel
 from metarho.report.figures.forest import forest
 from metarho.report.figures.funnel import funnel, no_funnel
 from metarho.report.figures.influence import influence
@@ -27,6 +31,7 @@ from metarho.report.figures.spike_and_slab import spike_and_slab
 from metarho.report.figures.triplot import triplot
 from metarho.report.figures.weight_function import no_weight_function, weight_function
 from metarho.report.figures.which_prior import which_prior
+from metarho.report.figures.z_curve import z_curve
 from metarho.report.sensitivity import sensitivity_drawing
 from metarho.report.wording import evidence_words
 
@@ -41,11 +46,16 @@ def draw_all(found: Findings) -> list[Drawing]:
 
 
 def of_ensembles(plan: Plan, found: Sequence[Found]) -> Iterator[Drawing]:
-    """Of every ensemble its spike and slab, and its weights where it has some."""
+    """Of every ensemble its z-curve, funnel, spike and slab, and weights, where it has them."""
     prob = plan.analysis.interval.prob
     several = len({one.intervals for one in found}) > 1
     for name, one in zip(ensemble_names(found), found, strict=True):
         title = f"{one.prior_set}, {evidence_words(one.intervals)}" if several else one.prior_set
+        if no_z_curve(one.ensemble) is None:
+            curve = found_z_curve(one.ensemble, prob)
+            yield z_curve(one.ensemble, curve, prob, f"z-curve--{name}", title)
+        if not_expected(one.ensemble) is None:
+            yield ensemble_funnel(one.ensemble, prob, f"funnel--{name}", title)
         yield spike_and_slab(one.ensemble, f"spike-and-slab--{name}", title)
         if no_weight_function(one.ensemble) is None:
             yield weight_function(

@@ -64,12 +64,12 @@ def funnel(fit: Fit, name: str, title: str) -> Drawing:
     with canvas(_WIDTH, _HEIGHT) as figure:
         axes = figure.subplots()
         low, high = _limits(rows, errors, centre, tau or 0.0)
-        _contours(axes, across)
+        contours(axes, across)
         _sides(axes, across, centre, tau)
-        _rows(axes, rows, errors, (low, high))
+        draw_rows(axes, rows, errors, (low, high))
         axes.set_xlim(low, high)
         axes.set_ylim(deepest, 0)
-        _targets(axes, name, rows, errors, (low, high, deepest))
+        row_targets(axes, name, rows, errors, (low, high, deepest))
         if fit.problem.scale == "z":
             label_in_r(axes.xaxis, low, high)
         scale = {"z": "of Fisher's z", "r": "of r", "yi": "of yi"}[fit.problem.scale]
@@ -79,8 +79,7 @@ def funnel(fit: Fit, name: str, title: str) -> Drawing:
         handles = _handles(fit, tau)
         figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7)
     data: list[TableRow] = [
-        _datum(fit.problem.scale, row, float(error))
-        for row, error in zip(rows, errors, strict=True)
+        datum(fit.problem.scale, row, float(error)) for row, error in zip(rows, errors, strict=True)
     ]
     tips = {
         f"{name}-row-{place}": tip_of(row, fit.problem.scale, f"standard error {error:.3f}")
@@ -112,7 +111,8 @@ def _limits(
     return min(ends) - pad, max(ends) + pad
 
 
-def _contours(axes: Axes, errors: Array) -> None:
+def contours(axes: Axes, errors: Array) -> None:
+    """Shades of p around 0, from standard error 0 on."""
     axes.set_facecolor(_BEYOND)
     for p, shade in _CONTOURS:
         half = -ndtri(p / 2) * errors
@@ -134,7 +134,10 @@ def _sides(axes: Axes, errors: Array, centre: Callable[[Array], Array], tau: flo
                       zorder=1)  # fmt: skip
 
 
-def _rows(axes: Axes, rows: tuple[Row, ...], errors: Array, limits: tuple[float, float]) -> None:
+def draw_rows(
+    axes: Axes, rows: tuple[Row, ...], errors: Array, limits: tuple[float, float]
+) -> None:
+    """Numbers as points, the others as bars of their intervals, as far as the limits."""
     numbers = [(row.yi, se) for row, se in zip(rows, errors, strict=True) if not row.is_interval]
     for row, error in zip(rows, errors, strict=True):
         if row.lower is None or row.upper is None:
@@ -155,7 +158,7 @@ def _rows(axes: Axes, rows: tuple[Row, ...], errors: Array, limits: tuple[float,
                   markeredgecolor="white", markeredgewidth=0.5, alpha=0.85, zorder=3)  # fmt: skip
 
 
-def _targets(
+def row_targets(
     axes: Axes,
     name: str,
     rows: tuple[Row, ...],
@@ -183,13 +186,7 @@ def _handles(fit: Fit, tau: float | None) -> list[Line2D | Patch]:
         middle += ", moderators at their average"
     if fit.problem.bias is not None:
         middle += ", moved by the model's bias"
-    found: list[Line2D | Patch] = []
-    if any(not row.is_interval for row in rows):
-        found.append(Line2D([], [], color="black", marker="o", markersize=4, linewidth=0,
-                            label="printed a number"))  # fmt: skip
-    if any(row.is_interval for row in rows):
-        found.append(Line2D([], [], color=ORANGE, linewidth=1.6, alpha=0.55,
-                            label="printed no number: its interval"))  # fmt: skip
+    found = row_handles(rows)
     found += [
         Line2D([], [], color=BLUE, linewidth=1.0, label=middle),
         Line2D([], [], color=BLUE, linewidth=0.9, linestyle="--", label="95%, sampling error only"),
@@ -197,13 +194,31 @@ def _handles(fit: Fit, tau: float | None) -> list[Line2D | Patch]:
     if tau:
         found.append(Line2D([], [], color=BLUE, linewidth=1.1, linestyle=":",
                             label="95%, with heterogeneity"))  # fmt: skip
+    return [*found, *contour_handles()]
+
+
+def row_handles(rows: tuple[Row, ...]) -> list[Line2D | Patch]:
+    """What a legend has of rows."""
+    found: list[Line2D | Patch] = []
+    if any(not row.is_interval for row in rows):
+        found.append(Line2D([], [], color="black", marker="o", markersize=4, linewidth=0,
+                            label="printed a number"))  # fmt: skip
+    if any(row.is_interval for row in rows):
+        found.append(Line2D([], [], color=ORANGE, linewidth=1.6, alpha=0.55,
+                            label="printed no number: its interval"))  # fmt: skip
+    return found
+
+
+def contour_handles() -> list[Patch]:
+    """What a legend has of the shades."""
     shades = zip(("p > .10", ".05 to .10", ".01 to .05", "p < .01"),
                  (*(shade for _, shade in reversed(_CONTOURS)), _BEYOND), strict=True)  # fmt: skip
-    return [*found, *(Patch(facecolor=shade, edgecolor="#B4BCC6", linewidth=0.5, label=words)
-                      for words, shade in shades)]  # fmt: skip
+    return [Patch(facecolor=shade, edgecolor="#B4BCC6", linewidth=0.5, label=words)
+            for words, shade in shades]  # fmt: skip
 
 
-def _datum(scale: str, row: Row, error: float) -> TableRow:
+def datum(scale: str, row: Row, error: float) -> TableRow:
+    """A row as the figure's table has it."""
     ends = (row.yi, row.lower, row.upper)
     estimate, lower, upper = (None if x is None else seen(scale, x) for x in ends)
     return {

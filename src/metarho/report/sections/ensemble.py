@@ -19,6 +19,10 @@ from metarho.report.ensemble import (
 
 # Kinds of figures, in the order of the section, and what to see in them.
 FIGURES = {
+    "z-curve": "What the rows show as z, and what the members expect on average: left of reported "
+    "results, right had all been reported, for one that is reported.",
+    "funnel": "The mean that the members expect on average at a standard error: of reported "
+    "results, selection and small-study bias included, and of all.",
     "spike-and-slab": "The averaged mean before and after the data: the probability that it is "
     "exactly 0, and the density of the rest.",
     "weight-function": "Averaged chances of being reported, by p.",
