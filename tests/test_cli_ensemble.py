@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+import metarho
 from command_line import CommandLine, rows_in
+from metarho.errors import InputError
 
 CONFIG = """\
 studies: {source: internet-alliance, where: role == "main", intervals: drop}
@@ -62,6 +65,31 @@ def test_programs_get_the_same_rows(line: CommandLine) -> None:
     code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out", "--csv")
     assert code == 0
     assert out == (line.folder / "out" / "mine" / "ensemble-components.csv").read_text("utf-8")
+
+
+def test_python_has_the_same_and_shows_itself(line: CommandLine) -> None:
+    (line.folder / "<b>.yaml").write_text(
+        CONFIG.replace("[random-effects, pet, peese]", "[random-effects]").partition("ensemble:")[0]
+        + "ensemble: {heterogeneity: 1}\n",
+        encoding="utf-8",
+    )
+    found = metarho.ensemble(line.folder / "<b>.yaml", output=line.folder / "out")
+    assert repr(found) == f"<Ensembles {line.folder / 'out' / '<b>'}: 2 ensembles>"
+    assert list(found.ensembles) == [("default", "drop"), ("narrow", "drop")]
+    one = found.ensembles["narrow", "drop"]
+    rows = rows_in(found.folder / "ensemble-components.csv")
+    assert [row["priors"] for row in rows] == ["default", "narrow"]
+    # A table has ten digits.
+    wanted = pytest.approx(float(rows[1]["inclusion_bf"]), rel=1e-9)
+    assert one.components[0]["inclusion_bf"] == wanted
+    html = found._repr_html_()
+    assert "&lt;b&gt;" in html and "<b>" not in html
+    assert f"{one.averages[0].summary.median:.3f}" in html and one.sentences[0] in html
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.folder = Path()  # type: ignore[misc]
+    with pytest.raises(InputError, match="has no ensemble"):
+        metarho.ensemble("internet-alliance", output=line.folder / "none")
+    assert not (line.folder / "none").exists()
 
 
 def test_bad_input_is_refused_before_anything_is_fitted(line: CommandLine) -> None:

@@ -107,6 +107,7 @@ def test_the_console_script_is_the_command_line() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert metarho.__all__ == [
+        "Ensembles",
         "Fit",
         "FitError",
         "InputError",
@@ -116,6 +117,7 @@ def test_the_public_names_are_these() -> None:
         "Studies",
         "Summary",
         "classical_answers",
+        "ensemble",
         "fit",
         "load_model",
         "load_studies",

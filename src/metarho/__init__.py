@@ -10,6 +10,7 @@
     metarho.classical_answers(studies)  # what frequentist methods say, apart
 
     metarho.run("internet-alliance")  # a whole analysis, from its config
+    metarho.ensemble("publication-bias")  # its models averaged: an effect, heterogeneity, bias
 
 The same words as in YAML and on the command line (``metarho --help``). ``FitError`` and
 ``InputError`` are all that is raised on purpose; the other classes are what functions return.
@@ -22,8 +23,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from metarho.api import (
+        Ensembles,
         Result,
         classical_answers,
+        ensemble,
         fit,
         load_model,
         load_studies,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from metarho.spec.priors import Prior
 
 __all__ = [
+    "Ensembles",
     "Fit",
     "FitError",
     "InputError",
@@ -47,6 +51,7 @@ __all__ = [
     "Studies",
     "Summary",
     "classical_answers",
+    "ensemble",
     "fit",
     "load_model",
     "load_studies",
@@ -55,6 +60,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Ensembles": "metarho.api",
     "Fit": "metarho.posterior.fit",
     "FitError": "metarho.errors",
     "InputError": "metarho.errors",
@@ -64,6 +70,7 @@ _HOMES = {
     "Studies": "metarho.data.studies",
     "Summary": "metarho.posterior.marginals",
     "classical_answers": "metarho.api",
+    "ensemble": "metarho.api",
     "fit": "metarho.api",
     "load_model": "metarho.api",
     "load_studies": "metarho.api",

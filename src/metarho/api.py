@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     import pytensor.tensor as pt
     from rich.console import RenderableType
 
+    from metarho.batch.ensemble import Found
     from metarho.batch.grid import GridPlan
     from metarho.batch.simulation.plan import SimulationPlan
 
 __all__ = [
+    "Ensembles",
     "Result",
     "classical_answers",
+    "ensemble",
     "fit",
     "load_model",
     "load_studies",
@@ -83,6 +86,54 @@ class Result:
         )
         columns = ("model", "priors", "intervals", "k", "mean", "", "new study", "", "status")
         return Shown(repr(self)[1:-1], columns, rows, names=3)
+
+
+@dataclass(frozen=True)
+class Ensembles:
+    """The ensembles of a config by (prior set, intervals), and the folder that has their tables.
+
+    Of each ``components`` are rows of how probable an effect, heterogeneity and bias are,
+    ``estimates`` of averages with their spikes, ``probable`` of members; ``averages`` are the
+    estimates as summaries, ``sentences`` what it says.
+    """
+
+    folder: Path
+    ensembles: Mapping[tuple[str, str], Found]
+
+    def __repr__(self) -> str:
+        """Its folder, and how many ensembles there are."""
+        from metarho.posterior.printed import counted
+
+        count = counted(len(self.ensembles), "ensemble", "ensembles")
+        return f"<Ensembles {without_control(str(self.folder))}: {count}>"
+
+    def __rich__(self) -> RenderableType:
+        """What a terminal shows of it: the averages, and what they say."""
+        return self._shown.rich()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        return self._shown.html()
+
+    @property
+    def _shown(self) -> Shown:
+        from metarho.posterior.printed import interval, number, share
+
+        rows = tuple(
+            (
+                *(priors, intervals, one.quantity, one.over, number(one.summary.median)),
+                *(interval(one.summary), f"{share(one.spike)} at {one.at:g}" if one.spike else ""),
+            )
+            for (priors, intervals), found in self.ensembles.items()
+            for one in found.averages
+        )
+        notes = tuple(
+            f"{priors}, intervals {intervals}: {sentence}"
+            for (priors, intervals), found in self.ensembles.items()
+            for sentence in found.sentences
+        )
+        columns = ("priors", "intervals", "quantity", "members", "median", "", "spike")
+        return Shown(repr(self)[1:-1], columns, rows, notes, names=4)
 
 
 def load_model(name: str | Path, *, mods: str | None = None) -> Model:
@@ -140,6 +191,29 @@ def fit(
     out = Counter(row.reason for row in studies.rows if not row.included)
     rows_out = [f"{count} of {len(studies.rows)} rows out: {why}" for why, count in out.items()]
     return replace(result, notes=(*result.notes, *rows_out))
+
+
+def ensemble(config: str | Path, *, output: str | Path | None = None) -> Ensembles:
+    """Average a config's models: the same as ``metarho ensemble CONFIG``, without the terminal.
+
+    Raises InputError for a config without ``ensemble:``, for models that are none with and without
+    an effect and heterogeneity, and for anything else wrong in the config, before writing.
+
+    For instance::
+
+        found = ensemble("publication-bias").ensembles["default", "use"]
+        found.components[0]["inclusion_bf"]
+        found.averages[0].summary.median, found.averages[0].spike
+    """
+    from metarho.batch.ensemble import ensembles, question
+    from metarho.batch.plan import plan
+    from metarho.report.ensemble import publish_ensembles
+
+    path = config if isinstance(config, Path) else find(config, "configs", Path.cwd())
+    planned = plan(path, None if output is None else Path(output))
+    found = ensembles(planned, question(planned), lambda event, problem: None, lambda message: None)
+    publish_ensembles(planned, found)
+    return Ensembles(planned.folder, {(one.prior_set, one.intervals): one for one in found})
 
 
 def random_variable(name: str, prior: Prior, *, positive: bool = False) -> pt.TensorVariable:

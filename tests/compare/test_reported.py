@@ -13,9 +13,11 @@ import pytest
 from scipy import integrate, stats
 
 from cases import alliance, model, molloy, problem
+from drawn_fits import CHAINS, LENGTH, drawn_fit
 from metarho.checks.replicates import replicates_of
 from metarho.compare.ensemble import Ensemble, Member, ensemble_of
 from metarho.compare.reported import (
+    DRAWS,
     Of,
     Part,
     band,
@@ -156,6 +158,25 @@ def test_members_count_by_their_probability() -> None:
         ]
         mean = mean_by_error(parts, errors, sizes, of, 0.9).mean
         np.testing.assert_allclose(mean, p @ np.array(each), rtol=1e-12)
+
+
+def test_a_sampled_member_counts_as_much_however_few_draws_it_has() -> None:
+    exact = _ensemble(known=False).members
+    for name in ("pet", "random-effects"):
+        sampled = drawn_fit(problem(molloy(), name))
+        both = Ensemble((exact[0], replace(exact[1], fit=sampled)))
+        parts = parts_of(both)
+        few = len(parts[1].mu)
+        # Its log evidence is what drawn_fit says, so that it is nearly impossible or nearly sure.
+        assert few == min(CHAINS * LENGTH, math.ceil(DRAWS * both.probabilities[1]))
+        assert parts[1].weight * few == pytest.approx(both.probabilities[1])
+        draws = sampled.posterior.draws.parameters  # type: ignore[union-attr]
+        assert np.isin(parts[1].mu, draws["mu"]).all() and len(set(parts[1].mu)) == few
+        if name == "pet":
+            assert parts[1].power == 1 and np.isin(parts[1].slope, draws["pet"]).all()
+        # One draw keeps its parameters together.
+        place = [int(np.flatnonzero(draws["mu"].ravel() == mu)[0]) for mu in parts[1].mu]
+        np.testing.assert_allclose(parts[1].own, draws["tau"].ravel()[place] ** 2)
 
 
 def test_a_band_has_the_quantiles_of_draws_that_are_repeated_by_their_weights() -> None:
