@@ -162,12 +162,13 @@ def test_members_count_by_their_probability() -> None:
 
 def test_a_sampled_member_counts_as_much_however_few_draws_it_has() -> None:
     exact = _ensemble(known=False).members
-    for name in ("pet", "random-effects"):
+    # Its log evidence is what drawn_fit says: by its prior nearly impossible, or likely.
+    for name, prior in (("pet", 1e4), ("random-effects", 1.0)):
         sampled = drawn_fit(problem(molloy(), name))
-        both = Ensemble((exact[0], replace(exact[1], fit=sampled)))
+        both = Ensemble((exact[0], replace(exact[1], fit=sampled, prior=prior)))
         parts = parts_of(both)
         few = len(parts[1].mu)
-        # Its log evidence is what drawn_fit says, so that it is nearly impossible or nearly sure.
+        assert (few == CHAINS * LENGTH) is (prior == 1e4)
         assert few == min(CHAINS * LENGTH, math.ceil(DRAWS * both.probabilities[1]))
         assert parts[1].weight * few == pytest.approx(both.probabilities[1])
         draws = sampled.posterior.draws.parameters  # type: ignore[union-attr]

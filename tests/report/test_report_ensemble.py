@@ -11,13 +11,13 @@ import pytest
 from command_line import rows_in
 from metarho.batch import findings
 from metarho.batch.ensemble import ensembles, question
-from metarho.batch.findings import Findings, find
+from metarho.batch.findings import Findings, classical_of, find
 from metarho.batch.plan import plan
 from metarho.batch.run import Outcome, execute
 from metarho.compare.ensemble import Ensemble
 from metarho.report import page as whole
 from metarho.report import publish as publishing
-from metarho.report.drawings import of_ensembles
+from metarho.report.drawings import draw_all, of_ensembles
 from metarho.report.figures.drawing import Drawing
 from metarho.report.page import in_markdown, render, report_of
 from metarho.report.publish import publish
@@ -198,6 +198,23 @@ def test_a_run_leaves_the_tables_and_a_config_without_an_ensemble_removes_them(
     monkeypatch.setattr(findings, "find", lambda *_: replace(found, ensembles=()))
     publish(made)
     assert not list(made.folder.glob("ensemble-*.csv"))
+
+
+def test_averages_stand_apart_from_estimators_and_posteriors(found: Findings) -> None:
+    answered = replace(found, classical=classical_of(found.plan, {}))
+    drawing = next(one for one in draw_all(answered) if one.name == "classical")
+    kinds = [row["kind"] for row in drawing.data]
+    # Two models, two prior sets, two readings; of each of four ensembles two averages.
+    assert kinds == ["classical"] * kinds.count("classical") + ["posterior"] * 8 + ["averaged"] * 8
+    assert "Averaged over an ensemble: median, 95% equal-tailed interval" in drawing.svg
+    rows = [row for row in drawing.data if row["kind"] == "averaged"]
+    first = found.ensembles[0]
+    every, given = first.averages[:2]
+    assert [row["estimate"] for row in rows[:2]] == [every.summary.median, given.summary.median]
+    assert rows[1]["new_upper"] == first.averages[-1].summary.upper
+    assert str(rows[0]["name"]).startswith("all members, ") and "at 0" in str(rows[0]["name"])
+    assert str(rows[1]["name"]).startswith("members with an effect, ")
+    assert "8 averages over an ensemble" in drawing.alternative
 
 
 def test_models_that_are_no_ensemble_say_so_in_the_report(tmp_path: Path) -> None:

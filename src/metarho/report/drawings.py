@@ -8,12 +8,13 @@ from metarho.batch.ensemble import Found
 from metarho.batch.findings import Findings
 from metarho.batch.plan import Plan, file_names
 from metarho.compare.baujat import no_baujat, places
+from metarho.compare.ensemble import ALL
 from metarho.compare.influence import changes
 from metarho.compare.reported import not_expected
 from metarho.compare.z_curve import no_z_curve
 from metarho.compare.z_curve import z_curve as found_z_curve
 from metarho.posterior.mean_and_tau import no_mean_and_tau
-from metarho.posterior.printed import KINDS
+from metarho.posterior.printed import KINDS, share
 from metarho.report.figures.baujat import baujat
 from metarho.report.figures.bubble import bubble, no_bubble
 from metarho.report.figures.classical import PosteriorRow, classical
@@ -110,7 +111,8 @@ def _of_answer(found: Findings) -> Iterator[Drawing]:
     if found.classical is not None:
         title = plan.analysis.title or plan.config.stem
         interval = f"{analysis.interval.prob * 100:g}% {KINDS[analysis.interval.kind]}"
-        yield classical(found.classical, _posteriors(found), "classical", title, interval)
+        averages = _averages(found.ensembles)
+        yield classical(found.classical, _posteriors(found), "classical", title, interval, averages)
     if found.compared is not None and len(found.compared.rows) > 1:
         rows, scale = found.compared.rows, plan.evidence.scale
         yield which_prior(rows, analysis.reference_set, scale, analysis.interval.prob)
@@ -166,6 +168,24 @@ def _posteriors(found: Findings) -> list[PosteriorRow]:
         for c, fit in zip(cells, found.outcome.fits, strict=True)
         if not many or c.model == answer.model
     ]
+
+
+def _averages(ensembles: Sequence[Found]) -> list[PosteriorRow]:
+    """Of every ensemble the mean over all members, and over those with an effect."""
+    several = len({one.intervals for one in ensembles}) > 1
+    rows = []
+    for one in ensembles:
+        said = [one.prior_set, *([f"intervals {INTERVALS[one.intervals]}"] if several else [])]
+        mean, new = one.averages[0].quantity, one.averages[-1].quantity
+        new_of = {e.over: e.summary for e in one.averages if e.quantity == new}
+        for each in one.averages:
+            if each.quantity == mean:
+                over = "all members" if each.over == ALL else f"members {each.over}"
+                spike = f", {share(each.spike)} at 0" if each.spike else ""
+                rows.append(
+                    PosteriorRow(", ".join([over, *said]) + spike, each.summary, new_of[each.over])
+                )
+    return rows
 
 
 def _reading(plan: Plan, intervals: str) -> str:

@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from metarho.classical.answers import Answers
 from metarho.compare.rows import Row
 from metarho.posterior.marginals import Summary
-from metarho.report.figures.drawing import BLUE, GREEN, GREY, PAGE, Drawing, canvas, cut
+from metarho.report.figures.drawing import BLUE, GREEN, GREY, PAGE, PURPLE, Drawing, canvas, cut
 from metarho.report.figures.scales import no_effect
 from metarho.report.terminal import number
 
 # Inches a line, and around them.
 _LINE, _AROUND, _LETTERS = 0.185, 1.0, 52
-# Lines between the two groups.
+# Colour and mark of each kind of row.
+_MARKS = {"classical": ("black", "s"), "posterior": (BLUE, "o"), "averaged": (PURPLE, "D")}
+# Lines between two groups.
 _APART = 0.7
 # Prediction intervals of few effects reach to ±1: the axis ends at so many widths of the others.
 _WIDEST = 2.5
@@ -42,12 +44,24 @@ class _Line:
 
 
 def classical(
-    answers: Answers, posteriors: Sequence[PosteriorRow], name: str, title: str, interval: str
+    answers: Answers,
+    posteriors: Sequence[PosteriorRow],
+    name: str,
+    title: str,
+    interval: str,
+    averages: Sequence[PosteriorRow] = (),
 ) -> Drawing:
-    """``posteriors`` are of the same evidence, ``interval`` is what their intervals are called."""
+    """``posteriors`` are of the same evidence, ``interval`` is what their intervals are called.
+
+    ``averages`` over the members of an ensemble stand apart from both; their intervals have equal
+    tails.
+    """
     lines = {
         f"Classical: estimate, {100 * answers.prob:g}% confidence interval": _classical(answers),
-        f"Bayesian: posterior median, {interval} interval": _bayesian(posteriors),
+        f"Bayesian: posterior median, {interval} interval": _bayesian(posteriors, "posterior"),
+        f"Averaged over an ensemble: median, {100 * answers.prob:g}% equal-tailed interval": (
+            _bayesian(averages, "averaged")
+        ),
     }
     groups = {heading: found for heading, found in lines.items() if found}
     count = sum(map(len, groups.values())) + len(groups)
@@ -70,7 +84,7 @@ def classical(
         axes.set_xlabel("yi" if answers.on == "yi" else "correlation r")
         axes.set_title(title, loc="left", parse_math=False)
     data = [_datum(line) for found in groups.values() for line in found]
-    return Drawing(name, figure, data, _words(answers, posteriors))
+    return Drawing(name, figure, data, _words(answers, posteriors, averages))
 
 
 def _classical(answers: Answers) -> list[_Line]:
@@ -85,10 +99,10 @@ def _classical(answers: Answers) -> list[_Line]:
     return found
 
 
-def _bayesian(posteriors: Sequence[PosteriorRow]) -> list[_Line]:
+def _bayesian(posteriors: Sequence[PosteriorRow], kind: str) -> list[_Line]:
     return [
         _Line(
-            "posterior",
+            kind,
             one.name,
             one.pooled.median,
             (one.pooled.lower, one.pooled.upper),
@@ -105,9 +119,9 @@ def _heading(axes: Axes, y: float, heading: str) -> None:
 
 
 def _draw(axes: Axes, y: float, line: _Line) -> None:
-    """A square in black for an estimate, a circle in blue for a posterior; thin: a new study."""
+    """Black squares: estimates, blue circles: posteriors, diamonds: averages; thin: a new study."""
     is_classical = line.kind == "classical"
-    colour = "black" if is_classical else BLUE
+    colour, mark = _MARKS[line.kind]
     if line.middle is None:
         axes.text(0.5, y, "not estimable" if line.reason else "not available", va="center",
                   ha="center", fontsize=6.5, color=GREY, style="italic",
@@ -121,7 +135,7 @@ def _draw(axes: Axes, y: float, line: _Line) -> None:
             )
     axes.text(1.02, y, f"{number(line.middle)} [{number(line.ends[0])}, {number(line.ends[1])}]",
               va="center", fontsize=6.8, transform=axes.get_yaxis_transform())  # fmt: skip
-    axes.plot(line.middle, y, "s" if is_classical else "o", color=colour, markersize=4,
+    axes.plot(line.middle, y, mark, color=colour, markersize=5 if mark == "D" else 4,
               markeredgecolor="white", markeredgewidth=0.6)  # fmt: skip
 
 
@@ -152,7 +166,9 @@ def _datum(line: _Line) -> Row:
     }
 
 
-def _words(answers: Answers, posteriors: Sequence[PosteriorRow]) -> str:
+def _words(
+    answers: Answers, posteriors: Sequence[PosteriorRow], averages: Sequence[PosteriorRow]
+) -> str:
     there = [row for row in answers.estimates if not row.reason]
     values = [row.estimate if row.scale == "yi" else row.on_r(row.estimate) for row in there]
     numbers = [value for value in values if value is not None]
@@ -165,4 +181,6 @@ def _words(answers: Answers, posteriors: Sequence[PosteriorRow]) -> str:
             f"; apart from them, {len(medians)} posterior medians from {number(min(medians))} to "
             f"{number(max(medians))}"
         )
+    if averages:
+        said += f"; apart from both, {len(averages)} averages over an ensemble"
     return f"{said}. {len(answers.estimates) - len(there)} are not estimable."
