@@ -125,6 +125,8 @@ def test_the_histogram_of_z_has_every_row_once_and_words_over_their_intervals() 
     assert set(below) == {-1.96, -0.98}
     assert below[-1.96] == pytest.approx(below[-0.98]) and below[-0.98] > 0.05
     assert f"of {words} that stand for an interval" in drawing.alternative
+    # Nothing is selected by p: as many were found as are reported.
+    assert "significant expected" in drawing.svg and "were found" not in drawing.alternative
 
 
 def test_curves_of_reported_and_of_all_results_are_those_that_were_found() -> None:

@@ -81,9 +81,12 @@ def _headings(found: ZCurve) -> tuple[str, str]:
     share, low, high = (round(100 * one) for one in found.significant["reported"])
     seen = "" if known is None else f"{100 * known:.0f}% significant, "
     many, least, most = found.found
+    everyone, lowest, highest = (round(100 * one) for one in found.significant["all"])
     return (
         f"Reported: {seen}{share}% [{low}, {high}] expected",
-        f"All: {many:.2f} [{least:.2f}, {most:.2f}] found for one reported",
+        f"All: {many:.2f} [{least:.2f}, {most:.2f}] found for one reported"
+        if found.cutpoints
+        else f"All: {everyone}% [{lowest}, {highest}] significant expected",
     )
 
 
@@ -174,9 +177,11 @@ def _words(ensemble: Ensemble, found: ZCurve, prob: float) -> str:
     said += f", and what {len(ensemble.members)} models expect on average. Significant at .05: "
     said += "" if known is None else f"{100 * known:.0f}% of the rows that tell, "
     said += f"{shares['reported']} expected of reported results, {shares['all']} had all been "
+    said += f"reported ({100 * prob:g}% intervals)."
+    if not found.cutpoints:
+        return said
     many = " to ".join(f"{end:.2f}" for end in found.found[1:])
-    said += f"reported ({100 * prob:g}% intervals). For one that is reported {found.found[0]:.2f} "
-    return f"{said}({many}) were found."
+    return f"{said} For one that is reported {found.found[0]:.2f} ({many}) were found."
 
 
 def _percent(three: tuple[float, float, float]) -> str:
