@@ -70,7 +70,7 @@ def main() -> None:
     apart, alone = [], []
     for cell in cells.tolist():
         place = divmod(cell, SIDE)
-        values = {a: float(o.values[i]) for a, o, i in zip(arguments, over, place, strict=True)}
+        values = {o.argument: float(o.values[i]) for o, i in zip(over, place, strict=True)}
         one = varied(problem, values)
         numbers: list[float] = []
 

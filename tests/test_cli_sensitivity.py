@@ -183,6 +183,64 @@ def test_a_study_whose_mere_precision_flips_a_claim_is_said_to(run: Run) -> None
     assert "even a study that finds it does" in out
 
 
+ABOVE = "omega[p > 0.025]"
+
+
+def test_a_path_over_a_weight_is_a_table_from_no_selection_on_rows_and_a_figure(run: Run) -> None:
+    code, out, _ = run(
+        "sensitivity", "--model", "common-effect", "--over", ABOVE, "--points", "3"
+    )  # fmt: skip
+    assert code == 0
+    said = "Results with one-sided p of r's t test > 0.025 reported omega times as often as all"
+    assert f"{said} others, from 1 to 0.01; 3 fits" in " ".join(out.split())
+    rows = rows_in(run.out / "sensitivity.csv")
+    assert [float(row[ABOVE]) for row in rows] == pytest.approx([0.01, 0.1, 1])
+    lines = [line.split() for line in out.splitlines()]
+    table = lines[lines.index(["omega", "reported", "rho_median", "lower", "upper", "P(rho", ">",
+                               "0)", "log_evidence"]) + 1 :]  # fmt: skip
+    assert [line[0] for line in table[:3]] == ["1", "0.1", "0.01"]
+    assert table[1][1:5] == ["10", "times", "less", "often"]
+    assert float(table[1][5]) == pytest.approx(float(rows[1]["rho_median"]), abs=1e-4)
+    (fit,) = fit_many([problem(alliance("drop"), "common-effect")], Settings())
+    lower = quantities_of(fit, parse_quantities(["lower"]), Settings())[0]
+    assert float(table[0][4]) == pytest.approx(lower, abs=1e-4)
+    assert float(rows[2]["lower"]) == pytest.approx(lower, abs=1e-9)
+    svg = (run.out / "figures" / "sensitivity.svg").read_text(encoding="utf-8")
+    assert "Mean correlation, 95% interval" in svg and "Gain in log evidence" in svg
+    assert "results with one-sided p of r's t test &gt; 0.025" in svg
+    assert ">1/10<" in svg
+
+
+def test_a_weight_goes_with_an_argument_of_a_prior(run: Run) -> None:
+    code, out, _ = run(
+        "sensitivity", "--model", "common-effect", "--over", f"{ABOVE},mu.sigma", "--points", "2",
+        "--quantity", "lower", "--json",
+    )  # fmt: skip
+    assert code == 0
+    places = [(row[ABOVE], row["mu.sigma"]) for row in json.loads(out)]
+    assert places == [pytest.approx(one) for one in ((0.01, 0.05), (0.01, 5), (1, 0.05), (1, 5))]
+
+
+def test_how_strong_selection_must_be_is_a_sentence_rows_and_a_figure(run: Run) -> None:
+    options = ("--model", "common-effect", "--vary", ABOVE, "--points", "3", "--sizes", "50")
+    code, out, _ = run("tipping", "--claim", "lower > 0.1", *options)
+    assert code == 0
+    text = " ".join(out.split())
+    assert "Without selection lower > 0.1 holds: lower is 0." in text
+    assert "It would fail if results with one-sided p of r's t test > 0.025 were reported" in text
+    own, crossing, *further = rows_in(run.out / "tipping.csv")
+    assert own["what"] == "no selection, claim holds" and own["reported"] == "as often"
+    assert float(own["log_evidence_ratio"]) == 0
+    weight = float(crossing["at"])
+    assert crossing["reported"] == f"{1 / weight:.3g} times less often"
+    assert f"reported {crossing['reported']} than all others (omega = {weight:.4g})" in text
+    assert float(crossing["lower"]) == pytest.approx(0.1, abs=1e-9)
+    assert float(crossing["log_evidence_ratio"]) != 0
+    assert [row["ni"] for row in further] == ["50", "50"]
+    svg = (run.out / "figures" / "tipping.svg").read_text(encoding="utf-8")
+    assert "no selection" in svg and "relative chance of being reported, p &gt; 0.025" in svg
+
+
 @pytest.mark.parametrize("command", ["sensitivity", "tipping"])
 def test_help_is_text_and_writes_nothing(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
@@ -211,6 +269,12 @@ def test_help_is_text_and_writes_nothing(run: Run, command: str) -> None:
         (("sensitivity", "--match", "median", "--over", "mu.sigma"), "priors of an sd"),
         (("sensitivity", "--match", "median", "--model", "common-effect"), "no heterogeneity"),
         (("sensitivity", "--json", "--csv"), "give one of them"),
+        (("sensitivity", "--over", "omega[p > 2]"), "p lies between 0 and 1"),
+        (("sensitivity", "--over", "omega[p > .1],omega[p > .2]"), "one weight at a time"),
+        (("sensitivity", "--over", ABOVE, "--from", "0"), "no finite number above 0"),
+        (("sensitivity", "--match", "median", "--over", ABOVE), "is no argument of a prior"),
+        (("tipping", "--claim", "lower > 0", "--vary", ABOVE, "--model", "mixture"),
+         "is sampled here"),
         (("tipping", "--claim", "lower == 0"), "is no claim"),
         (("tipping", "--claim", "lowr > 0"), "did you mean 'lower'"),
         (("tipping", "--claim", "lower > 0", "--vary", "sigma"), "write parameter.argument"),

@@ -164,9 +164,9 @@ def test_prior_sets_lie_on_a_surface_when_nothing_else_differs() -> None:
 
 def test_slow_models_have_fewer_points_by_default() -> None:
     quick, slower = problem(molloy()), problem(alliance("use"))
-    assert default_points(quick, 2, SETTINGS) == 60
-    assert default_points(slower, 2, SETTINGS) < 20
-    assert default_points(slower, 1, SETTINGS) < default_points(quick, 1, SETTINGS)
+    assert default_points(quick, [MU, TAU], SETTINGS) == 60
+    assert default_points(slower, [MU, TAU], SETTINGS) < 20
+    assert default_points(slower, [MU], SETTINGS) < default_points(quick, [MU], SETTINGS)
 
 
 def test_values_that_are_changed_leave_everything_else() -> None:

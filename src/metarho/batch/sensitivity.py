@@ -14,6 +14,7 @@ from metarho.compare.matched import FAMILIES, Match, Matched, matched
 from metarho.compare.matched import POINTS as MATCHED_POINTS
 from metarho.compare.quantities import refusal, steps
 from metarho.compare.rows import Row, Value
+from metarho.compare.selected import selectable, weights_in
 from metarho.compare.surface import (
     Surface,
     Varied,
@@ -35,6 +36,7 @@ from metarho.spec.prior_arguments import (
     parse_argument,
 )
 from metarho.spec.scaling import has_scale
+from metarho.spec.weight_arguments import Argument, parse_varied
 
 TABLE = "sensitivity.csv"
 
@@ -54,6 +56,11 @@ class Sensitivity:
     places: Mapping[str, tuple[float, ...]]
     off: tuple[str, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def problem(self) -> Problem:
+        """What was fitted: the cell's problem, selected where a weight of selection was varied."""
+        return selectable(self.cell.problem, [one.argument for one in _over(self.found)])
 
 
 @dataclass(frozen=True)
@@ -81,23 +88,30 @@ class Question:
     match: Match | None
     steps: int
 
+    @property
+    def problem(self) -> Problem:
+        """What is fitted: the cell's problem, selected where a weight of selection is varied."""
+        return selectable(self.cell.problem, [one.argument for one in self.over])
+
 
 def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
     """What is asked, with everything that was left to defaults. Nothing is computed.
 
     Raises InputError for anything asked that the cell does not have.
     """
-    problem = cell.problem
     settings = settings_of(plan)
-    quantities = quantities_asked(plan, cell, asked.quantities)
-    check_quantities(problem, quantities)
     if asked.match is not None:
-        arguments = [_matched_width(cell, asked.over)]
+        arguments: list[Argument] = [_matched_width(cell, asked.over)]
+    else:
+        arguments = arguments_of(cell.problem, asked.over)
+    problem = selectable(cell.problem, arguments)
+    if asked.match is not None:
         # The model's own family beside the others, of which it may be one.
         count, families = asked.points or MATCHED_POINTS, len(FAMILIES) + 1
     else:
-        arguments, families = arguments_of(problem, asked.over), 1
-        count = asked.points or default_points(problem, len(arguments), settings)
+        count, families = asked.points or default_points(problem, arguments, settings), 1
+    quantities = quantities_asked(plan, cell, asked.quantities, arguments)
+    check_quantities(problem, quantities)
     starts, ends = (
         ends_of(text, arguments, problem, flag)
         for text, flag in ((asked.start, "--from"), (asked.end, "--to"))
@@ -128,14 +142,15 @@ def sensitivity(
             settings,
         )
         return Sensitivity(cell, families, {}, (), tuple(_matched_rows(cell, families)))
-    return of_surface(plan, cell, surface(cell.problem, over, asked.quantities, settings))
+    return of_surface(plan, cell, surface(asked.problem, over, asked.quantities, settings))
 
 
 def of_surface(plan: Plan, cell: Cell, found: Surface) -> Sensitivity:
     """A surface of a cell with its rows, and the plan's prior sets on it or off it."""
     arguments = [one.argument for one in found.over]
+    problem = selectable(cell.problem, arguments)
     peers = {
-        c.prior_set: place_of(cell.problem, c.problem, arguments)
+        c.prior_set: place_of(problem, selectable(c.problem, arguments), arguments)
         for c in plan.cells
         if (c.model, c.intervals) == (cell.model, cell.intervals)
     }
@@ -148,18 +163,23 @@ def of_surface(plan: Plan, cell: Cell, found: Surface) -> Sensitivity:
     )
 
 
-def arguments_of(problem: Problem, over: str | None) -> list[PriorArgument]:
-    """The arguments that are varied: by default the scales of mu's and of heterogeneity's prior."""
+def arguments_of(problem: Problem, over: str | None) -> list[Argument]:
+    """What is varied: by default the scales of mu's and of heterogeneity's prior.
+
+    Raises InputError for what the problem, selected where a weight is varied, does not have.
+    """
     if over is None:
         names = [n for n in ("mu", *problem.spreads[:1]) if has_scale(problem.prior(n))]
         if not names:
             raise InputError("no prior here has a scale: say with --over what to vary")
         return [default_argument(name, problem.prior(name)) for name in names]
-    return [checked(problem, parse_argument(word)) for word in over.split(",")]
+    arguments = [parse_varied(word) for word in over.split(",")]
+    with_weight = selectable(problem, arguments)
+    return [checked(with_weight, argument) for argument in arguments]
 
 
 def ends_of(
-    text: str | None, arguments: Sequence[PriorArgument], problem: Problem, flag: str
+    text: str | None, arguments: Sequence[Argument], problem: Problem, flag: str
 ) -> list[float | None]:
     """One end of each argument's range: numbers, or with an x behind them multiples of the own.
 
@@ -189,10 +209,17 @@ def ends_of(
     return found
 
 
-def quantities_asked(plan: Plan, cell: Cell, texts: Sequence[str]) -> tuple[Quantity, ...]:
+def quantities_asked(
+    plan: Plan, cell: Cell, texts: Sequence[str], arguments: Sequence[Argument] = ()
+) -> tuple[Quantity, ...]:
     """The quantities that are asked for; without any those that a paper's reader asks after."""
     if texts:
         return parse_quantities(texts)
+    if weights_in(arguments):
+        # Where the mean is and whether there is one; whether the rows speak against the weight.
+        about = "lower,upper" if cell.problem.scale == "yi" else "rho_median,lower,upper,P(rho > 0)"
+        wanted = parse_quantities([about, "log_evidence"])
+        return tuple(quantity for quantity in wanted if refusal(cell.problem, quantity) is None)
     if cell.problem.scale == "yi":
         return parse_quantities(["lower,upper,new_lower,new_upper"])
     # Where the mean is, whether it is above what matters, where a new study may lie, and whether
@@ -213,7 +240,13 @@ def _matched_width(cell: Cell, over: str | None) -> PriorArgument:
             f"--match compares priors of an sd of true effects, and {argument.parameter} is none; "
             + did_you_mean(argument.parameter, problem.spreads)
         )
-    return checked(problem, PriorArgument(argument.parameter, WIDTH))
+    width = PriorArgument(argument.parameter, WIDTH)
+    checked(problem, width)
+    return width
+
+
+def _over(found: Surface | Matched) -> tuple[Varied, ...]:
+    return found.over if isinstance(found, Surface) else ()
 
 
 def _head(cell: Cell) -> dict[str, Value]:

@@ -12,11 +12,14 @@ from metarho.batch.sensitivity import Announce, ends_of
 from metarho.compare.adversary import SIZES, Flip, adversary, check_adversary
 from metarho.compare.quantities import steps, way
 from metarho.compare.rows import Row
-from metarho.compare.surface import Varied, checked, spread_out
+from metarho.compare.selected import less_often, selectable
+from metarho.compare.strength import log_evidence_ratios, strength_sentence
+from metarho.compare.surface import WEIGHT_POINTS, Varied, checked, spread_out
 from metarho.compare.tipping import POINTS, Tipping, check_exact, sentence, tipping
+from metarho.engines.problem import Problem
 from metarho.errors import InputError, shown
 from metarho.spec.claims import Claim
-from metarho.spec.prior_arguments import PriorArgument
+from metarho.spec.weight_arguments import Argument, WeightArgument
 
 TABLE = "tipping.csv"
 
@@ -43,12 +46,17 @@ class Doubt:
     steps: int
     """How many a progress bar shows."""
 
+    @property
+    def problem(self) -> Problem:
+        """What is fitted: the cell's problem, selected where a weight of selection is varied."""
+        return selectable(self.cell.problem, [self.over.argument])
+
 
 def doubt(
     plan: Plan,
     cell: Cell,
     claim: Claim,
-    argument: PriorArgument,
+    argument: Argument,
     start: str | None,
     end: str | None,
     points: int | None,
@@ -59,16 +67,18 @@ def doubt(
     Raises InputError for anything asked that the cell does not have.
     """
     settings = settings_of(plan)
-    problem = cell.problem
+    problem = selectable(cell.problem, [argument])
     check_exact(problem, claim, settings)
     checked(problem, argument)
     if sizes:
-        check_adversary(problem, sizes)
+        check_adversary(cell.problem, sizes)
     (low,), (high,) = (
         ends_of(text, [argument], problem, flag)
         for text, flag in ((start, "--from"), (end, "--to"))
     )
-    count = points or POINTS[way(problem, settings)]
+    kind = way(problem, settings)
+    is_weight = isinstance(argument, WeightArgument) and kind == "one by one"
+    count = points or (WEIGHT_POINTS if is_weight else POINTS[kind])
     over = spread_out(problem, argument, low, high, count)
     each = (count + 1) * steps(problem, settings)
     return Doubt(cell, claim, over, tuple(sizes), each + len(sizes))
@@ -77,11 +87,20 @@ def doubt(
 def tip(plan: Plan, asked: Doubt, announce: Announce, warn: Callable[[str], None]) -> Tipped:
     """Where a claim of a cell tips; with sizes also the further studies. Writes nothing."""
     settings = replace(settings_of(plan, announce, warn), agreement=False, store=None)
-    cell, problem = asked.cell, asked.cell.problem
+    cell, problem, argument = asked.cell, asked.problem, asked.over.argument
     found = tipping(problem, asked.claim, asked.over, settings)
-    flips = adversary(problem, asked.claim, asked.sizes, settings) if asked.sizes else []
-    said = sentence(found, cell.prior_set, problem.prior(asked.over.argument.parameter))
-    return Tipped(cell, found, tuple(flips), said, tuple(_rows(cell, found, flips)))
+    # Without selection, where a weight is varied.
+    flips = adversary(cell.problem, asked.claim, asked.sizes, settings) if asked.sizes else []
+    if isinstance(argument, WeightArgument):
+        at = [crossing.at for crossing in found.crossings]
+        quiet = replace(settings, announce=lambda event, problem: None)
+        ratios = log_evidence_ratios(problem, argument, at, quiet)
+        said = strength_sentence(found, problem, ratios)
+        rows = _of_weights(_rows(cell, found, flips), (0.0, *ratios))
+    else:
+        said = sentence(found, cell.prior_set, problem.prior(argument.parameter))
+        rows = _rows(cell, found, flips)
+    return Tipped(cell, found, tuple(flips), said, tuple(rows))
 
 
 def further_sizes(text: str | None) -> tuple[int, ...]:
@@ -115,7 +134,9 @@ def _rows(cell: Cell, found: Tipping, flips: Sequence[Flip]) -> list[Row]:
         finite = value if math.isfinite(value) else None
         return {**head, "what": what, "at": at, "ni": ni, "r": r, str(claim.quantity): finite}
 
-    rows = [row("prior, claim " + _state(found.holds), found.at, None, None, found.own)]
+    is_weight = isinstance(found.over.argument, WeightArgument)
+    as_is = "no selection" if is_weight else "prior"
+    rows = [row(f"{as_is}, claim {_state(found.holds)}", found.at, None, None, found.own)]
     rows += [
         row(f"claim {_state(c.holds_above)} above", c.at, None, None, c.value)
         for c in found.crossings
@@ -125,6 +146,22 @@ def _rows(cell: Cell, found: Tipping, flips: Sequence[Flip]) -> list[Row]:
             what = f"further study, {side} what is expected"
             rows.append(row(what, None, flip.ni, r, math.nan if value is None else value))
     return rows
+
+
+def _of_weights(rows: Sequence[Row], log_ratios: Sequence[float | None]) -> list[Row]:
+    """The same rows with what weights mean: how often, and what the evidence says of them."""
+    found: list[Row] = []
+    for index, row in enumerate(rows):
+        at = row["at"]
+        known = index < len(log_ratios) and isinstance(at, float)
+        found.append(
+            {
+                **row,
+                "reported": less_often(at) if isinstance(at, float) else None,
+                "log_evidence_ratio": log_ratios[index] if known else None,
+            }
+        )
+    return found
 
 
 def _state(holds: bool) -> str:

@@ -57,6 +57,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "tipping": (
         "metarho tipping alliance-priors --claim 'P(rho > 0.1) >= 0.95'",
         "metarho tipping alliance-priors --claim 'lower > 0' --adversary --sizes 50,200",
+        "metarho tipping alliance-priors --claim 'lower > 0' --vary 'omega[p > 0.025]'",
     ),
     "reporting": (
         "metarho reporting internet-alliance",

@@ -39,7 +39,8 @@ def sensitivity(
         str | None,
         typer.Option(
             help="One or two arguments of priors, as mu.sigma,tau.sigma (default: the scales of "
-            "mu's and tau's); mu.width is any prior's width."
+            "mu's and tau's); mu.width is any prior's width. Or how rarely some results were "
+            "reported: 'omega[p > 0.025]'."
         ),
     ] = None,
     quantity: Annotated[
@@ -96,7 +97,11 @@ def tipping(
         str, typer.Option(help="As 'P(rho > 0.1) >= 0.95', 'lower > 0' or 'bf_mu > 3'.")
     ],
     vary: Annotated[
-        str, typer.Option(help="An argument of a prior: mu.sigma, tau.sigma, mu.mu, mu.width.")
+        str,
+        typer.Option(
+            help="An argument of a prior: mu.sigma, tau.sigma, mu.mu, mu.width. Or how rarely some "
+            "results were reported: 'omega[p > 0.025]', 'omega[two-sided p > 0.05]'."
+        ),
     ] = "mu.sigma",
     adversary: Annotated[
         bool,
@@ -115,15 +120,15 @@ def tipping(
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
-    """Find how far a prior must move before a claim fails, and which study would flip it."""
+    """Find how far a prior or selection must go before a claim fails; which study would flip it."""
     from metarho.batch.plan import cell_of
     from metarho.batch.plan import plan as make_plan
     from metarho.batch.tipping import doubt, further_sizes, tip
     from metarho.spec.claims import parse_claim
-    from metarho.spec.prior_arguments import parse_argument
+    from metarho.spec.weight_arguments import parse_varied
 
     check_one_form(json, csv)
-    stated, argument = parse_claim(claim), parse_argument(vary)
+    stated, argument = parse_claim(claim), parse_varied(vary)
     people = further_sizes(sizes) if adversary or sizes is not None else ()
     plan = make_plan(config_path(config), output)
     cell = cell_of(plan, model, prior_set, intervals)

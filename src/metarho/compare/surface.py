@@ -1,4 +1,4 @@
-"""Quantities as a function of one or two arguments of priors: curves and surfaces."""
+"""Quantities as a function of one or two arguments of priors, or weights: curves and surfaces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.compare.quantities import Way, refusal, values_of, way
+from metarho.compare.selected import weights_in
 from metarho.engines.problem import Problem, misplaced
 from metarho.errors import InputError, did_you_mean
 from metarho.fitting import Settings
 from metarho.spec.claims import Quantity
-from metarho.spec.prior_arguments import PriorArgument
+from metarho.spec.weight_arguments import Argument
 
 type Array = NDArray[np.float64]
 
@@ -28,15 +29,18 @@ POINTS: Mapping[Way, tuple[int, int]] = {
     "slow": (9, 4),
     "sampled": (9, 4),
 }
+# Of a weight of selection, over two decades: steps of 26%, so that 1/2, 1/5 and 1/10 are all but on
+# it.
+WEIGHT_POINTS = 21
 # More would not be seen on a page, and 40,000 mixtures take half a gigabyte.
 MOST_POINTS, MOST_CELLS = 1000, 40_000
 
 
 @dataclass(frozen=True)
 class Varied:
-    """An argument of a prior and the values it takes (N), increasing."""
+    """What is varied and the values it takes (N), increasing."""
 
-    argument: PriorArgument
+    argument: Argument
     values: Array
     is_scale: bool
     """Whether its steps are factors."""
@@ -63,7 +67,7 @@ class Surface:
         return np.asarray(self.numbers[..., self.quantities.index(quantity)])
 
 
-def varied(problem: Problem, changes: Mapping[PriorArgument, float]) -> Problem:
+def varied(problem: Problem, changes: Mapping[Argument, float]) -> Problem:
     """The problem with other values of arguments of its priors.
 
     Raises InputError for a parameter or argument that is not there, or a value that breaks its
@@ -76,7 +80,7 @@ def varied(problem: Problem, changes: Mapping[PriorArgument, float]) -> Problem:
     return replace(problem, priors=priors)
 
 
-def checked(problem: Problem, argument: PriorArgument) -> PriorArgument:
+def checked(problem: Problem, argument: Argument) -> Argument:
     """An argument of a prior that the problem has. Raises InputError otherwise."""
     if argument.parameter not in problem.priors:
         raise InputError(
@@ -89,7 +93,7 @@ def checked(problem: Problem, argument: PriorArgument) -> PriorArgument:
 
 def spread_out(
     problem: Problem,
-    argument: PriorArgument,
+    argument: Argument,
     start: float | None,
     end: float | None,
     count: int,
@@ -156,14 +160,17 @@ def check_quantities(problem: Problem, quantities: Sequence[Quantity]) -> None:
             raise InputError(f"{quantity}: {reason}")
 
 
-def default_points(problem: Problem, arguments: int, settings: Settings) -> int:
+def default_points(problem: Problem, arguments: Sequence[Argument], settings: Settings) -> int:
     """Points of a curve (one argument) or of each side of a surface (two)."""
-    curve, side = POINTS[way(problem, settings)]
-    return curve if arguments == 1 else side
+    kind = way(problem, settings)
+    curve, side = POINTS[kind]
+    if len(arguments) > 1:
+        return side
+    return WEIGHT_POINTS if weights_in(arguments) and kind == "one by one" else curve
 
 
 def place_of(
-    problem: Problem, other: Problem, arguments: Sequence[PriorArgument]
+    problem: Problem, other: Problem, arguments: Sequence[Argument]
 ) -> tuple[float, ...] | None:
     """Where another prior set lies on the surface of a problem; None when it lies off it.
 

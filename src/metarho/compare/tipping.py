@@ -1,4 +1,4 @@
-"""Tipping points: how far an argument of a prior must move before a claim fails.
+"""Tipping points: how far an argument of a prior, or a weight, must move before a claim fails.
 
 The range is scanned; where the claim changes between two points, or comes near to changing within
 three, the place is found by root finding on fits of their own.
@@ -77,7 +77,7 @@ class Tipping:
 
 
 def tipping(problem: Problem, claim: Claim, over: Varied, settings: Settings) -> Tipping:
-    """Where a claim changes as an argument of a prior moves through a range.
+    """Where a claim changes as what is varied moves through a range.
 
     Raises InputError for a quantity that the model does not have, and for a sampled model, whose
     quantities are known to a Monte Carlo error only.
@@ -194,7 +194,10 @@ def _root(
 
 
 def sentence(found: Tipping, prior_set: str, prior: Prior) -> str:
-    """What was found, in words. ``prior`` is that of the parameter that was varied, as it is."""
+    """What was found, in words. ``prior`` is that of the parameter that was varied, as it is.
+
+    Of a weight of selection: ``strength.strength_sentence``.
+    """
     claim, over = found.claim, found.over
     name, low, high = str(over.argument), over.values[0], over.values[-1]
     shape = re.sub(rf"\b{over.argument.name}=[^,)]+", f"{over.argument.name}=…", str(prior))
@@ -209,14 +212,14 @@ def sentence(found: Tipping, prior_set: str, prior: Prior) -> str:
             f"{given}, {claim} {'holds everywhere' if always else 'never holds'} from {name} = "
             f"{low:.4g} to {high:.4g}: {claim.quantity} lies between {least} and {most}; {own}."
         )
-    stretches = _stretches(found)
+    parts = stretches(found)
     if len(found.crossings) == 1:
-        return f"{given}, {claim} {stretches[0]} and {stretches[1]}; {own}."
+        return f"{given}, {claim} {parts[0]} and {parts[1]}; {own}."
     nearest = found.nearest
     assert nearest is not None
     verb = "fails" if found.holds else "holds"
     return (
-        f"{given}, {claim} changes {len(found.crossings)} times: it {'; '.join(stretches)}. {own}; "
+        f"{given}, {claim} changes {len(found.crossings)} times: it {'; '.join(parts)}. {own}; "
         f"the smallest change after which it {verb} is to {nearest.at:.4g}."
     )
 
@@ -230,7 +233,7 @@ def said(value: float) -> str:
     )
 
 
-def _stretches(found: Tipping) -> list[str]:
+def stretches(found: Tipping) -> list[str]:
     """From the left of the range to its right: where the claim holds and where it fails."""
     name = str(found.over.argument)
     ends = [crossing.at for crossing in found.crossings]

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
@@ -17,14 +19,19 @@ from metarho.batch.tipping import TABLE as TIPPING_TABLE
 from metarho.batch.tipping import Tipped
 from metarho.compare.adversary import Flip
 from metarho.compare.matched import Matched
+from metarho.compare.selected import less_often
+from metarho.compare.strength import which_results
 from metarho.compare.surface import Surface, extremes
 from metarho.compare.tipping import said
 from metarho.engines.problem import Problem
 from metarho.report.terminal import say, wide
+from metarho.spec.weight_arguments import WeightArgument
 from metarho.store.files import write_text
 
 if TYPE_CHECKING:
     from metarho.report.figures.drawing import Drawing
+
+type Array = NDArray[np.float64]
 
 # A sentence, and what is compared in it.
 _MATCHES = {
@@ -57,6 +64,11 @@ def sensitivity_drawing(plan: Plan, found: Sensitivity) -> Drawing:
     prob = plan.analysis.interval.prob
     if isinstance(found.found, Matched):
         return sensitivity_matched(found.found, thresholds, scale, prob, found.rows)
+    if (weight := _only_weight(found.found)) is not None:
+        from metarho.report.figures.selection_path import selection_path
+
+        which = which_results(found.problem, weight)
+        return selection_path(found.found, which, prob, found.rows)
     draw = sensitivity_surface if len(found.found.over) == 2 else sensitivity_curves
     return draw(
         found.found,
@@ -95,6 +107,8 @@ def print_sensitivity(plan: Plan, found: Sensitivity) -> None:
     say(heading(plan, found.cell))
     if isinstance(found.found, Matched):
         _print_matched(found.found)
+    elif (weight := _only_weight(found.found)) is not None:
+        _print_path(found, found.found, weight)
     else:
         _print_surface(found, found.found)
     bad = sum(row["status"] == "not reportable" for row in found.rows)
@@ -172,6 +186,42 @@ def _print_surface(found: Sensitivity, surface: Surface) -> None:
         say(f"prior sets on it: {', '.join(found.places)}")
     if found.off:
         say(f"off it (another family, or other arguments): {', '.join(found.off)}")
+
+
+def _only_weight(surface: Surface) -> WeightArgument | None:
+    """The weight of selection where nothing else is varied."""
+    argument = surface.over[0].argument
+    alone = len(surface.over) == 1 and isinstance(argument, WeightArgument)
+    return argument if alone and isinstance(argument, WeightArgument) else None
+
+
+def _print_path(found: Sensitivity, surface: Surface, weight: WeightArgument) -> None:
+    """Rows of a path over a weight: no selection first, then ever stronger selection."""
+    (over,) = surface.over
+    which = which_results(found.problem, weight)
+    how = "sampled" if surface.error is None else f"largest stated error {surface.error:.0e}"
+    say(
+        f"{which[0].upper()}{which[1:]} reported omega times as often as all others, from "
+        f"{over.values[-1]:.4g} to {over.values[0]:.4g}; {len(over.values)} fits ({how})"
+    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("omega", "reported", *map(str, surface.quantities)):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    own = [_number(value) for value in surface.own.tolist()]
+    table.add_row("1", "as often", *own)
+    for index in _marks(over.values):
+        numbers = [_number(float(surface.of(one)[index])) for one in surface.quantities]
+        at = float(over.values[index])
+        table.add_row(f"{at:.3g}", less_often(at), *numbers)
+    wide().print(table)
+
+
+def _marks(values: Array) -> list[int]:
+    """The places nearest to 1/2, 1/5, 1/10, … and 2, 5, …, from the largest down; not 1."""
+    wanted = [factor * 10.0**power for power in range(-6, 6) for factor in (1, 2, 5)]
+    inside = [w for w in wanted if values[0] * 0.999 <= w <= values[-1] * 1.001]
+    nearest = {int(np.abs(np.log(values / w)).argmin()) for w in inside or values.tolist()}
+    return sorted((i for i in nearest if abs(math.log(values[i])) > 1e-9), reverse=True)
 
 
 def _print_matched(found: Matched) -> None:

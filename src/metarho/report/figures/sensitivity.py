@@ -18,6 +18,7 @@ from metarho.compare.rows import Row
 from metarho.compare.surface import Surface, Varied
 from metarho.report.figures.drawing import BLUE, COLOURS, GREY, NAME_LETTERS, Drawing, canvas, cut
 from metarho.spec.claims import Quantity
+from metarho.spec.weight_arguments import WeightArgument
 
 type Array = NDArray[np.float64]
 
@@ -59,6 +60,8 @@ def in_words(quantity: Quantity, prob: float) -> str:
 def axis_label(one: Varied, priors: Mapping[str, str], scale: str) -> str:
     """What is varied, in words, with the family and the scale that the prior is on."""
     argument = one.argument
+    if isinstance(argument, WeightArgument):
+        return f"relative chance of being reported, {argument.stretch} {argument.cutpoint:g}"
     family, _, rest = priors[argument.parameter].partition("(")
     if argument.name == "width":
         return f"prior of {argument.parameter}: times its own width ({family})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +12,9 @@ from metarho.compare.adversary import Flip
 from metarho.compare.rows import Row
 from metarho.compare.tipping import Tipping
 from metarho.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, Drawing, canvas
+from metarho.report.figures.selection_path import weight_axis
 from metarho.report.figures.sensitivity import COLUMN, axis_label, drawable, in_words, scaled
+from metarho.spec.weight_arguments import WeightArgument
 
 
 def tipping_figure(
@@ -44,10 +47,9 @@ def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str, pr
     axes.plot(over.values, drawable(claim.quantity, found.scan), color=BLUE, linewidth=1.6)
     axes.axhline(claim.value, color=GREY, linewidth=0.8, linestyle="--")
     scaled(axes, over, "x")
-    fails = [not claim.holds(value) for value in found.scan.tolist()]
-    axes.fill_between(over.values, 0, 1, where=fails, transform=axes.get_xaxis_transform(),
-                      color=ORANGE, alpha=0.13, linewidth=0,
-                      label="the claim fails" if any(fails) else "_")  # fmt: skip
+    for index, (left, right) in enumerate(_fails(found)):
+        axes.axvspan(left, right, color=ORANGE, alpha=0.13, linewidth=0,
+                     label="_" if index else "the claim fails")  # fmt: skip
     for crossing in found.crossings:
         axes.plot(crossing.at, claim.value, "D", color=ORANGE, markersize=5,
                   markeredgecolor="white", label="_")  # fmt: skip
@@ -58,12 +60,24 @@ def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str, pr
                       xytext=(-5 if left else 5, -9), ha="right" if left else "left",
                       textcoords="offset points", fontsize=7)  # fmt: skip
     own = drawable(claim.quantity, np.array(found.own))
+    is_weight = isinstance(over.argument, WeightArgument)
     axes.plot(found.at, own, "o", color="black", markersize=4.5, markeredgecolor="white",
-              label="the prior as it is")  # fmt: skip
+              label="no selection" if is_weight else "the prior as it is",
+              clip_on=not is_weight)  # fmt: skip
+    if is_weight:
+        weight_axis(axes, over)
     axes.set_xlabel(axis_label(over, priors, scale), parse_math=False)
     axes.set_ylabel(in_words(claim.quantity, prob))
     axes.set_title(f"Claim: {claim}", loc="left", parse_math=False)
     axes.legend(fontsize=7, loc="best")
+
+
+def _fails(found: Tipping) -> list[tuple[float, float]]:
+    """The stretches of the range on which the claim fails."""
+    ends = [crossing.at for crossing in found.crossings]
+    holds = [found.claim.holds(float(found.scan[0])), *(c.holds_above for c in found.crossings)]
+    stretches = pairwise([float(found.over.values[0]), *ends, float(found.over.values[-1])])
+    return [ends for ends, good in zip(stretches, holds, strict=True) if not good]
 
 
 def _further(axes: Axes, found: Tipping, flips: Sequence[Flip]) -> None:
