@@ -19,6 +19,9 @@ priors: {default: {}, narrow: {mu: "Normal(mu=0, sigma=0.1)"}}
 ensemble: {weights: {random-effects: 2, pet: 1, peese: 1}}
 """
 
+# Milliseconds a fit, and no bias.
+LEAN = CONFIG.replace(", pet, peese]", "]").replace(", pet: 1, peese: 1", "")
+
 
 @pytest.fixture
 def line(
@@ -58,7 +61,8 @@ def test_programs_get_the_same_rows(line: CommandLine) -> None:
     code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out", "--json")
     assert code == 0
     found = json.loads(out)
-    assert set(found) == {"components", "estimates", "members", "sentences"}
+    assert set(found) == {"components", "estimates", "members", "ranges", "sentences"}
+    assert found["ranges"] == []
     assert found["components"][0]["component"] == "effect"
     said = {one["priors"]: one["said"] for one in found["sentences"]}
     assert set(said) == {"default", "narrow"}
@@ -90,6 +94,78 @@ def test_python_has_the_same_and_shows_itself(line: CommandLine) -> None:
     with pytest.raises(InputError, match="has no ensemble"):
         metarho.ensemble("internet-alliance", output=line.folder / "none")
     assert not (line.folder / "none").exists()
+def test_ranges_say_what_readers_with_other_priors_of_mu_would_have_found(
+    line: CommandLine,
+) -> None:
+    (line.folder / "mine.yaml").write_text(f"{LEAN}report: none\n", encoding="utf-8")
+    code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out", "--ranges")
+    assert code == 0 and "as the prior of mu is made ten times narrower to ten times wider" in out
+    folder = line.folder / "out" / "mine"
+    ranges = {
+        (row["priors"], row["component"]): row for row in rows_in(folder / "ensemble-ranges.csv")
+    }
+    assert len(ranges) == 2 * 2
+    components = rows_in(folder / "ensemble-components.csv")
+    for row in components:
+        if (row["priors"], row["component"]) in ranges:
+            own = ranges[row["priors"], row["component"]]
+            assert float(own["inclusion_bf"]) == pytest.approx(float(row["inclusion_bf"]), rel=1e-9)
+            lowest, highest = (float(own[f"inclusion_bf_{end}"]) for end in ("lowest", "highest"))
+            assert lowest <= float(own["inclusion_bf"]) <= highest
+    # What the ends are is what the ensemble says under those priors.
+    own = ranges["default", "effect"]
+    ends = sorted((float(own[f"at_{end}"]), end) for end in ("lowest", "highest"))
+    (start, first), (end, last) = ends
+    code, out, _ = line.run(
+        "sensitivity", "mine.yaml", "--output", "out", "--ensemble", "--over", "mu.width",
+        "--from", str(start), "--to", str(end), "--points", "2", "--json",
+    )  # fmt: skip
+    rows = json.loads(out)
+    assert code == 0 and [row["model"] for row in rows] == ["ensemble"] * 2
+    for row, name in zip(rows, (first, last), strict=True):
+        assert row["bf_effect"] == pytest.approx(float(own[f"inclusion_bf_{name}"]), rel=1e-7)
+
+
+def test_an_ensemble_has_a_curve_and_a_tipping_point(line: CommandLine) -> None:
+    (line.folder / "mine.yaml").write_text(LEAN, encoding="utf-8")
+    code, out, _ = line.run(
+        "sensitivity", "mine.yaml", "--output", "out", "--ensemble", "--points", "3"
+    )
+    text = " ".join(out.split())
+    assert code == 0 and "ensemble, intervals: drop, k = 10 effects of 7 studies" in text
+    assert "mu.sigma from 0.05 to 5; 3 fits" in text and "prior sets on it: default, narrow" in text
+    svg = (line.folder / "out" / "mine" / "figures" / "sensitivity.svg").read_text("utf-8")
+    assert "Inclusion Bayes factor of an effect" in svg
+    code, out, _ = line.run(
+        "tipping", "mine.yaml", "--output", "out", "--ensemble", "--claim", "bf_effect > 1000",
+        "--points", "5",
+    )  # fmt: skip
+    text = " ".join(out.split())
+    assert code == 0 and "With mu ~ Normal(mu=0, sigma=…), bf_effect > 1000 " in text
+    rows = rows_in(line.folder / "out" / "mine" / "tipping.csv")
+    assert float(rows[-1]["bf_effect"]) == pytest.approx(1000, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("sensitivity", "--ensemble", "--model", "pet"), "leave --model out"),
+        (("sensitivity", "--ensemble", "--match", "median"), "leave --ensemble out"),
+        (("sensitivity", "--ensemble", "--quantity", "bf_mu"), "asked of one model"),
+        (("sensitivity", "--quantity", "bf_effect"), "asked of an ensemble"),
+        (("sensitivity", "--ensemble", "--over", "mu.sgima"), "did you mean 'sigma'"),
+        (("sensitivity", "--ensemble", "--over", "omega[p > 0.1]"), "vary the weight in one model"),
+        (("tipping", "--ensemble", "--claim", "bf_effect > 1", "--sizes", "50"), "for one model"),
+        (("tipping", "--claim", "bf_effect > 1"), "asked of an ensemble"),
+    ],
+)
+def test_what_cannot_be_asked_of_an_ensemble_is_refused(
+    line: CommandLine, options: tuple[str, ...], told: str
+) -> None:
+    command, *rest = options
+    code, out, err = line.run(command, "mine.yaml", "--output", "out", *rest)
+    assert (code, out) == (2, "") and told in " ".join(err.split())
+    assert not (line.folder / "out").exists()
 
 
 def test_bad_input_is_refused_before_anything_is_fitted(line: CommandLine) -> None:

@@ -32,32 +32,32 @@ def test_the_shipped_ensemble_has_robma_s_36_members_and_prior_probabilities() -
     asked = question(made)
     groups: dict[tuple[str, str], list[float]] = {}
     for one in asked:
-        groups.setdefault((one.cell.prior_set, one.cell.intervals), []).append(one.prior)
+        groups.setdefault((one.cell.prior_set, one.cell.intervals), []).append(one.candidate.prior)
     assert set(groups) == {(s, i) for s in ("default", "RoBMA 3") for i in ("use", "drop")}
     for priors in groups.values():
         assert len(priors) == 36 and math.fsum(priors) == pytest.approx(1)
         # No bias 1/8 each, a weight function 1/96, PET and PEESE 1/32.
         assert sorted({round(p * 96, 9) for p in priors}) == [1, 3, 12]
-    for one in asked:
-        held = {name for name in ("mu", "tau") if one.problem.prior(name).is_point}
-        assert held == {
-            name for name, has in (("mu", one.effect), ("tau", one.heterogeneity)) if not has
-        }
+    for member in (one.candidate for one in asked):
+        held = {name for name in ("mu", "tau") if member.problem.prior(name).is_point}
+        present = {"mu": member.effect, "tau": member.heterogeneity}
+        assert held == {name for name, has in present.items() if not has}
 
 
 def test_a_probability_of_1_leaves_the_members_without_it_out(tmp_path: Path) -> None:
     text = "models: [random-effects, pet]\nensemble: {effect: 1, heterogeneity: 0.8}\n"
     asked = question(plan(_config(tmp_path, text)))
-    assert [(o.cell.model, o.effect, o.heterogeneity) for o in asked] == [
+    assert [(o.cell.model, o.candidate.effect, o.candidate.heterogeneity) for o in asked] == [
         (name, True, varies) for name in ("random-effects", "pet") for varies in (True, False)
     ]
-    assert [one.prior for one in asked] == pytest.approx([0.4, 0.1, 0.4, 0.1])
+    assert [one.candidate.prior for one in asked] == pytest.approx([0.4, 0.1, 0.4, 0.1])
 
 
 def test_a_set_s_prior_of_heterogeneity_is_that_of_members_that_have_it(tmp_path: Path) -> None:
     sets = 'priors: {a: {tau2: "InverseGamma(alpha=1, beta=0.1)", mu: "Normal(mu=0, sigma=1)"}}\n'
     asked = question(plan(_config(tmp_path, f"models: [random-effects]\nensemble: {{}}\n{sets}")))
-    said = {(one.effect, one.heterogeneity): one.problem for one in asked}
+    members = [one.candidate for one in asked]
+    said = {(one.effect, one.heterogeneity): one.problem for one in members}
     assert said[True, True].prior("tau").on == "tau2"
     assert said[True, False].prior("tau").is_point
     assert str(said[True, False].prior("mu")) == "Normal(mu=0, sigma=1)"
@@ -68,9 +68,13 @@ def test_a_nested_model_without_heterogeneity_varies_on_no_level(tmp_path: Path)
     studies = "studies: {source: internet-alliance, where: role == 'main', intervals: drop}\n"
     sets = 'priors: {default: {}, total: {tau: "HalfNormal(sigma=0.2)"}}\n'
     text = f"models: [three-level]\nensemble: {{}}\n{sets}"
-    for one in question(plan(_config(tmp_path, text, studies))):
-        sds = [one.problem.prior(name) for name in one.problem.spreads]
-        assert all(sd.is_point for sd in sds) is not one.heterogeneity
+    for asked in question(plan(_config(tmp_path, text, studies))):
+        one = asked.candidate
+        total = asked.cell.prior_set == "total"
+        sds = ("tau", "share") if total else ("tau_study", "tau_effect")
+        # Both sds are 0: the levels are gone, and engines that do not nest cover the member.
+        assert one.problem.spreads == (sds if one.heterogeneity else ())
+        assert one.problem.model.random == ("study/effect" if one.heterogeneity else "none")
 
 
 REFUSED = {

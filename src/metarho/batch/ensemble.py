@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from metarho.batch.plan import Cell, Plan
+from metarho.batch.plan import Cell, Plan, cell_of
 from metarho.batch.run import settings_of
 from metarho.batch.tables import five
 from metarho.compare.ensemble import (
@@ -18,21 +18,36 @@ from metarho.compare.ensemble import (
     ensemble_of,
     spike_in_words,
 )
-from metarho.compare.rows import Row
+from metarho.compare.ensemble_surface import (
+    POINTS,
+    Candidate,
+    ensemble_surface,
+    refusal,
+    spread_out,
+    steps,
+)
+from metarho.compare.families import NARROWEST, WIDEST
+from metarho.compare.rows import Row, Value
+from metarho.compare.surface import Varied
 from metarho.engines.problem import Problem, encode
 from metarho.errors import InputError
-from metarho.fitting import choose, fit_many
+from metarho.fitting import Settings, choose, fit_many
 from metarho.posterior.fit import Fit
 from metarho.spec.analysis import Engine
+from metarho.spec.claims import Quantity
 from metarho.spec.ensemble import EnsembleSpec
 from metarho.spec.model import PriorSet
+from metarho.spec.prior_arguments import WIDTH, PriorArgument
 from metarho.spec.priors import parse_prior
 
 MEMBERS = "ensemble-members.csv"
+RANGES = "ensemble-ranges.csv"
 COMPONENTS = "ensemble-components.csv"
 ESTIMATES = "ensemble-estimates.csv"
 
 _NOTHING = parse_prior("DiracDelta(c=0)")
+_WIDTH_OF_MU = PriorArgument("mu", WIDTH)
+_INCLUSION = tuple(Quantity(name) for name in ("bf_effect", "bf_heterogeneity", "bf_bias"))
 # What is said in words, and what tables are enough for.
 _MAIN, _OF_BIAS = ("effect", "heterogeneity", "bias"), ("omega", "pet", "peese")
 # The logs of what a table can print as a number.
@@ -42,14 +57,10 @@ _PRESENT = {True: "yes", False: "no"}
 
 @dataclass(frozen=True)
 class Asked:
-    """A member before it is fitted: the cell it comes from, what it has, and its problem."""
+    """A member before it is fitted, and the cell it comes from."""
 
     cell: Cell
-    effect: bool
-    heterogeneity: bool
-    prior: float
-    problem: Problem
-    engine: Engine
+    candidate: Candidate
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ class Found:
     estimates: tuple[Row, ...]
     members: tuple[Row, ...]
     sentences: tuple[str, ...]
+    ranges: tuple[Row, ...] = ()
+    """How far inclusion Bayes factors go over the scale of mu's prior, where that was asked."""
 
     @property
     def probable(self) -> list[Row]:
@@ -101,8 +114,32 @@ def question(plan: Plan) -> tuple[Asked, ...]:
             problem = _problem(plan, cell, nulls) if nulls else cell.problem
             engine = _engine(problem, plan.analysis.engine)
             prior = weights[cell.model] * share
-            found.append(Asked(cell, effect, heterogeneity, prior, problem, engine))
+            found.append(
+                Asked(cell, Candidate(cell.label, effect, heterogeneity, prior, problem, engine))
+            )
     return tuple(found)
+
+
+def of_cell(asked: Sequence[Asked], prior_set: str, intervals: str) -> tuple[Candidate, ...]:
+    """The members of one ensemble: those with a prior set and intervals."""
+    where = prior_set, intervals
+    return tuple(
+        one.candidate for one in asked if (one.cell.prior_set, one.cell.intervals) == where
+    )
+
+
+def ensemble_cell(
+    plan: Plan, model: str | None, prior_set: str | None, intervals: str | None
+) -> tuple[Cell, tuple[Candidate, ...]]:
+    """A cell that stands for an ensemble in headings and rows, and the ensemble's members.
+
+    Raises InputError where a model is named too, and as ``question`` and ``cell_of`` do.
+    """
+    if model is not None:
+        raise InputError("--ensemble asks all models together; leave --model out")
+    cell = cell_of(plan, None, prior_set, intervals)
+    members = of_cell(question(plan), cell.prior_set, cell.intervals)
+    return replace(cell, model="ensemble"), members
 
 
 def ensembles(
@@ -127,18 +164,74 @@ def weigh(
     """Fit all members, through the store, and weigh those of each prior set on one evidence."""
     settings = replace(settings_of(plan, announce, warn), agreement=False)
     fits: dict[int, Fit] = {}
-    for engine in dict.fromkeys(one.engine for one in asked):
-        here = [index for index, one in enumerate(asked) if one.engine == engine]
-        problems = [asked[index].problem for index in here]
+    for engine in dict.fromkeys(one.candidate.engine for one in asked):
+        here = [index for index, one in enumerate(asked) if one.candidate.engine == engine]
+        problems = [asked[index].candidate.problem for index in here]
         fits |= dict(zip(here, fit_many(problems, replace(settings, engine=engine)), strict=True))
     groups: dict[tuple[str, str], list[Member]] = {}
     for index, one in enumerate(asked):
-        member = Member(one.cell.label, one.effect, one.heterogeneity, one.prior, fits[index])
+        member = one.candidate.member(fits[index])
         groups.setdefault((one.cell.intervals, one.cell.prior_set), []).append(member)
     return tuple(
         Weighed(prior_set, intervals, ensemble_of(members))
         for (intervals, prior_set), members in groups.items()
     )
+
+
+def ranges(
+    plan: Plan,
+    asked: Sequence[Asked],
+    found: Sequence[Found],
+    announce: Callable[[str, Problem | None], None],
+    warn: Callable[[str], None],
+) -> tuple[Found, ...]:
+    """The ensembles with how far their inclusion Bayes factors go over the scale of mu's prior.
+
+    From a tenth to ten times as wide, in all members at once: what readers would have found who
+    expect less or more.
+    """
+    settings = settings_of(plan, announce, warn)
+    return tuple(replace(one, ranges=tuple(_range_rows(one, asked, settings))) for one in found)
+
+
+def check_ranges(asked: Sequence[Asked]) -> int:
+    """How many fits the ranges take. Raises InputError where mu's prior has no scale."""
+    total = 0
+    for prior_set, intervals in dict.fromkeys(
+        (one.cell.prior_set, one.cell.intervals) for one in asked
+    ):
+        members = of_cell(asked, prior_set, intervals)
+        total += steps(members, [_of_mu(members)])
+    return total
+
+
+def _of_mu(members: Sequence[Candidate]) -> Varied:
+    return spread_out(members, _WIDTH_OF_MU, NARROWEST, WIDEST, POINTS[1])
+
+
+def _range_rows(one: Found, asked: Sequence[Asked], settings: Settings) -> list[Row]:
+    members = of_cell(asked, one.prior_set, one.intervals)
+    over = _of_mu(members)
+    quantities = [q for q in _INCLUSION if refusal(members, q) is None]
+    found = ensemble_surface(members, [over], quantities, settings)
+    rows: list[Row] = []
+    for place, quantity in enumerate(quantities):
+        factors = found.of(quantity)
+        row: dict[str, Value] = {
+            "intervals": one.intervals,
+            "priors": one.prior_set,
+            "component": quantity.name.removeprefix("bf_"),
+            "inclusion_bf": _finite(found.own[place]),
+        }
+        for name, index in (("lowest", int(factors.argmin())), ("highest", int(factors.argmax()))):
+            row[f"inclusion_bf_{name}"] = _finite(factors[index])
+            row[f"at_{name}"] = float(over.values[index])
+        rows.append(row)
+    return rows
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _kinds(spec: EnsembleSpec) -> list[tuple[bool, bool, float]]:
@@ -154,7 +247,10 @@ def _kinds(spec: EnsembleSpec) -> list[tuple[bool, bool, float]]:
 
 
 def _nulls(cell: Cell, effect: bool, heterogeneity: bool) -> PriorSet:
-    """The priors that a member has in place of its model's."""
+    """The priors that a member has in place of its model's.
+
+    Without heterogeneity the sds of all levels are 0: no two true effects differ.
+    """
     none = {} if effect else {"mu": _NOTHING}
     sds = cell.problem.model.level_sds.values()
     return none if heterogeneity else none | dict.fromkeys(sds, _NOTHING)
@@ -170,11 +266,16 @@ def _problem(plan: Plan, cell: Cell, nulls: PriorSet) -> Problem:
         for name, prior in own.items()
         if not (without and (name.startswith("tau") or name == "share"))
     }
+    model, held = cell.problem.model, nulls
+    # Levels on which nothing varies are no levels, and the exact engine covers more without.
+    if without and len(model.levels) > 1 and model.effects == "normal":
+        model = model.model_copy(update={"random": "none"})
+        held = {name: prior for name, prior in nulls.items() if not name.startswith("tau")}
     try:
         problem = encode(
-            cell.problem.model,
+            model,
             plan.studies[cell.intervals],
-            {**kept, **nulls},
+            {**kept, **held},
             all_rows=plan.studies.get("use"),
         )
         choose(problem, _engine(problem, plan.analysis.engine))

@@ -8,8 +8,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from metarho.batch.ensemble import of_cell
+from metarho.batch.ensemble import question as members_of
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
+from metarho.compare.ensemble_surface import POINTS as ENSEMBLE_POINTS
+from metarho.compare.ensemble_surface import (
+    SAMPLED_POINTS,
+    Candidate,
+    ensemble_surface,
+    holders_of,
+    is_sampled,
+    place_in,
+)
+from metarho.compare.ensemble_surface import refusal as ensemble_refusal
+from metarho.compare.ensemble_surface import spread_out as spread_out_in
+from metarho.compare.ensemble_surface import steps as ensemble_steps
 from metarho.compare.matched import FAMILIES, Match, Matched, matched
 from metarho.compare.matched import POINTS as MATCHED_POINTS
 from metarho.compare.quantities import refusal, steps
@@ -39,6 +53,8 @@ from metarho.spec.scaling import has_scale
 from metarho.spec.weight_arguments import Argument, parse_varied
 
 TABLE = "sensitivity.csv"
+# What an ensemble is for.
+_INCLUSION = ("bf_effect", "bf_heterogeneity", "bf_bias")
 
 type Announce = Callable[[str, Problem | None], None]
 
@@ -73,6 +89,8 @@ class Asked:
     start: str | None = None
     end: str | None = None
     points: int | None = None
+    members: tuple[Candidate, ...] = ()
+    """Of an ensemble that is asked instead of a model."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +105,8 @@ class Question:
     quantities: tuple[Quantity, ...]
     match: Match | None
     steps: int
+    members: tuple[Candidate, ...] = ()
+    """Of an ensemble that is asked instead of the cell's model."""
 
     @property
     def problem(self) -> Problem:
@@ -99,6 +119,8 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
 
     Raises InputError for anything asked that the cell does not have.
     """
+    if asked.members:
+        return _of_ensemble(plan, cell, asked)
     settings = settings_of(plan)
     if asked.match is not None:
         arguments: list[Argument] = [_matched_width(cell, asked.over)]
@@ -112,8 +134,9 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
         count, families = asked.points or default_points(problem, arguments, settings), 1
     quantities = quantities_asked(plan, cell, asked.quantities, arguments)
     check_quantities(problem, quantities)
+    own = [argument.of(problem.prior(argument.parameter)) for argument in arguments]
     starts, ends = (
-        ends_of(text, arguments, problem, flag)
+        ends_of(text, arguments, own, flag)
         for text, flag in ((asked.start, "--from"), (asked.end, "--to"))
     )
     over = tuple(
@@ -125,12 +148,52 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
     return Question(cell, over, quantities, asked.match, fits * steps(problem, settings))
 
 
+def _of_ensemble(plan: Plan, cell: Cell, asked: Asked) -> Question:
+    """The same of an ensemble: by default over mu's scale, and its inclusion Bayes factors."""
+    members = asked.members
+    if asked.match is not None:
+        raise InputError("--match compares priors of one model; leave --ensemble out")
+    if asked.over is None:
+        # By its own name where all members mean the same by it.
+        priors = {one.problem.prior("mu") for one in members if one.effect}
+        own_name = default_argument("mu", next(iter(priors)))
+        arguments: list[Argument] = [own_name if len(priors) == 1 else PriorArgument("mu", WIDTH)]
+    else:
+        arguments = [parse_varied(word) for word in asked.over.split(",")]
+    # What multiples of the prior's own value are of, and ends are checked with.
+    holders = [holders_of(members, argument)[0].problem for argument in arguments]
+    count = asked.points or (
+        SAMPLED_POINTS if is_sampled(members) else ENSEMBLE_POINTS[min(len(arguments), 2)]
+    )
+    own = [a.of(p.prior(a.parameter)) for a, p in zip(arguments, holders, strict=True)]
+    starts, ends = (
+        ends_of(text, arguments, own, flag)
+        for text, flag in ((asked.start, "--from"), (asked.end, "--to"))
+    )
+    over = tuple(
+        spread_out_in(members, argument, start, end, count)
+        for argument, start, end in zip(arguments, starts, ends, strict=True)
+    )
+    check_arguments(over)
+    texts = asked.quantities or tuple(
+        name for name in _INCLUSION if ensemble_refusal(members, Quantity(name)) is None
+    )
+    quantities = parse_quantities(texts, of_ensemble=True)
+    for quantity in quantities:
+        if reason := ensemble_refusal(members, quantity):
+            raise InputError(f"{quantity}: {reason}")
+    return Question(cell, over, quantities, None, ensemble_steps(members, over), members)
+
+
 def sensitivity(
     plan: Plan, asked: Question, announce: Announce, warn: Callable[[str], None]
 ) -> Sensitivity:
     """Quantities of a cell over arguments of its priors. Writes only to the store."""
     settings = replace(settings_of(plan, announce, warn), agreement=False)
     cell, over = asked.cell, asked.over
+    if asked.members:
+        found = ensemble_surface(asked.members, over, asked.quantities, settings)
+        return of_ensemble(plan, cell, asked.members, found)
     if asked.match is not None:
         (width,) = over
         families = matched(
@@ -145,6 +208,19 @@ def sensitivity(
     return of_surface(plan, cell, surface(asked.problem, over, asked.quantities, settings))
 
 
+def of_ensemble(
+    plan: Plan, cell: Cell, members: Sequence[Candidate], found: Surface
+) -> Sensitivity:
+    """A surface of an ensemble with its rows, and the plan's prior sets on it or off it."""
+    arguments = [one.argument for one in found.over]
+    asked = members_of(plan)
+    peers = {
+        name: place_in(members, of_cell(asked, name, cell.intervals), arguments)
+        for name in plan.analysis.priors
+    }
+    return _found(cell, found, peers)
+
+
 def of_surface(plan: Plan, cell: Cell, found: Surface) -> Sensitivity:
     """A surface of a cell with its rows, and the plan's prior sets on it or off it."""
     arguments = [one.argument for one in found.over]
@@ -154,6 +230,12 @@ def of_surface(plan: Plan, cell: Cell, found: Surface) -> Sensitivity:
         for c in plan.cells
         if (c.model, c.intervals) == (cell.model, cell.intervals)
     }
+    return _found(cell, found, peers)
+
+
+def _found(
+    cell: Cell, found: Surface, peers: Mapping[str, tuple[float, ...] | None]
+) -> Sensitivity:
     return Sensitivity(
         cell,
         found,
@@ -179,9 +261,9 @@ def arguments_of(problem: Problem, over: str | None) -> list[Argument]:
 
 
 def ends_of(
-    text: str | None, arguments: Sequence[Argument], problem: Problem, flag: str
+    text: str | None, arguments: Sequence[Argument], own: Sequence[float], flag: str
 ) -> list[float | None]:
-    """One end of each argument's range: numbers, or with an x behind them multiples of the own.
+    """One end of each argument's range: numbers, or with an x behind them multiples of ``own``.
 
     Raises InputError for anything else.
     """
@@ -194,7 +276,7 @@ def ends_of(
             + ", ".join(map(str, arguments))
         )
     found: list[float | None] = []
-    for word, argument in zip(words, arguments, strict=True):
+    for word, value in zip(words, own, strict=True):
         try:
             number = float(word.removesuffix("x"))
         except ValueError:
@@ -204,8 +286,7 @@ def ends_of(
                 f"{flag} {shown(word)}: write a number, or a multiple of the prior's own value as "
                 "0.1x"
             )
-        own = argument.of(problem.prior(argument.parameter)) if word.endswith("x") else 1.0
-        found.append(number * own)
+        found.append(number * value if word.endswith("x") else number)
     return found
 
 

@@ -10,6 +10,11 @@ from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
 from metarho.batch.sensitivity import Announce, ends_of
 from metarho.compare.adversary import SIZES, Flip, adversary, check_adversary
+from metarho.compare.ensemble_surface import POINTS as ENSEMBLE_POINTS
+from metarho.compare.ensemble_surface import Candidate, ensemble_tipping, holders_of
+from metarho.compare.ensemble_surface import check_exact as check_ensemble
+from metarho.compare.ensemble_surface import spread_out as spread_out_in
+from metarho.compare.ensemble_surface import steps as ensemble_steps
 from metarho.compare.quantities import steps, way
 from metarho.compare.rows import Row
 from metarho.compare.selected import less_often, selectable
@@ -45,6 +50,8 @@ class Doubt:
     sizes: tuple[int, ...]
     steps: int
     """How many a progress bar shows."""
+    members: tuple[Candidate, ...] = ()
+    """Of an ensemble that the claim is about instead of the cell's model."""
 
     @property
     def problem(self) -> Problem:
@@ -61,21 +68,21 @@ def doubt(
     end: str | None,
     points: int | None,
     sizes: Sequence[int],
+    members: tuple[Candidate, ...] = (),
 ) -> Doubt:
     """What is asked, with what was left to defaults. Nothing is computed.
 
     Raises InputError for anything asked that the cell does not have.
     """
+    if members:
+        return _of_ensemble(cell, members, claim, argument, (start, end), points, sizes)
     settings = settings_of(plan)
     problem = selectable(cell.problem, [argument])
     check_exact(problem, claim, settings)
     checked(problem, argument)
     if sizes:
         check_adversary(cell.problem, sizes)
-    (low,), (high,) = (
-        ends_of(text, [argument], problem, flag)
-        for text, flag in ((start, "--from"), (end, "--to"))
-    )
+    low, high = _ends(start, end, argument, problem)
     kind = way(problem, settings)
     is_weight = isinstance(argument, WeightArgument) and kind == "one by one"
     count = points or (WEIGHT_POINTS if is_weight else POINTS[kind])
@@ -84,10 +91,43 @@ def doubt(
     return Doubt(cell, claim, over, tuple(sizes), each + len(sizes))
 
 
+def _of_ensemble(
+    cell: Cell,
+    members: tuple[Candidate, ...],
+    claim: Claim,
+    argument: Argument,
+    ends: tuple[str | None, str | None],
+    points: int | None,
+    sizes: Sequence[int],
+) -> Doubt:
+    """The same of a claim about an ensemble."""
+    if sizes:
+        raise InputError("--adversary is for one model; leave --ensemble out")
+    check_ensemble(members, claim)
+    low, high = _ends(*ends, argument, holders_of(members, argument)[0].problem)
+    over = spread_out_in(members, argument, low, high, points or ENSEMBLE_POINTS[1])
+    return Doubt(cell, claim, over, (), ensemble_steps(members, [over]), members)
+
+
+def _ends(
+    start: str | None, end: str | None, argument: Argument, problem: Problem
+) -> tuple[float | None, float | None]:
+    own = [argument.of(problem.prior(argument.parameter))]
+    (low,), (high,) = (
+        ends_of(text, [argument], own, flag) for text, flag in ((start, "--from"), (end, "--to"))
+    )
+    return low, high
+
+
 def tip(plan: Plan, asked: Doubt, announce: Announce, warn: Callable[[str], None]) -> Tipped:
     """Where a claim of a cell tips; with sizes also the further studies. Writes nothing."""
     settings = replace(settings_of(plan, announce, warn), agreement=False, store=None)
     cell, problem, argument = asked.cell, asked.problem, asked.over.argument
+    if asked.members:
+        of_all = ensemble_tipping(asked.members, asked.claim, asked.over, settings)
+        prior = holders_of(asked.members, argument)[0].problem.prior(argument.parameter)
+        said = sentence(of_all, cell.prior_set, prior)
+        return Tipped(cell, of_all, (), said, tuple(_rows(cell, of_all, ())))
     found = tipping(problem, asked.claim, asked.over, settings)
     # Without selection, where a weight is varied.
     flips = adversary(cell.problem, asked.claim, asked.sizes, settings) if asked.sizes else []

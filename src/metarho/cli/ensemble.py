@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from metarho.cli.options import (
@@ -19,23 +21,35 @@ from metarho.cli.options import (
 
 def ensemble(
     config: Config,
+    ranges: Annotated[
+        bool,
+        typer.Option(
+            "--ranges",
+            help="Also how far inclusion Bayes factors go as mu's prior is made ten times narrower "
+            "to ten times wider.",
+        ),
+    ] = False,
     output: Output = None,
     json: AsJson = False,
     csv: AsCsv = False,
 ) -> None:
     """Average models with and without an effect, heterogeneity and publication bias."""
-    from metarho.batch.ensemble import ensembles, question
+    from metarho.batch.ensemble import check_ranges, ensembles, question
+    from metarho.batch.ensemble import ranges as find_ranges
     from metarho.batch.plan import plan as make_plan
 
     check_one_form(json, csv)
     plan = make_plan(config_path(config), output)
     asked = question(plan)
+    further = check_ranges(asked) if ranges else 0
     # Only now, so that a bad config is refused at once.
     from metarho.report.ensemble import print_ensembles, publish_ensembles
     from metarho.report.terminal import Progress
 
-    with Progress(plan, fits=len(asked)) as progress:
+    with Progress(plan, fits=len(asked) + further) as progress:
         found = ensembles(plan, asked, progress.announce, progress.warn)
+        if ranges:
+            found = find_ranges(plan, asked, found, progress.announce, progress.warn)
         publish_ensembles(plan, found)
     if json:
         print_json(
@@ -43,6 +57,7 @@ def ensemble(
                 "components": [row for one in found for row in one.components],
                 "estimates": [row for one in found for row in one.estimates],
                 "members": [row for one in found for row in one.probable],
+                "ranges": [row for one in found for row in one.ranges],
                 "sentences": [
                     {"intervals": one.intervals, "priors": one.prior_set, "said": sentence}
                     for one in found

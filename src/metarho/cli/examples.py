@@ -51,8 +51,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "sensitivity": (
         "metarho sensitivity alliance-priors",
-        "metarho sensitivity alliance-priors --over tau.sigma --from 0.05 --to 1",
         "metarho sensitivity alliance-priors --match median",
+        "metarho sensitivity publication-bias --ensemble --intervals drop",
     ),
     "tipping": (
         "metarho tipping alliance-priors --claim 'P(rho > 0.1) >= 0.95'",
@@ -63,7 +63,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "metarho reporting internet-alliance",
         "metarho reporting internet-alliance --model random-effects --threshold 0.1",
     ),
-    "ensemble": ("metarho ensemble publication-bias", "metarho ensemble publication-bias --csv"),
+    "ensemble": (
+        "metarho ensemble publication-bias",
+        "metarho ensemble publication-bias --ranges --csv",
+    ),
     "diff": ("metarho diff outputs/spring outputs/autumn", "metarho diff spring autumn --csv"),
     "predict": (
         "metarho predict internet-alliance",

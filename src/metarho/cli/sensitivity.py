@@ -28,6 +28,14 @@ From = Annotated[
     ),
 ]
 To = Annotated[str | None, typer.Option("--to", help="End of the range, in the same way.")]
+OfEnsemble = Annotated[
+    bool,
+    typer.Option(
+        "--ensemble",
+        help="Of the config's ensemble, not of one model: bf_effect, bf_heterogeneity, bf_bias, "
+        "and averages over all its members.",
+    ),
+]
 Points = Annotated[
     int | None, typer.Option("--points", min=2, max=1000, help="Values of each argument.")
 ]
@@ -54,6 +62,7 @@ def sensitivity(
         Literal["median", "tail", "information"] | None,
         typer.Option(help="Compare families of tau's prior that are equal in this instead."),
     ] = None,
+    ensemble: OfEnsemble = False,
     model: OneModel = None,
     prior_set: OnePriorSet = None,
     intervals: OneIntervals = None,
@@ -65,6 +74,7 @@ def sensitivity(
     csv: AsCsv = False,
 ) -> None:
     """Show how estimates move with the scales of priors: a surface, a curve, families compared."""
+    from metarho.batch.ensemble import ensemble_cell
     from metarho.batch.plan import cell_of
     from metarho.batch.plan import plan as make_plan
     from metarho.batch.sensitivity import Asked, question
@@ -72,8 +82,12 @@ def sensitivity(
 
     check_one_form(json, csv)
     plan = make_plan(config_path(config), output)
-    cell = cell_of(plan, model, prior_set, intervals)
-    asked = question(plan, cell, Asked(over, tuple(quantity or ()), match, start, end, points))
+    if ensemble:
+        cell, members = ensemble_cell(plan, model, prior_set, intervals)
+    else:
+        cell, members = cell_of(plan, model, prior_set, intervals), ()
+    quantities = tuple(quantity or ())
+    asked = question(plan, cell, Asked(over, quantities, match, start, end, points, members))
     # Only now, so that a bad question is refused at once.
     from metarho.report.sensitivity import print_sensitivity, publish_sensitivity
     from metarho.report.terminal import Progress
@@ -110,6 +124,7 @@ def tipping(
     sizes: Annotated[
         str | None, typer.Option(help="Its numbers of people, as 50,200,1000.")
     ] = None,
+    ensemble: OfEnsemble = False,
     model: OneModel = None,
     prior_set: OnePriorSet = None,
     intervals: OneIntervals = None,
@@ -121,6 +136,7 @@ def tipping(
     csv: AsCsv = False,
 ) -> None:
     """Find how far a prior or selection must go before a claim fails; which study would flip it."""
+    from metarho.batch.ensemble import ensemble_cell
     from metarho.batch.plan import cell_of
     from metarho.batch.plan import plan as make_plan
     from metarho.batch.tipping import doubt, further_sizes, tip
@@ -128,11 +144,14 @@ def tipping(
     from metarho.spec.weight_arguments import parse_varied
 
     check_one_form(json, csv)
-    stated, argument = parse_claim(claim), parse_varied(vary)
+    stated, argument = parse_claim(claim, of_ensemble=ensemble), parse_varied(vary)
     people = further_sizes(sizes) if adversary or sizes is not None else ()
     plan = make_plan(config_path(config), output)
-    cell = cell_of(plan, model, prior_set, intervals)
-    asked = doubt(plan, cell, stated, argument, start, end, points, people)
+    if ensemble:
+        cell, members = ensemble_cell(plan, model, prior_set, intervals)
+    else:
+        cell, members = cell_of(plan, model, prior_set, intervals), ()
+    asked = doubt(plan, cell, stated, argument, start, end, points, people, members)
     from metarho.report.sensitivity import print_tipping, publish_tipping
     from metarho.report.terminal import Progress
 

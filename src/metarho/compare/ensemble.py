@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -31,6 +31,7 @@ from metarho.spec.model import Model, Step, StepSelection
 
 type Array = NDArray[np.float64]
 type Bias = Literal["none", "two-sided", "one-sided", "PET", "PEESE"]
+type Main = Literal["mean", "tau", "new"]
 
 # Cutpoints that differ by less are one: 1 − 0.025 is not 0.975 to the last digit.
 _DIGITS = 12
@@ -113,6 +114,11 @@ class Ensemble:
         evidence = [member.fit.log_evidence or 0.0 for member in self.members]
         return np.log([member.prior for member in self.members]) + evidence
 
+    @property
+    def log_evidence(self) -> float:
+        """Log Σ π_m p(data | m), the evidence of all members together."""
+        return float(logsumexp(self._logs))
+
     @cached_property
     def probabilities(self) -> Array:
         """The posterior probability of each member."""
@@ -172,22 +178,12 @@ class Ensemble:
         """
         on_yi = self.members[0].fit.problem.scale == "yi"
         wanted = [
-            _Quantity(
-                "mean" if on_yi else "rho", "effect", 0.0, _no_effect, lambda m: mean_of(m.fit)
-            ),
-            _Quantity(
-                "tau", "heterogeneity", 0.0, _no_heterogeneity, lambda m: m.fit.posterior.tau
-            ),
+            replace(_MAIN["mean"], name="mean" if on_yi else "rho"),
+            _MAIN["tau"],
             *(_weight(low, high) for low, high in self.stretches),
             _slope("pet", "PET"),
             _slope("peese", "PEESE"),
-            _Quantity(
-                "theta_new" if on_yi else "rho_new",
-                "effect",
-                0.0,
-                _no_true_effect,
-                lambda m: new_of(m.fit),
-            ),
+            replace(_MAIN["new"], name="theta_new" if on_yi else "rho_new"),
         ]
         found: list[Estimate] = []
         for one in wanted:
@@ -196,6 +192,20 @@ class Ensemble:
             ):
                 found += self._both(one, prob)
         return tuple(found)
+
+    def summary_of(self, what: Main, prob: float) -> Summary:
+        """The mean, tau or a new study averaged over all members, its spike included."""
+        everyone = np.ones(len(self.members), dtype=bool)
+        return self._estimate(_MAIN[what], ALL, everyone, prob).summary
+
+    def above(self, what: Main, threshold: float) -> float:
+        """The probability, over all members, that the mean or a new study lies above a number."""
+        quantity = _MAIN[what]
+        at = np.array(threshold)
+        seen = np.flatnonzero(self.probabilities > LEAST_WEIGHT * self.probabilities.max())
+        weights = self.probabilities[seen] / self.probabilities[seen].sum()
+        parts = [self._part(quantity, self.members[i]) for i in seen]
+        return math.fsum(w * (1 - float(p.cdf(at))) for w, p in zip(weights, parts, strict=True))
 
     @cached_property
     def stretches(self) -> tuple[tuple[float, float], ...]:
@@ -223,6 +233,10 @@ class Ensemble:
             found.append(self._estimate(quantity, over, given, prob))
         return found
 
+    def _part(self, quantity: _Quantity, member: Member) -> Marginal:
+        """What a member brings to an average."""
+        return Point(quantity.at) if quantity.absent(member) else quantity.read(member)
+
     def _estimate(
         self, quantity: _Quantity, over: str, kept: NDArray[np.bool_], prob: float
     ) -> Estimate:
@@ -231,7 +245,7 @@ class Ensemble:
         absent = np.array([quantity.absent(member) for member in self.members])
         # A member that cannot be seen in the average is not read: it may take seconds.
         seen = np.flatnonzero(weights > LEAST_WEIGHT * weights.max())
-        parts = [Point(quantity.at) if absent[i] else quantity.read(self.members[i]) for i in seen]
+        parts = [self._part(quantity, self.members[i]) for i in seen]
         return Estimate(
             quantity.name,
             over,
@@ -327,6 +341,13 @@ def _no_heterogeneity(member: Member) -> bool:
 def _no_true_effect(member: Member) -> bool:
     """Whether every study's true effect is 0."""
     return not member.effect and not member.heterogeneity
+
+
+_MAIN: Mapping[Main, _Quantity] = {
+    "mean": _Quantity("mean", "effect", 0.0, _no_effect, lambda m: mean_of(m.fit)),
+    "tau": _Quantity("tau", "heterogeneity", 0.0, _no_heterogeneity, lambda m: m.fit.posterior.tau),
+    "new": _Quantity("new", "effect", 0.0, _no_true_effect, lambda m: new_of(m.fit)),
+}
 
 
 def _weight(low: float, high: float) -> _Quantity:

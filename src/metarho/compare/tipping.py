@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarho.compare.quantities import Way, quantities_of, refusal, way
-from metarho.compare.surface import Varied, surface, varied
+from metarho.compare.surface import Surface, Varied, surface, varied
 from metarho.engines.problem import Problem
 from metarho.errors import InputError
 from metarho.fitting import Settings, fit_many
@@ -84,13 +84,20 @@ def tipping(problem: Problem, claim: Claim, over: Varied, settings: Settings) ->
     """
     check_exact(problem, claim, settings)
     found = surface(problem, [over], [claim.quantity], settings)
+    return scanned(
+        claim, found, lambda x: refitted(varied(problem, {over.argument: x}), claim, settings)
+    )
+
+
+def scanned(claim: Claim, found: Surface, value: Callable[[float], float]) -> Tipping:
+    """Where a claim changes along a curve of its quantity; ``value`` refits it at one place.
+
+    Raises InputError where the quantity has no value in a part of the range.
+    """
+    (over,) = found.over
     scan = found.of(claim.quantity)
     if np.isnan(scan).any():
         raise InputError(f"{claim.quantity} has no value in part of the range of {over.argument}")
-
-    def value(x: float) -> float:
-        return refitted(varied(problem, {over.argument: x}), claim, settings)
-
     coordinate = np.log(over.values) if over.is_scale else over.values
     back: Callable[[float], float] = math.exp if over.is_scale else float
     roots = crossings(claim, coordinate, scan, lambda u: value(back(u)))

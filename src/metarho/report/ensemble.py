@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from metarho.batch.ensemble import COMPONENTS, ESTIMATES, MEMBERS, Found
+from metarho.batch.ensemble import COMPONENTS, ESTIMATES, MEMBERS, RANGES, Found
 from metarho.batch.plan import Plan
 from metarho.batch.tables import to_csv
 from metarho.compare.ensemble import Member
@@ -39,6 +39,8 @@ def write_ensembles(plan: Plan, found: Sequence[Found]) -> set[str]:
         ESTIMATES: [row for one in found for row in one.estimates],
         MEMBERS: [row for one in found for row in one.probable],
     }
+    if ranges := [row for one in found for row in one.ranges]:
+        tables[RANGES] = ranges
     for name, rows in tables.items():
         write_text(plan.folder / name, to_csv(rows))
     return set(tables)
@@ -56,6 +58,7 @@ def print_ensembles(plan: Plan, found: Sequence[Found]) -> None:
             f"studies; {len(first)} members a prior set"
         )
         _print_components(sets)
+        _print_ranges(sets)
         _print_estimates(plan, sets)
         for one in sets:
             _print_members(one)
@@ -80,6 +83,35 @@ def _print_components(sets: Sequence[Found]) -> None:
     error = ", ± the Monte Carlo error of its logarithm" if sampled else ""
     say(f"How probable before and after the data; BF: inclusion Bayes factor{error}.")
     wide().print(table)
+
+
+def _print_ranges(sets: Sequence[Found]) -> None:
+    """How far inclusion Bayes factors go over the scale of mu's prior, where that was asked."""
+    if not sets[0].ranges:
+        return
+    table = _table(("component",), ())
+    for one in sets:
+        for name in (one.prior_set, "lowest", "at", "highest", "at"):
+            table.add_column(Text(name), justify="right", no_wrap=True)
+    for index, row in enumerate(sets[0].ranges):
+        cells = []
+        for one in sets:
+            own = one.ranges[index]
+            cells.append(_plain(own, "inclusion_bf"))
+            for end in ("lowest", "highest"):
+                cells += [_plain(own, f"inclusion_bf_{end}"), f"× {_plain(own, f'at_{end}')}"]
+        table.add_row(str(row["component"]), *cells)
+    say("")
+    say(
+        "Inclusion Bayes factors as the prior of mu is made ten times narrower to ten times wider "
+        "(21 steps, in all members at once):"
+    )
+    wide().print(table)
+
+
+def _plain(row: Row, name: str) -> str:
+    value = _number(row, name)
+    return "∞" if value is None else f"{value:.3g}"
 
 
 def _print_estimates(plan: Plan, sets: Sequence[Found]) -> None:

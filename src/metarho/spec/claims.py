@@ -19,6 +19,12 @@ NAMES = (
 )  # fmt: skip
 """What stands alone. They are the columns of ``metarho compare`` of the same names, and ``tau``,
 the posterior median of the sd of true effects."""
+OF_ENSEMBLE = (
+    "rho_median", "lower", "upper", "new_lower", "new_upper", "tau", "log_evidence",
+    "bf_effect", "bf_heterogeneity", "bf_bias",
+)  # fmt: skip
+"""What stands alone and is asked of an ensemble: averages over all its members, which count their
+spikes, and inclusion Bayes factors."""
 FORMS = ("P(rho > t)", "P(rho_new > t)")
 """What takes a threshold t: the probability that the median true correlation, or that of a new
 study, lies above it."""
@@ -46,7 +52,7 @@ class Quantity:
     @property
     def is_bayes_factor(self) -> bool:
         """Whether it lives on a log scale."""
-        return self.name in ("bf_mu", "bf_tau")
+        return self.name.startswith("bf_")
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,15 @@ class Claim:
         return margin > 0 or (margin == 0 and self.comparison in (">=", "<="))
 
 
-def parse_quantity(text: str) -> Quantity:
-    """Read one quantity. Raises InputError for anything else, with what is allowed."""
+def parse_quantity(text: str, *, of_ensemble: bool = False) -> Quantity:
+    """Read one quantity, of a model or of an ensemble.
+
+    Raises InputError for anything else, with what is allowed.
+    """
     word = text.strip()
+    names, others = (OF_ENSEMBLE, NAMES) if of_ensemble else (NAMES, OF_ENSEMBLE)
     if len(word) <= LONGEST:
-        if word in NAMES:
+        if word in names:
             return Quantity(word)
         if found := _PROBABILITY.fullmatch(word):
             threshold = float(found[2])
@@ -98,24 +108,31 @@ def parse_quantity(text: str) -> Quantity:
                     f"{found[2]}"
                 )
             return Quantity(found[1], threshold)
-    raise InputError(f"{shown(word)} is no quantity; {did_you_mean(word, [*NAMES, *FORMS])}")
+    if word in others:
+        whose = "one model, not an ensemble" if of_ensemble else "an ensemble, not one model"
+        raise InputError(f"{word} is asked of {whose}; allowed here: {', '.join([*names, *FORMS])}")
+    raise InputError(f"{shown(word)} is no quantity; {did_you_mean(word, [*names, *FORMS])}")
 
 
-def parse_quantities(texts: Sequence[str]) -> tuple[Quantity, ...]:
+def parse_quantities(texts: Sequence[str], *, of_ensemble: bool = False) -> tuple[Quantity, ...]:
     """Read quantities, several of a text apart by commas; each is kept once."""
     words = [word for text in texts for word in text.split(",")]
-    return tuple(dict.fromkeys(parse_quantity(word) for word in words))
+    return tuple(dict.fromkeys(parse_quantity(word, of_ensemble=of_ensemble) for word in words))
 
 
-def parse_claim(text: str) -> Claim:
-    """Read one claim. Raises InputError for anything else, with what is allowed."""
+def parse_claim(text: str, *, of_ensemble: bool = False) -> Claim:
+    """Read one claim, about a model or an ensemble.
+
+    Raises InputError for anything else, with what is allowed.
+    """
     found = _CLAIM.fullmatch(text.strip()) if len(text) <= LONGEST else None
     if found is None:
         raise InputError(
             f"{shown(text)} is no claim: write a quantity, a comparison (>, >=, <, <=) and a "
             "number, for instance 'P(rho > 0.1) >= 0.95', 'lower > 0' or 'bf_mu > 3'"
         )
-    quantity, value = parse_quantity(found[1]), float(found[3])
+    quantity = parse_quantity(found[1], of_ensemble=of_ensemble)
+    value = float(found[3])
     if quantity.threshold is not None and not 0 < value < 1:
         raise InputError(f"{shown(text)}: a probability is compared with one between 0 and 1")
     if (quantity.is_bayes_factor or quantity.name == "tau") and value <= 0:

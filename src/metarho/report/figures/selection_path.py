@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from metarho.compare.rows import Row
 from metarho.compare.surface import Surface, Varied
 from metarho.report.figures.drawing import BLUE, GREY, PAGE, Drawing, canvas
-from metarho.report.figures.sensitivity import COLUMN, drawable, in_words
+from metarho.report.figures.sensitivity import COLUMN, drawable, factor_axis, in_words
 from metarho.spec.claims import Quantity
 
 type Array = NDArray[np.float64]
@@ -102,7 +102,7 @@ def _curve(axes: Axes, found: Surface, quantity: Quantity) -> None:
         values = values - found.own[found.quantities.index(quantity)]
         axes.axhline(0, color=GREY, linewidth=0.7, linestyle="--", zorder=0)
     if quantity.is_bayes_factor:
-        axes.set_yscale("log")
+        factor_axis(axes, values[np.isfinite(values)])
         axes.axhline(1, color=GREY, linewidth=0.7, linestyle="--", zorder=0)
     axes.plot(x.values, values, color=BLUE, linewidth=1.6)
     if quantity.threshold is not None:

@@ -10,7 +10,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from metarho.compare.matched import Matched
@@ -27,6 +27,8 @@ COLUMN = 3.5
 _PROBABILITIES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.975, 0.99, 0.999)
 # Jeffreys' steps of a Bayes factor, both ways, and on.
 _FACTORS = (0.01, 1 / 30, 0.1, 1 / 3, 1, 3, 10, 30, 100, 1e3, 1e4, 1e5, 1e6, 1e8, 1e12, 1e20)
+# On an axis of more decades numbers between powers of ten run into each other.
+_FEW_DECADES = 5
 # Where an axis of powers of ten can still have margins.
 _ON_PAPER = (1e-250, 1e250)
 # Told apart in grey too.
@@ -46,6 +48,9 @@ _WORDS: Mapping[str, str] = {
     "log_evidence": "Log evidence",
     "bf_mu": "Bayes factor for an effect",
     "bf_tau": "Bayes factor for heterogeneity",
+    "bf_effect": "Inclusion Bayes factor of an effect",
+    "bf_heterogeneity": "Inclusion Bayes factor of heterogeneity",
+    "bf_bias": "Inclusion Bayes factor of bias",
     "rho": "P(mean correlation > {threshold:g})",
     "rho_new": "P(new study's correlation > {threshold:g})",
 }
@@ -299,7 +304,7 @@ def _value_axis(axes: Axes, quantity: Quantity, values: Array, thresholds: Seque
         _no_value(axes)
         return
     if quantity.is_bayes_factor:
-        axes.set_yscale("log")
+        factor_axis(axes, finite)
         axes.axhline(1, color=GREY, linewidth=0.6, zorder=0)
     low, high = float(finite.min()), float(finite.max())
     lines: Sequence[float] = ()
@@ -312,6 +317,27 @@ def _value_axis(axes: Axes, quantity: Quantity, values: Array, thresholds: Seque
             axes.axhline(line, color=GREY, linewidth=0.7, linestyle="--", zorder=0)
             axes.text(0.995, line, f"{line:g}", transform=axes.get_yaxis_transform(),
                       ha="right", va="bottom", fontsize=6.5, color=GREY)  # fmt: skip
+
+
+def factor_axis(axes: Axes, values: Array) -> None:
+    """A log axis of Bayes factors, above 0: in numbers where few are enough, else in powers of ten.
+
+    1 is always on it.
+    """
+    axes.set_yscale("log")
+    low, high = min(1.0, float(values.min())), max(1.0, float(values.max()))
+    if math.log10(high / low) > _FEW_DECADES:
+        return
+    steps = (1, 2, 5) if high / low < 30 else (1, 3)
+    ticks = [step * 10.0**power for power in range(-_FEW_DECADES, _FEW_DECADES) for step in steps]
+    ticks = [1 / tick for tick in ticks if tick > 1] + [tick for tick in ticks if tick >= 1]
+    axes.yaxis.set_major_locator(FixedLocator([t for t in ticks if low / 1.3 < t < high * 1.3]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: _factor(value)))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _factor(value: float) -> str:
+    return f"1/{1 / value:,.0f}" if value < 1 else f"{value:,.0f}"
 
 
 def scaled(axes: Axes, one: Varied, which: str) -> None:

@@ -13,7 +13,14 @@ from metarho.compare.rows import Row
 from metarho.compare.tipping import Tipping
 from metarho.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, Drawing, canvas
 from metarho.report.figures.selection_path import weight_axis
-from metarho.report.figures.sensitivity import COLUMN, axis_label, drawable, in_words, scaled
+from metarho.report.figures.sensitivity import (
+    COLUMN,
+    axis_label,
+    drawable,
+    factor_axis,
+    in_words,
+    scaled,
+)
 from metarho.spec.weight_arguments import WeightArgument
 
 
@@ -43,7 +50,8 @@ def tipping_figure(
 def _curve(axes: Axes, found: Tipping, priors: Mapping[str, str], scale: str, prob: float) -> None:
     over, claim = found.over, found.claim
     if claim.quantity.is_bayes_factor:
-        axes.set_yscale("log")
+        shown = drawable(claim.quantity, np.append(found.scan, claim.value))
+        factor_axis(axes, shown[np.isfinite(shown)])
     axes.plot(over.values, drawable(claim.quantity, found.scan), color=BLUE, linewidth=1.6)
     axes.axhline(claim.value, color=GREY, linewidth=0.8, linestyle="--")
     scaled(axes, over, "x")
