@@ -127,12 +127,14 @@ def test_ranges_say_what_readers_with_other_priors_of_mu_would_have_found(
 
 
 def test_an_ensemble_has_a_curve_and_a_tipping_point(line: CommandLine) -> None:
-    (line.folder / "mine.yaml").write_text(LEAN, encoding="utf-8")
+    (line.folder / "mine.yaml").write_text(f"{LEAN}interval: {{kind: hdi}}\n", encoding="utf-8")
     code, out, _ = line.run(
         "sensitivity", "mine.yaml", "--output", "out", "--ensemble", "--points", "3"
     )
     text = " ".join(out.split())
     assert code == 0 and "ensemble, intervals: drop, k = 10 effects of 7 studies" in text
+    # Averages over members have no shortest intervals.
+    assert "95% equal-tailed intervals" in text
     assert "mu.sigma from 0.05 to 5; 3 fits" in text and "prior sets on it: default, narrow" in text
     svg = (line.folder / "out" / "mine" / "figures" / "sensitivity.svg").read_text("utf-8")
     assert "Inclusion Bayes factor of an effect" in svg

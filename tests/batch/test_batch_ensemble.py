@@ -11,6 +11,7 @@ from cases import REFERENCES
 from metarho.batch.ensemble import Found, ensembles, question
 from metarho.batch.plan import plan
 from metarho.errors import InputError
+from metarho.fitting import choose
 from metarho.spec.lookup import shipped_folder
 
 MOLLOY = f"studies: {{source: {REFERENCES / 'molloy2014.csv'}, columns: {{ri: ri, ni: ni}}}}\n"
@@ -75,6 +76,30 @@ def test_a_nested_model_without_heterogeneity_varies_on_no_level(tmp_path: Path)
         # Both sds are 0: the levels are gone, and engines that do not nest cover the member.
         assert one.problem.spreads == (sds if one.heterogeneity else ())
         assert one.problem.model.random == ("study/effect" if one.heterogeneity else "none")
+
+
+def test_members_of_nested_models_are_integrated_where_levels_or_selection_are_absent(
+    tmp_path: Path,
+) -> None:
+    shipped = (shipped_folder("models") / "three-level.yaml").read_text("utf-8")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name, selection, prior in (
+        ("nested-pet", "pet", "pet: HalfCauchy(beta=1)"),
+        ("nested-step", "{step: {cutpoints: [0.05], test: t}}", "omega: Uniform(lower=0, upper=1)"),
+    ):
+        written = shipped.replace("priors:\n", f"selection: {selection}\npriors:\n  {prior}\n", 1)
+        (folder / f"{name}.yaml").write_text(written, encoding="utf-8")
+    studies = "studies: {source: internet-alliance, where: role == 'main', intervals: drop}\n"
+    text = "models: [three-level, nested-pet, nested-step]\nensemble: {}\n"
+    asked = question(plan(_config(tmp_path, text, studies)))
+    sampled = {
+        (one.cell.model, one.candidate.effect, one.candidate.heterogeneity)
+        for one in asked
+        if choose(one.candidate.problem, one.candidate.engine)[0] == "nuts"
+    }
+    assert len(asked) == 12
+    assert sampled == {("nested-step", True, True), ("nested-step", False, True)}
 
 
 REFUSED = {

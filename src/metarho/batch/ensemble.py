@@ -42,6 +42,8 @@ from metarho.spec.priors import parse_prior
 
 MEMBERS = "ensemble-members.csv"
 RANGES = "ensemble-ranges.csv"
+# What stands for a model's name where all are asked together.
+ENSEMBLE = "ensemble"
 COMPONENTS = "ensemble-components.csv"
 ESTIMATES = "ensemble-estimates.csv"
 
@@ -139,7 +141,7 @@ def ensemble_cell(
         raise InputError("--ensemble asks all models together; leave --model out")
     cell = cell_of(plan, None, prior_set, intervals)
     members = of_cell(question(plan), cell.prior_set, cell.intervals)
-    return replace(cell, model="ensemble"), members
+    return replace(cell, model=ENSEMBLE), members
 
 
 def ensembles(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
+from metarho.batch.ensemble import ENSEMBLE
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.sensitivity import TABLE, Sensitivity
 from metarho.batch.tables import to_csv
@@ -148,7 +149,9 @@ def heading(plan: Plan, cell: Cell) -> str:
     evidence = cell.problem.evidence
     priors = ", ".join(f"{name} ~ {applied}" for name, applied in _priors(cell.problem).items())
     interval = plan.analysis.interval
-    kind = {"eti": "equal-tailed", "hdi": "shortest"}[interval.kind]
+    # Averages over members have equal-tailed intervals, whatever the config's fits have.
+    used = "eti" if cell.model == ENSEMBLE else interval.kind
+    kind = {"eti": "equal-tailed", "hdi": "shortest"}[used]
     return (
         f"{cell.label}, intervals: {cell.intervals}, k = {evidence.k} effects of "
         f"{len(evidence.study_names)} studies; {cell.prior_set}: {priors}; "
