@@ -211,6 +211,17 @@ def test_a_path_over_a_weight_is_a_table_from_no_selection_on_rows_and_a_figure(
     assert ">1/10<" in svg
 
 
+def test_without_a_proper_prior_no_evidence_is_said_of_a_weight(run: Run) -> None:
+    options = ("--model", "common-effect", "--prior-set", "flat", "--points", "3")
+    code, out, _ = run("tipping", "--claim", "lower > 0.1", "--vary", ABOVE, *options)
+    assert code == 0
+    assert "than all others (omega = " in " ".join(out.split()) and "The rows are" not in out
+    _, crossing = rows_in(run.out / "tipping.csv")
+    assert crossing["log_evidence_ratio"] == ""
+    code, out, _ = run("sensitivity", "--over", ABOVE, *options, "--csv")
+    assert code == 0 and out.splitlines()[0].endswith("P(rho > 0),status")
+
+
 def test_a_weight_goes_with_an_argument_of_a_prior(run: Run) -> None:
     code, out, _ = run(
         "sensitivity", "--model", "common-effect", "--over", f"{ABOVE},mu.sigma", "--points", "2",

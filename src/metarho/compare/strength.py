@@ -34,10 +34,8 @@ def which_results(problem: Problem, weight: WeightArgument) -> str:
     selection = problem.model.selection
     assert isinstance(selection, StepSelection)
     of = "r's t test" if selection.step.test == "t" else "y/√v"
-    sides, sign = ("two-sided", ">") if weight.stretch == "two-sided p >" else (
-        "one-sided", weight.stretch[-1]
-    )  # fmt: skip
-    return f"results with {sides} p of {of} {sign} {weight.cutpoint:g}"
+    sides = "two-sided" if selection.step.sides == "two" else "one-sided"
+    return f"results with {sides} p of {of} {weight.stretch[-1]} {weight.cutpoint:g}"
 
 
 def strength_sentence(found: Tipping, problem: Problem, log_ratios: Sequence[float | None]) -> str:
