@@ -94,6 +94,8 @@ def test_python_has_the_same_and_shows_itself(line: CommandLine) -> None:
     with pytest.raises(InputError, match="has no ensemble"):
         metarho.ensemble("internet-alliance", output=line.folder / "none")
     assert not (line.folder / "none").exists()
+
+
 def test_ranges_say_what_readers_with_other_priors_of_mu_would_have_found(
     line: CommandLine,
 ) -> None:
