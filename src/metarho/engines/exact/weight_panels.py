@@ -124,10 +124,6 @@ class _Panel:
         return max(_needed(self.first, error)) > _MOST_ORDER
 
     @cached_property
-    def _at_probes(self) -> Rule:
-        return self.rule(*self._probes)
-
-    @cached_property
     def quarters(self) -> tuple[_Panel, ...]:
         """The four it is cut into: the halves of mu, first in the lower half of tau."""
         return tuple(
@@ -169,6 +165,10 @@ class _Panel:
     def places(self, error: float) -> int:
         """So many nodes a weight, for errors of half as much at the corners and in the middle."""
         return int(min(self._ladder.needed(0.5 * error)[1], self._ladder.places[-1]))
+
+    @cached_property
+    def _at_probes(self) -> Rule:
+        return self.rule(*self._probes)
 
     @cached_property
     def _ladder(self) -> _Ladder:
@@ -392,11 +392,11 @@ def _fill(found: Array, part: _Part, beside: Array | None, best: float) -> None:
     """Fill in the values of a part's nodes, as closely as what is there counts beside the best."""
     error = _ERRORS[0]
     if beside is not None:
-        below = best - _highest(part, beside)
-        if below > _CANNOT_COUNT:
+        highest = _highest(part, beside)
+        if not highest > best - _CANNOT_COUNT:
             found[part.at] = part.values(part.panel.first)
             return
-        allowed = _ERRORS[0] * math.exp(max(below, 0.0))
+        allowed = _ERRORS[0] * math.exp(max(best - highest, 0.0))
         error = max(one for one in _ERRORS if one <= allowed)
     if part.panel.is_hard(error):
         for quarter in part.quarters():
