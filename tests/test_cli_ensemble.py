@@ -102,6 +102,7 @@ def test_ranges_say_what_readers_with_other_priors_of_mu_would_have_found(
     (line.folder / "mine.yaml").write_text(f"{LEAN}report: none\n", encoding="utf-8")
     code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out", "--ranges")
     assert code == 0 and "as the prior of mu is made ten times narrower to ten times wider" in out
+    assert out.splitlines()[-1].endswith("ensemble-members.csv, ensemble-ranges.csv")
     folder = line.folder / "out" / "mine"
     ranges = {
         (row["priors"], row["component"]): row for row in rows_in(folder / "ensemble-ranges.csv")
@@ -126,6 +127,13 @@ def test_ranges_say_what_readers_with_other_priors_of_mu_would_have_found(
     assert code == 0 and [row["model"] for row in rows] == ["ensemble"] * 2
     for row, name in zip(rows, (first, last), strict=True):
         assert row["bf_effect"] == pytest.approx(float(own[f"inclusion_bf_{name}"]), rel=1e-7)
+
+
+def test_ranges_as_csv_are_the_ranges(line: CommandLine) -> None:
+    (line.folder / "mine.yaml").write_text(f"{LEAN}report: none\n", encoding="utf-8")
+    code, out, _ = line.run("ensemble", "mine.yaml", "--output", "out", "--ranges", "--csv")
+    table = line.folder / "out" / "mine" / "ensemble-ranges.csv"
+    assert code == 0 and out.splitlines() == table.read_text("utf-8").splitlines()
 
 
 def test_an_ensemble_has_a_curve_and_a_tipping_point(line: CommandLine) -> None:

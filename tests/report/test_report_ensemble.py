@@ -15,12 +15,14 @@ from metarho.batch.findings import Findings, classical_of, find
 from metarho.batch.plan import plan
 from metarho.batch.run import Outcome, execute
 from metarho.compare.ensemble import Ensemble
+from metarho.fitting import keys_of
 from metarho.report import page as whole
 from metarho.report import publish as publishing
 from metarho.report.drawings import draw_all, of_ensembles
 from metarho.report.figures.drawing import Drawing
 from metarho.report.page import in_markdown, render, report_of
 from metarho.report.publish import publish
+from metarho.store.upkeep import named_by_runs
 from report_cases import HEBREW, MARKUP, quoted
 
 # One row printed only a word. So few rows are quick to fit.
@@ -198,6 +200,23 @@ def test_a_run_leaves_the_tables_and_a_config_without_an_ensemble_removes_them(
     monkeypatch.setattr(findings, "find", lambda *_: replace(found, ensembles=()))
     publish(made)
     assert not list(made.folder.glob("ensemble-*.csv"))
+
+
+def test_the_record_of_a_run_names_the_fits_of_members_so_that_the_store_keeps_them(
+    tmp_path: Path, found: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "find", lambda *_: found)
+    made = replace(found.plan, output=tmp_path)
+    monkeypatch.setattr(publishing, "execute", lambda *_: replace(found.outcome, plan=made))
+    monkeypatch.setattr(publishing, "write_results", lambda *_: set())
+    monkeypatch.setattr(whole, "write_report", lambda *_: set())
+    publish(made)
+    fits = [member.fit for one in found.ensembles for member in one.ensemble.members]
+    of_members = {key for fit in fits for key in keys_of(fit)}
+    of_cells = {key for fit in found.outcome.fits for key in keys_of(fit)}
+    # Members without an effect are no cells.
+    assert of_members - of_cells
+    assert named_by_runs(tmp_path) == of_members | of_cells
 
 
 def test_averages_stand_apart_from_estimators_and_posteriors(found: Findings) -> None:

@@ -40,11 +40,15 @@ def _silent(message: str) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run found: fits and predictions in the order of the plan's cells."""
+    """What a run found: fits and predictions in the order of the plan's cells.
+
+    ``members`` are the fits of the members of its ensembles, where its report has some.
+    """
 
     plan: Plan
     fits: tuple[Fit, ...]
     predictions: tuple[tuple[Prediction, ...], ...]
+    members: tuple[Fit, ...] = ()
 
 
 class _Analysed(Protocol):
@@ -132,13 +136,13 @@ def record(outcome: Outcome, written: set[str]) -> None:
     content = {
         "files": sorted(written),
         "sha256": digests(folder, written & {INPUTS, ANSWERS}),
-        **provenance(outcome.plan, outcome.fits),
+        **provenance(outcome.plan, outcome.fits, outcome.members),
     }
     write_text(folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
-def provenance(plan: Plan, fits: Sequence[Fit]) -> dict[str, object]:
-    """Versions, platform and the keys of the fits."""
+def provenance(plan: Plan, fits: Sequence[Fit], members: Sequence[Fit] = ()) -> dict[str, object]:
+    """Versions, platform and the keys of the fits, those of members of ensembles included."""
     return {
         "config": plan.config.name,
         **versions(),
@@ -155,7 +159,7 @@ def provenance(plan: Plan, fits: Sequence[Fit]) -> dict[str, object]:
             for cell, fit in zip(plan.cells, fits, strict=True)
         ],
         # By these the store knows which of its files a run still uses.
-        "keys": sorted({key for fit in fits for key in keys_of(fit)}),
+        "keys": sorted({key for fit in (*fits, *members) for key in keys_of(fit)}),
     }
 
 

@@ -26,7 +26,7 @@ def ensemble(
         typer.Option(
             "--ranges",
             help="Also how far inclusion Bayes factors go as mu's prior is made ten times narrower "
-            "to ten times wider.",
+            "to ten times wider; as CSV, these.",
         ),
     ] = False,
     output: Output = None,
@@ -66,7 +66,7 @@ def ensemble(
             }
         )
     elif csv:
-        print_csv([row for one in found for row in one.components])
+        print_csv([row for one in found for row in (one.ranges if ranges else one.components)])
     else:
         print_ensembles(plan, found)
     if any(row["status"] == "not reportable" for one in found for row in one.members):

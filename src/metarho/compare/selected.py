@@ -30,7 +30,8 @@ def weights_in(arguments: Sequence[Argument]) -> tuple[WeightArgument, ...]:
 def selectable(problem: Problem, arguments: Sequence[Argument]) -> Problem:
     """The problem with the weight among the arguments, held at 1; itself without a weight.
 
-    p is that of r's t test, which papers print, where all rows have one; else 1 − Φ(y/√v).
+    p is that of r's t test, which papers print, with ZCOR where all rows have an n; else that of
+    y/√v, 1 − Φ(y/√v).
     Raises InputError for two weights, and for a model that knows of selection already, has no place
     for it, or has rows that no p can be said of.
     """

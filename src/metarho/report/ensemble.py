@@ -63,7 +63,8 @@ def print_ensembles(plan: Plan, found: Sequence[Found]) -> None:
         for one in sets:
             _print_members(one)
     say("")
-    say(f"all columns: {plan.folder / COMPONENTS}, {ESTIMATES}, {MEMBERS}")
+    names = [ESTIMATES, MEMBERS, *([RANGES] if any(one.ranges for one in found) else [])]
+    say(f"all columns: {plan.folder / COMPONENTS}, {', '.join(names)}")
 
 
 def _print_components(sets: Sequence[Found]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from metarho.batch import reporting as reported
 from metarho.batch.compare import AVERAGES, STUDIES, TABLE, Compared, compare
@@ -45,6 +46,8 @@ def publish(
         written |= write_report(found, announce)
         if found.ensembles:
             written |= write_ensembles(plan, found.ensembles)
+            members = tuple(m.fit for one in found.ensembles for m in one.ensemble.members)
+            outcome = replace(outcome, members=members)
         written.add(KEPT)
     if plan.analysis.scripts:
         from metarho.report.scripts import write_scripts
