@@ -136,6 +136,14 @@ def test_ranges_as_csv_are_the_ranges(line: CommandLine) -> None:
     assert code == 0 and out.splitlines() == table.read_text("utf-8").splitlines()
 
 
+def test_ranges_of_members_that_are_all_alike_are_refused(line: CommandLine) -> None:
+    alike = LEAN.replace("2}}", "2}, effect: 1, heterogeneity: 1}")
+    (line.folder / "mine.yaml").write_text(alike, encoding="utf-8")
+    code, out, err = line.run("ensemble", "mine.yaml", "--output", "out", "--ranges")
+    assert code == 2 and out == "" and "all members have the same components" in err
+    assert not (line.folder / "out").exists()
+
+
 def test_an_ensemble_has_a_curve_and_a_tipping_point(line: CommandLine) -> None:
     (line.folder / "mine.yaml").write_text(f"{LEAN}interval: {{kind: hdi}}\n", encoding="utf-8")
     code, out, _ = line.run(

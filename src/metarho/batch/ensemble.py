@@ -197,12 +197,20 @@ def ranges(
 
 
 def check_ranges(asked: Sequence[Asked]) -> int:
-    """How many fits the ranges take. Raises InputError where mu's prior has no scale."""
+    """How many fits the ranges take.
+
+    Raises InputError where mu's prior has no scale, or no members with and without are compared.
+    """
     total = 0
     for prior_set, intervals in dict.fromkeys(
         (one.cell.prior_set, one.cell.intervals) for one in asked
     ):
         members = of_cell(asked, prior_set, intervals)
+        if all(refusal(members, quantity) is not None for quantity in _INCLUSION):
+            raise InputError(
+                "--ranges is of inclusion Bayes factors, and all members have the same components; "
+                "leave --ranges out, or set effect: or heterogeneity: below 1 in ensemble:"
+            )
         total += steps(members, [_of_mu(members)])
     return total
 
