@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import metarho
 from command_line import CommandLine, rows_in
+from metarho.engines.problem import Problem
 from metarho.errors import InputError
+from metarho.fitting.verdict import Verdict
 
 CONFIG = """\
 studies: {source: internet-alliance, where: role == "main", intervals: drop}
@@ -55,6 +58,21 @@ def test_prior_sets_stand_side_by_side_and_tables_are_left(line: CommandLine) ->
     assert {row["quantity"] for row in rows_in(folder / "ensemble-estimates.csv")} == {
         *("rho", "tau", "pet", "peese", "rho_new")
     }
+
+
+def test_a_run_with_a_member_that_is_not_reportable_says_so_and_exits_with_three(
+    line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(problem: Problem, *others: Any) -> Verdict:
+        bad = problem.prior("mu").is_point
+        return Verdict("not reportable", ("because of a test",)) if bad else Verdict("ok", ())
+
+    monkeypatch.setattr("metarho.fitting.judge", judged)
+    (line.folder / "mine.yaml").write_text(LEAN, encoding="utf-8")
+    code, out, _ = line.run("run", "mine.yaml", "--output", "out")
+    assert code == 3 and "the ensemble: 4 of 8 fits of its members are not reportable" in out
+    rows = rows_in(line.folder / "out" / "mine" / "ensemble-members.csv")
+    assert [row["status"] for row in rows if row["effect"] == "no"] == ["not reportable"] * 4
 
 
 def test_programs_get_the_same_rows(line: CommandLine) -> None:
@@ -185,6 +203,18 @@ def test_what_cannot_be_asked_of_an_ensemble_is_refused(
     command, *rest = options
     code, out, err = line.run(command, "mine.yaml", "--output", "out", *rest)
     assert (code, out) == (2, "") and told in " ".join(err.split())
+    assert not (line.folder / "out").exists()
+
+
+def test_a_curve_of_members_that_are_alike_is_refused_before_it_is_fitted(
+    line: CommandLine,
+) -> None:
+    text = f"{LEAN.partition('ensemble:')[0]}ensemble: {{effect: 1, heterogeneity: 1}}\n"
+    (line.folder / "mine.yaml").write_text(text, encoding="utf-8")
+    code, out, err = line.run(
+        "sensitivity", "mine.yaml", "--ensemble", "--over", "mu.sigma", "--output", "out"
+    )
+    assert (code, out) == (2, "") and "no inclusion Bayes factor" in " ".join(err.split())
     assert not (line.folder / "out").exists()
 
 

@@ -178,6 +178,11 @@ def _of_ensemble(plan: Plan, cell: Cell, asked: Asked) -> Question:
     texts = asked.quantities or tuple(
         name for name in _INCLUSION if ensemble_refusal(members, Quantity(name)) is None
     )
+    if not texts:
+        raise InputError(
+            "all members have the same components, and there is no inclusion Bayes factor; name "
+            "other quantities, such as rho_median, or set effect: or heterogeneity: below 1"
+        )
     quantities = parse_quantities(texts, of_ensemble=True)
     for quantity in quantities:
         if reason := ensemble_refusal(members, quantity):

@@ -131,12 +131,18 @@ def _publish(plan: AnyPlan, filled: Filled) -> list[str]:
     from metarho.report.publish import publish
 
     with Progress(plan) as progress:
-        fits = publish(plan, progress.announce, progress.warn).fits
-    headline(plan, fits)
+        outcome = publish(plan, progress.announce, progress.warn)
+    headline(plan, outcome.fits)
+    members = [fit.status for fit in outcome.members]
+    if unfit := members.count("not reportable"):
+        say(
+            f"the ensemble: {unfit} of {len(members)} fits of its members are not reportable; the "
+            "page and ensemble-members.csv say which, and why"
+        )
     for remark in plan.citations:
         say(f"note: {remark}")
     say(f"results: {plan.folder}")
-    return [fit.status for fit in fits]
+    return [*(fit.status for fit in outcome.fits), *members]
 
 
 @contextmanager
