@@ -139,4 +139,4 @@ def _unselected(base: Problem) -> Problem:
 
 @pytest.mark.slow
 def test_a_world_without_the_bias_that_is_said_is_noticed() -> None:
-    assert max(abs(sds) for sds in _tally(100, _unselected).sds.values()) > SDS
+    assert max(abs(sds) for sds in _tally(300, _unselected).sds.values()) > SDS
