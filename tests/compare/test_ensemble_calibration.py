@@ -91,8 +91,8 @@ def _rank(ensemble: Ensemble, mu: float, rng: np.random.Generator) -> float:
     return float(below + spike * rng.uniform())
 
 
-def _tally(count: int) -> Tally:
-    """Worlds drawn from the prior."""
+def _tally(count: int, wrong: float = 1.0) -> Tally:
+    """Worlds drawn from the prior; evidence of heterogeneity may be ``wrong`` by a factor."""
     rng = np.random.default_rng(20261127)
     members, tally = _members(), Tally(count)
     chances = np.array([prior for *_, prior, _ in members])
@@ -104,7 +104,7 @@ def _tally(count: int) -> Tally:
         fits = fit_many([seen_as(problem, y) for *_, problem in members], Settings())
         ensemble = ensemble_of(
             [
-                Member(name, effect, varies, prior, fit)
+                Member(name, effect, varies, prior * (wrong if varies else 1.0), fit)
                 for (name, effect, varies, prior, _), fit in zip(members, fits, strict=True)
             ]
         )
@@ -130,3 +130,8 @@ def test_what_the_ensemble_says_is_so_as_often_as_it_says() -> None:
     # An honest one fails once in a thousand, and covers within four binomial sds.
     assert p > 1e-3
     assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / tally.count))
+
+
+@pytest.mark.slow
+def test_an_evidence_that_is_wrong_by_a_factor_of_e_is_noticed() -> None:
+    assert abs(_tally(300, math.e).sds["heterogeneity"]) > SDS

@@ -193,7 +193,7 @@ def test_a_band_has_the_quantiles_of_draws_that_are_repeated_by_their_weights() 
 def test_what_is_expected_of_reported_results_is_what_replicates_print() -> None:
     selected = _ensemble(known=False).members[1]
     alone = ensemble_of([replace(selected, prior=1.0)])
-    curve = z_curve(alone, 0.9)
+    curve = z_curve(alone, parts_of(alone), 0.9)
     evidence = selected.fit.problem.evidence
     fit = replace(selected.fit, sampler=selected.fit.sampler.model_copy(update={"draws": 1500}))
     printed = replicates_of(fit, np.random.default_rng(1))
@@ -228,7 +228,8 @@ def test_z_is_the_normal_quantile_of_scipys_p_and_back() -> None:
 
 
 def test_had_all_been_reported_there_would_be_more_of_what_is_rare() -> None:
-    curve = z_curve(_ensemble(known=False), 0.9)
+    unknown = _ensemble(known=False)
+    curve = z_curve(unknown, parts_of(unknown), 0.9)
     width = np.diff(curve.edges)
     # At most half a percent is left out on either side.
     assert 0.99 < curve.reported.mean @ width < 1
@@ -245,9 +246,9 @@ def test_neighbours_among_many_variances_are_as_good_as_one_by_one(
 ) -> None:
     (member,) = _ensemble(known=True).members[1:]
     alone = ensemble_of([member])
-    whole = z_curve(alone, 0.9)
+    whole = z_curve(alone, parts_of(alone), 0.9)
     monkeypatch.setattr("metarho.compare.z_curve._MOST_KINDS", 8)
-    pairs = z_curve(alone, 0.9)
+    pairs = z_curve(alone, parts_of(alone), 0.9)
     np.testing.assert_array_equal(pairs.edges, whole.edges)
     # Of 16 rows neighbours differ by a third; of hundreds by a hundredth.
     top = whole.reported.mean.max()
@@ -258,7 +259,8 @@ def test_neighbours_among_many_variances_are_as_good_as_one_by_one(
 
 def test_words_are_intervals_that_tell_whether_they_are_significant() -> None:
     fits = fit_many([problem(alliance())], Settings())
-    curve = z_curve(ensemble_of([Member("m", True, True, 1, fits[0])]), 0.9)
+    one = ensemble_of([Member("m", True, True, 1, fits[0])])
+    curve = z_curve(one, parts_of(one), 0.9)
     evidence = fits[0].problem.evidence
     assert len(curve.observed.numbers) == (~evidence.is_interval).sum()
     for row, low, high in zip(

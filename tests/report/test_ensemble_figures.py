@@ -12,6 +12,7 @@ from scipy import stats
 
 from cases import alliance, model, molloy, problem
 from metarho.compare.ensemble import ALL, Ensemble, Member, ensemble_of
+from metarho.compare.reported import parts_of
 from metarho.compare.rows import Row
 from metarho.compare.z_curve import z_curve as found_z_curve
 from metarho.engines.problem import encode
@@ -82,8 +83,8 @@ def test_figures_bear_hostile_titles_and_have_the_same_bytes_twice(tmp_path: Pat
         (
             spike_and_slab(found, "a", HOSTILE),
             weight_function(found, found.estimates(0.9), 0.9, "b", HOSTILE),
-            z_curve(found, found_z_curve(found, 0.9), 0.9, "c", HOSTILE),
-            ensemble_funnel(found, 0.9, "d", HOSTILE),
+            z_curve(found, found_z_curve(found, parts_of(found), 0.9), 0.9, "c", HOSTILE),
+            ensemble_funnel(found, parts_of(found), 0.9, "d", HOSTILE),
         )
         for _ in range(2)
     ]
@@ -108,7 +109,7 @@ def _with_words() -> Ensemble:
 
 def test_the_histogram_of_z_has_every_row_once_and_words_over_their_intervals() -> None:
     found = _with_words()
-    drawing = z_curve(found, found_z_curve(found, 0.9), 0.9, "z", HOSTILE)
+    drawing = z_curve(found, found_z_curve(found, parts_of(found), 0.9), 0.9, "z", HOSTILE)
     evidence = found.members[0].fit.problem.evidence
     area = {}
     for of in ("numbers", "words"):
@@ -131,7 +132,7 @@ def test_the_histogram_of_z_has_every_row_once_and_words_over_their_intervals() 
 
 def test_curves_of_reported_and_of_all_results_are_those_that_were_found() -> None:
     found = _ensemble()
-    curve = found_z_curve(found, 0.9)
+    curve = found_z_curve(found, parts_of(found), 0.9)
     drawing = z_curve(found, curve, 0.9, "z", HOSTILE)
     for of, band in (("reported", curve.reported), ("all", curve.all)):
         rows = [row for row in drawing.data if row["of"] == of]
@@ -143,7 +144,7 @@ def test_curves_of_reported_and_of_all_results_are_those_that_were_found() -> No
 
 def test_a_funnel_has_rows_and_the_averaged_means_on_r() -> None:
     found = _ensemble()
-    drawing = ensemble_funnel(found, 0.9, "f", HOSTILE)
+    drawing = ensemble_funnel(found, parts_of(found), 0.9, "f", HOSTILE)
     k = found.members[0].fit.problem.evidence.k
     kinds = [row["of"] for row in drawing.data]
     assert kinds[:k] == ["row"] * k and set(kinds[k:]) == {"reported", "all"}

@@ -12,7 +12,7 @@ from command_line import rows_in
 from metarho.batch import findings
 from metarho.batch.ensemble import ensembles, question
 from metarho.batch.findings import Findings, classical_of, find
-from metarho.batch.plan import plan
+from metarho.batch.plan import Plan, plan
 from metarho.batch.run import Outcome, execute
 from metarho.compare.ensemble import Ensemble
 from metarho.fitting import keys_of
@@ -186,15 +186,21 @@ def test_averages_are_kept_and_made_anew_when_what_they_depend_on_changes(
             find(_outcome(tmp_path, config), _silent, _silent)
 
 
-def test_a_run_leaves_the_tables_and_a_config_without_an_ensemble_removes_them(
-    tmp_path: Path, found: Findings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _published(tmp_path: Path, found: Findings, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """What was found, published without its results and its page."""
     monkeypatch.setattr(findings, "find", lambda *_: found)
     made = replace(found.plan, output=tmp_path)
     monkeypatch.setattr(publishing, "execute", lambda *_: replace(found.outcome, plan=made))
     monkeypatch.setattr(publishing, "write_results", lambda *_: set())
     monkeypatch.setattr(whole, "write_report", lambda *_: set())
     publish(made)
+    return made
+
+
+def test_a_run_leaves_the_tables_and_a_config_without_an_ensemble_removes_them(
+    tmp_path: Path, found: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _published(tmp_path, found, monkeypatch)
     rows = rows_in(made.folder / "ensemble-members.csv")
     assert len(rows) == 16
     monkeypatch.setattr(findings, "find", lambda *_: replace(found, ensembles=()))
@@ -205,12 +211,7 @@ def test_a_run_leaves_the_tables_and_a_config_without_an_ensemble_removes_them(
 def test_the_record_of_a_run_names_the_fits_of_members_so_that_the_store_keeps_them(
     tmp_path: Path, found: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "find", lambda *_: found)
-    made = replace(found.plan, output=tmp_path)
-    monkeypatch.setattr(publishing, "execute", lambda *_: replace(found.outcome, plan=made))
-    monkeypatch.setattr(publishing, "write_results", lambda *_: set())
-    monkeypatch.setattr(whole, "write_report", lambda *_: set())
-    publish(made)
+    _published(tmp_path, found, monkeypatch)
     fits = [member.fit for one in found.ensembles for member in one.ensemble.members]
     of_members = {key for fit in fits for key in keys_of(fit)}
     of_cells = {key for fit in found.outcome.fits for key in keys_of(fit)}

@@ -19,6 +19,7 @@ from metarho.compare.ensemble import (
     spike_in_words,
 )
 from metarho.compare.ensemble_surface import (
+    INCLUSION,
     POINTS,
     Candidate,
     ensemble_surface,
@@ -49,7 +50,7 @@ ESTIMATES = "ensemble-estimates.csv"
 
 _NOTHING = parse_prior("DiracDelta(c=0)")
 _WIDTH_OF_MU = PriorArgument("mu", WIDTH)
-_INCLUSION = tuple(Quantity(name) for name in ("bf_effect", "bf_heterogeneity", "bf_bias"))
+_INCLUSION = tuple(map(Quantity, INCLUSION))
 # What is said in words, and what tables are enough for.
 _MAIN, _OF_BIAS = ("effect", "heterogeneity", "bias"), ("omega", "pet", "peese")
 # The logs of what a table can print as a number.
@@ -230,7 +231,7 @@ def _range_rows(one: Found, asked: Sequence[Asked], settings: Settings) -> list[
         row: dict[str, Value] = {
             "intervals": one.intervals,
             "priors": one.prior_set,
-            "component": quantity.name.removeprefix("bf_"),
+            "component": INCLUSION[quantity.name],
             "inclusion_bf": _finite(found.own[place]),
         }
         for name, index in (("lowest", int(factors.argmin())), ("highest", int(factors.argmax()))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from metarho.batch.ensemble import of_cell
 from metarho.batch.ensemble import question as members_of
 from metarho.batch.plan import Cell, Plan
 from metarho.batch.run import settings_of
-from metarho.compare.ensemble_surface import POINTS as ENSEMBLE_POINTS
 from metarho.compare.ensemble_surface import (
+    INCLUSION,
     SAMPLED_POINTS,
     Candidate,
     ensemble_surface,
@@ -21,6 +22,7 @@ from metarho.compare.ensemble_surface import (
     is_sampled,
     place_in,
 )
+from metarho.compare.ensemble_surface import POINTS as ENSEMBLE_POINTS
 from metarho.compare.ensemble_surface import refusal as ensemble_refusal
 from metarho.compare.ensemble_surface import spread_out as spread_out_in
 from metarho.compare.ensemble_surface import steps as ensemble_steps
@@ -53,8 +55,6 @@ from metarho.spec.scaling import has_scale
 from metarho.spec.weight_arguments import Argument, parse_varied
 
 TABLE = "sensitivity.csv"
-# What an ensemble is for.
-_INCLUSION = ("bf_effect", "bf_heterogeneity", "bf_bias")
 
 type Announce = Callable[[str, Problem | None], None]
 
@@ -135,14 +135,7 @@ def question(plan: Plan, cell: Cell, asked: Asked) -> Question:
     quantities = quantities_asked(plan, cell, asked.quantities, arguments)
     check_quantities(problem, quantities)
     own = [argument.of(problem.prior(argument.parameter)) for argument in arguments]
-    starts, ends = (
-        ends_of(text, arguments, own, flag)
-        for text, flag in ((asked.start, "--from"), (asked.end, "--to"))
-    )
-    over = tuple(
-        spread_out(problem, argument, start, end, count)
-        for argument, start, end in zip(arguments, starts, ends, strict=True)
-    )
+    over = _ranges(asked, arguments, own, partial(spread_out, problem, count=count))
     check_arguments(over)
     fits = families * math.prod(len(one.values) for one in over) + 1
     return Question(cell, over, quantities, asked.match, fits * steps(problem, settings))
@@ -166,17 +159,10 @@ def _of_ensemble(plan: Plan, cell: Cell, asked: Asked) -> Question:
         SAMPLED_POINTS if is_sampled(members) else ENSEMBLE_POINTS[min(len(arguments), 2)]
     )
     own = [a.of(p.prior(a.parameter)) for a, p in zip(arguments, holders, strict=True)]
-    starts, ends = (
-        ends_of(text, arguments, own, flag)
-        for text, flag in ((asked.start, "--from"), (asked.end, "--to"))
-    )
-    over = tuple(
-        spread_out_in(members, argument, start, end, count)
-        for argument, start, end in zip(arguments, starts, ends, strict=True)
-    )
+    over = _ranges(asked, arguments, own, partial(spread_out_in, members, count=count))
     check_arguments(over)
     texts = asked.quantities or tuple(
-        name for name in _INCLUSION if ensemble_refusal(members, Quantity(name)) is None
+        name for name in INCLUSION if ensemble_refusal(members, Quantity(name)) is None
     )
     if not texts:
         raise InputError(
@@ -188,6 +174,20 @@ def _of_ensemble(plan: Plan, cell: Cell, asked: Asked) -> Question:
         if reason := ensemble_refusal(members, quantity):
             raise InputError(f"{quantity}: {reason}")
     return Question(cell, over, quantities, None, ensemble_steps(members, over), members)
+
+
+def _ranges(
+    asked: Asked,
+    arguments: Sequence[Argument],
+    own: Sequence[float],
+    spread: Callable[[Argument, float | None, float | None], Varied],
+) -> tuple[Varied, ...]:
+    """The values of each argument between the ends that are asked for."""
+    starts, ends = (
+        ends_of(text, arguments, own, flag)
+        for text, flag in ((asked.start, "--from"), (asked.end, "--to"))
+    )
+    return tuple(map(spread, arguments, starts, ends))
 
 
 def sensitivity(

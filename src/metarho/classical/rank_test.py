@@ -1,6 +1,7 @@
 """Begg and Mazumdar's rank correlation of effects with their variances (metafor's ``ranktest``).
 
-Begg & Mazumdar 1994 (10.2307/2533446); Kendall 1938 (10.1093/biomet/30.1-2.81).
+Begg & Mazumdar 1994 (10.2307/2533446); Kendall 1938 (10.1093/biomet/30.1-2.81). As scipy.stats has
+Kendall's test, which takes longer to load than all else here.
 """
 
 from __future__ import annotations

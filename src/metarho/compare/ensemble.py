@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,20 @@ class Estimate:
     spike: float
 
 
-COMPONENTS: Mapping[str, Callable[[Member], bool]] = {
+class _Composed(Protocol):
+    """What has components: a member, fitted or not."""
+
+    @property
+    def effect(self) -> bool: ...
+
+    @property
+    def heterogeneity(self) -> bool: ...
+
+    @property
+    def bias(self) -> Bias: ...
+
+
+COMPONENTS: Mapping[str, Callable[[_Composed], bool]] = {
     "effect": lambda member: member.effect,
     "heterogeneity": lambda member: member.heterogeneity,
     "bias": lambda member: member.bias != "none",

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from metarho.compare.ensemble import Ensemble, Main, Member, bias_of, ensemble_of
+from metarho.compare.ensemble import (
+    COMPONENTS,
+    Bias,
+    Ensemble,
+    Main,
+    Member,
+    bias_of,
+    ensemble_of,
+)
+from metarho.compare.quantities import factor_of
 from metarho.compare.surface import (
     Surface,
     Varied,
@@ -34,20 +42,18 @@ from metarho.spec.analysis import Engine
 from metarho.spec.claims import Claim, Quantity
 from metarho.spec.weight_arguments import Argument, WeightArgument
 
-type Array = NDArray[np.float64]
-
 # Points of a curve, steps of 26% over two decades, and of each side of a surface: every one is a
 # fit of most members.
 POINTS = {1: 21, 2: 5}
 # Where a member is sampled, each takes a minute.
 SAMPLED_POINTS = 4
 
-_COMPONENT = {
+INCLUSION: Mapping[str, str] = {
     "bf_effect": "effect",
     "bf_heterogeneity": "heterogeneity",
     "bf_bias": "bias",
 }
-
+"""What an ensemble is for: inclusion Bayes factors, each of a component."""
 
 # What each number is read from.
 _READ: Mapping[str, tuple[Main, str]] = {
@@ -58,8 +64,6 @@ _READ: Mapping[str, tuple[Main, str]] = {
     "new_upper": ("new", "upper"),
     "tau": ("tau", "median"),
 }
-# exp of more is no number that a computer has.
-_LARGEST_LOG = 700.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ class Candidate:
     prior: float
     problem: Problem
     engine: Engine
+
+    @property
+    def bias(self) -> Bias:
+        """The kind of bias it has."""
+        return bias_of(self.problem.model)
 
     def member(self, fit: Fit) -> Member:
         """The member that a fit makes of it."""
@@ -148,10 +157,10 @@ def holders_of(candidates: Sequence[Candidate], argument: Argument) -> list[Cand
 
 def refusal(candidates: Sequence[Candidate], quantity: Quantity) -> str | None:
     """Why an ensemble has no such quantity; None when it has."""
-    if quantity.name in _COMPONENT:
-        has = _has(candidates, _COMPONENT[quantity.name])
-        if has.all() or not has.any():
-            every = "every member has" if has.all() else "no member has"
+    if quantity.name in INCLUSION:
+        has = [COMPONENTS[INCLUSION[quantity.name]](one) for one in candidates]
+        if all(has) or not any(has):
+            every = "every member has" if all(has) else "no member has"
             return f"{quantity} compares members with and without, and {every} it"
     problem = candidates[0].problem
     if problem.scale == "yi" and quantity.name in ("rho", "rho_new", "rho_median"):
@@ -285,16 +294,6 @@ def _own(candidates: Sequence[Candidate], argument: Argument) -> float:
     return argument.of(holders_of(candidates, argument)[0].problem.prior(argument.parameter))
 
 
-def _has(candidates: Sequence[Candidate], component: str) -> NDArray[np.bool_]:
-    """Which members have a component; none of them is fitted yet."""
-    tests: Mapping[str, Callable[[Candidate], bool]] = {
-        "effect": lambda one: one.effect,
-        "heterogeneity": lambda one: one.heterogeneity,
-        "bias": lambda one: bias_of(one.problem.model) != "none",
-    }
-    return np.array([tests[component](one) for one in candidates])
-
-
 def _numbers(ensemble: Ensemble, quantities: Sequence[Quantity], prob: float) -> list[float]:
     """Quantities of an ensemble; NaN where there is none."""
     components = {one.name: one for one in ensemble.components}
@@ -308,9 +307,8 @@ def _numbers(ensemble: Ensemble, quantities: Sequence[Quantity], prob: float) ->
     numbers = []
     for quantity in quantities:
         name = quantity.name
-        if name in _COMPONENT:
-            log_bf = components[_COMPONENT[name]].log_bf
-            value: float | None = math.inf if log_bf > _LARGEST_LOG else math.exp(log_bf)
+        if name in INCLUSION:
+            value: float | None = factor_of(components[INCLUSION[name]].log_bf)
         elif name == "log_evidence":
             value = ensemble.log_evidence
         elif quantity.threshold is not None:

@@ -149,7 +149,7 @@ def quantities_of(fit: Fit, wanted: Sequence[Quantity], settings: Settings) -> l
         elif quantity.is_bayes_factor:
             null = null_of(fit.problem, quantity)
             log_bf = None if null is None else bayes_factors(fit, settings, [null])[0].log_bf
-            value = None if log_bf is None else _exp(log_bf)
+            value = None if log_bf is None else factor_of(log_bf)
         else:
             value = found[quantity.name]
         numbers.append(math.nan if value is None else value)
@@ -184,7 +184,8 @@ def null_of(problem: Problem, quantity: Quantity) -> Null | None:
     return None
 
 
-def _exp(log: float) -> float:
+def factor_of(log: float) -> float:
+    """A Bayes factor from its log; infinite where it is more than a number can say."""
     return math.inf if log > _LARGEST_LOG else math.exp(log)
 
 
@@ -222,4 +223,4 @@ def _of_many(many: ManyPosteriors, quantity: Quantity, prob: float) -> Array:
     null = null_of(many.problems[0], quantity)
     if null is None:
         return np.full(len(many.problems), math.nan)
-    return np.array([_exp(log_bf) for log_bf in many.log_bayes_factor(null).tolist()])
+    return np.array([factor_of(log_bf) for log_bf in many.log_bayes_factor(null).tolist()])

@@ -6,8 +6,8 @@ bias that of PET or PEESE, and is reported in proportion to the weight w(p) of i
     reported   N(y; mu + bias, v + Στ²) w(p)/A,   A = ∫ N(y; …) w(p) dy
     all        N(y; mu, v + Στ²)/A
 
-The second has the area 1/A: so many results were found for one that is reported, w being 1 where
-results are favoured most. Both are averaged over draws of the members' posteriors, members weighed
+The second has the area 1/A: so many results were found for one that is reported, w being 1 in the
+first band. Both are averaged over draws of the members' posteriors, members weighed
 by their probability (Bartoš & Schimmack 2022, 10.15626/MP.2021.2720, look at z in this way).
 """
 

@@ -23,7 +23,6 @@ from metarho.compare.reported import (
     Part,
     band,
     not_expected,
-    parts_of,
     weights_of,
 )
 from metarho.engines.problem import Evidence, Problem
@@ -102,15 +101,18 @@ def no_z_curve(ensemble: Ensemble) -> str | None:
     return not_expected(ensemble)
 
 
-def z_curve(ensemble: Ensemble, prob: float) -> ZCurve:
-    """The z of the rows, and what the members expect on average. First ask ``no_z_curve``."""
+def z_curve(ensemble: Ensemble, parts: tuple[Part, ...], prob: float) -> ZCurve:
+    """The z of the rows, and what the members expect on average. First ask ``no_z_curve``.
+
+    ``parts`` are draws of the members (``reported.parts_of``).
+    """
     problem = ensemble.members[0].fit.problem
     by = _by(ensemble)
     observed = _observed(problem, by)
     ends = np.concatenate([observed.numbers, *(
         end[np.isfinite(end)] for end in (observed.lower, observed.upper)
     )])  # fmt: skip
-    parts, kinds, cutpoints = parts_of(ensemble), _kinds(problem.evidence), _cutpoints(ensemble)
+    kinds, cutpoints = _kinds(problem.evidence), _cutpoints(ensemble)
     weights = weights_of(parts)
     # Cells end where densities jump, and the outermost have no end.
     edges = _with(_grid(-_MOST, _MOST, _CELLS), cutpoints)

@@ -10,7 +10,7 @@ from metarho.batch.plan import Plan, file_names
 from metarho.compare.baujat import no_baujat, places
 from metarho.compare.ensemble import ALL
 from metarho.compare.influence import changes
-from metarho.compare.reported import not_expected
+from metarho.compare.reported import not_expected, parts_of
 from metarho.compare.z_curve import no_z_curve
 from metarho.compare.z_curve import z_curve as found_z_curve
 from metarho.posterior.mean_and_tau import no_mean_and_tau
@@ -52,11 +52,12 @@ def of_ensembles(plan: Plan, found: Sequence[Found]) -> Iterator[Drawing]:
     several = len({one.intervals for one in found}) > 1
     for name, one in zip(ensemble_names(found), found, strict=True):
         title = f"{one.prior_set}, {evidence_words(one.intervals)}" if several else one.prior_set
-        if no_z_curve(one.ensemble) is None:
-            curve = found_z_curve(one.ensemble, prob)
-            yield z_curve(one.ensemble, curve, prob, f"z-curve--{name}", title)
         if not_expected(one.ensemble) is None:
-            yield ensemble_funnel(one.ensemble, prob, f"funnel--{name}", title)
+            parts = parts_of(one.ensemble)
+            if no_z_curve(one.ensemble) is None:
+                curve = found_z_curve(one.ensemble, parts, prob)
+                yield z_curve(one.ensemble, curve, prob, f"z-curve--{name}", title)
+            yield ensemble_funnel(one.ensemble, parts, prob, f"funnel--{name}", title)
         yield spike_and_slab(one.ensemble, f"spike-and-slab--{name}", title)
         if no_weight_function(one.ensemble) is None:
             yield weight_function(

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from metarho.compare.ensemble import Ensemble
-from metarho.compare.reported import Band, mean_by_error, parts_of
+from metarho.compare.reported import Band, Part, mean_by_error
 from metarho.compare.rows import Row as TableRow
 from metarho.report.figures.drawing import BLUE, GREEN, Drawing, canvas, fitted
 from metarho.report.figures.funnel import (
@@ -29,13 +29,15 @@ _WIDTH, _HEIGHT = 4.6, 3.9
 _PLACES = 60
 
 
-def ensemble_funnel(ensemble: Ensemble, prob: float, name: str, title: str) -> Drawing:
+def ensemble_funnel(
+    ensemble: Ensemble, parts: tuple[Part, ...], prob: float, name: str, title: str
+) -> Drawing:
     """Rows among contours of significance, with the averaged mean of reported and of all results.
 
     Every member says what mean of results it expects at a standard error: with a weight function
     that of a selected normal law, with PET or PEESE a line or a parabola; without bias one that
-    does not move. Bands are over draws of all posteriors. First ask
-    ``compare.reported.not_expected``.
+    does not move. Bands are over draws of all posteriors,
+    ``parts`` (``compare.reported.parts_of``). First ask ``compare.reported.not_expected``.
     """
     problem = ensemble.members[0].fit.problem
     evidence = problem.evidence
@@ -44,7 +46,6 @@ def ensemble_funnel(ensemble: Ensemble, prob: float, name: str, title: str) -> D
     across = np.linspace(deepest / _PLACES, deepest, _PLACES)
     # Of a correlation n follows from the standard error of its Fisher's z.
     sizes = 3 + 1 / across**2
-    parts = parts_of(ensemble)
     reported, every = (mean_by_error(parts, across, sizes, of, prob) for of in ("reported", "all"))
     numbers = [row.yi for row in rows if row.yi is not None and not row.is_interval]
     half = 1.96 * float(errors.max())
