@@ -380,13 +380,14 @@ def test_draws_on_several_panels_follow_the_law() -> None:
     found = selection_of(problem)
     assert found is not None
     tau, mu = np.full(4000, 0.02), np.full(4000, -0.25)
-    rule = Rule.at(found.rows, found.law, found.rows.shares(mu[:1], tau[:1] ** 2))
+    shares = found.rows.shares(mu[:1], tau[:1] ** 2)
+    rule = Rule.at(found.rows, found.law, shares)
     assert rule.axis(20).panels > 1
     drawn = found.draw(tau, mu, np.random.default_rng(9))
-    axis, logs = rule.axis(20), rule.log_integrand(20)[0]
+    axis, logs = rule.axis(20), rule.log_integrand(shares, 20)[0]
     share = np.exp(logs - logs.max()).reshape(len(axis.u), len(axis.u))
-    x = rule.low[0] + (rule.high - rule.low)[0] * axis.u[:, None]
-    ratios = rule.scale[0] * np.expm1(x)
+    x = rule.low + (rule.high - rule.low) * axis.u[:, None]
+    ratios = rule.scale * np.expm1(x)
     # Means of logs, which no weight is too small for: sds over √4000.
     for d, values in enumerate((np.log(drawn[:, 0]), np.log(drawn[:, 1] / drawn[:, 0]))):
         mass = share.sum(axis=1 - d) / share.sum()

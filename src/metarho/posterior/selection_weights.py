@@ -72,7 +72,7 @@ def weights_of_selection(problem: Problem, quadrature: Quadrature) -> dict[str, 
     found: dict[str, Marginal] = {}
     scales = Rule.over(selected.rows, selected.law, selected.rows.shares(at[1], at[0] ** 2)).scale
     for index, name in enumerate(problem.shapes):
-        scale = min(_SCALE, float(scales[:, index].min()))
+        scale = min(_SCALE, float(scales[index]))
         stretch = math.asinh(1 / scale)
         breaks = np.linspace(0.0, stretch, math.ceil(stretch / _WIDTH) + 1)
         if selected.rows.size > _MANY_ROWS:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, ndtri
+from scipy.special import ndtri
 
 from metarho.data.effect_sizes import critical_r
 from metarho.engines.exact.intervals import log_interval
@@ -114,7 +114,8 @@ class SelectedRows:
             low = (self.lower[here, stretch] - mu[:, None]) / sd[:, here]
             high = (self.upper[here, stretch] - mu[:, None]) / sd[:, here]
             logs[stretch][:, here] = log_interval(low, high)
-        shares = np.exp(logs - logsumexp(logs, axis=0))
+        shares = np.exp(logs - logs.max(axis=0))
+        shares /= shares.sum(axis=0)
         found = np.zeros((len(mu), len(self.counts), len(self.v)))
         for part, band in zip(shares, self.band_of, strict=True):
             found[:, band] += part

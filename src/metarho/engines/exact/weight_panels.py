@@ -35,8 +35,8 @@ _ERRORS = (1e-8, 1e-6, 1e-2)
 _CANNOT_COUNT = 30.0
 # Nodes each way of a first look at a panel, and a weight by how many weights there are.
 _FIRST_ORDER, _FIRST_PLACES = 6, {1: 16, 2: 12, 3: 8}
-# Where more are needed than this each way, or of a weight at some corner more than there may be, a
-# panel is cut in four, and these again, so often.
+# Where more are needed than this each way, or more of a weight than there may be, a panel is cut in
+# four, and these again, so often.
 _MOST_ORDER, _MOST_CUTS = 14, 2
 # How slowly terms are taken to fall at least: where they are noise.
 _SLOWEST = 0.5
@@ -46,8 +46,6 @@ _PLACES = {
     2: (8, 12, 16, 20, 24),
     3: (6, 8, 10, 12, 14),
 }
-# Of the stretch that weights are looked for on, added at either end.
-_MARGIN = 0.1
 _TINY = float(np.finfo(float).tiny)
 # Evidences, step functions and laws whose panels are kept; a hundred take a few megabytes.
 _MOST_KEPT = 100
@@ -60,19 +58,16 @@ class _Ladder:
     """How far a rule with some nodes a weight is from one with more, looked up when asked for."""
 
     rule: Rule
+    shares: Array
     places: tuple[int, ...]
     _found: dict[int, Array] = field(default_factory=dict, compare=False, repr=False)
 
-    def needed(self, error: float) -> tuple[float, float]:
-        """Nodes a weight for an error: at one node of the rule, and at all. Infinite: too many."""
-        first = math.inf
+    def needed(self, error: float) -> float:
+        """Nodes a weight for an error at all nodes of the rest; infinite: too many."""
         for index, places in enumerate(self.places):
-            close = self._error(index) <= error
-            if close.any():
-                first = min(first, places)
-            if close.all():
-                return first, places
-        return first, math.inf
+            if (self._error(index) <= error).all():
+                return places
+        return math.inf
 
     def _error(self, index: int) -> Array:
         """A rule is as far from the truth as from the next; the last one, as they came closer."""
@@ -83,7 +78,7 @@ class _Ladder:
 
     def _at(self, index: int) -> Array:
         if index not in self._found:
-            self._found[index] = self.rule.log_expected(self.places[index])
+            self._found[index] = self.rule.log_expected(self.shares, self.places[index])
         return self._found[index]
 
 
@@ -118,8 +113,7 @@ class _Panel:
         """Whether it is better cut in four."""
         if self.cuts == _MOST_CUTS:
             return False
-        here, everywhere = self._ladder.needed(0.5 * error)
-        if here < everywhere == math.inf:
+        if self._ladder.needed(0.5 * error) == math.inf:
             return True
         return max(_needed(self.first, error)) > _MOST_ORDER
 
@@ -154,51 +148,31 @@ class _Panel:
         tau, mu = _needed(found, error)
         return min(tau, _MOST_ORDER), min(mu, _MOST_ORDER)
 
-    def rule(self, mu: Array, tau: Array) -> Rule:
-        """The rule of the weights at M nodes of the panel."""
-        whole = Rule.over(self.rows, self.law, self.rows.shares(mu, tau**2))
-        if self._ends is None:
-            return whole
-        low, high = (np.log1p(ends / whole.scale) for ends in self._ends)
-        return replace(whole, low=low, high=high)
+    @cached_property
+    def rule(self) -> Rule:
+        """The rule of the weights on the panel."""
+        return Rule.at(self.rows, self.law, self._shares)
 
     def places(self, error: float) -> int:
         """So many nodes a weight, for errors of half as much at the corners and in the middle."""
-        return int(min(self._ladder.needed(0.5 * error)[1], self._ladder.places[-1]))
-
-    @cached_property
-    def _at_probes(self) -> Rule:
-        return self.rule(*self._probes)
+        return int(min(self._ladder.needed(0.5 * error), self._ladder.places[-1]))
 
     @cached_property
     def _ladder(self) -> _Ladder:
-        return _Ladder(self._at_probes, _PLACES[self.law.count])
+        return _Ladder(self.rule, self._shares, _PLACES[self.law.count])
 
     @cached_property
-    def _probes(self) -> tuple[Array, Array]:
-        """The four corners and the middle: mu and tau."""
+    def _shares(self) -> Array:
+        """Those of the bands at the four corners and in the middle."""
         tau = self.row + np.array([0.0, 0.0, 1.0, 1.0, 0.5])
         mu = self.column + np.array([0.0, 1.0, 0.0, 1.0, 0.5])
-        return self.unit * np.sinh(self.width * mu), self.unit * np.sinh(self.width * tau)
+        tau, mu = (self.unit * np.sinh(self.width * place) for place in (tau, mu))
+        return self.rows.shares(mu, tau**2)
 
     @property
     def width(self) -> float:
         """In asinh(x/unit)."""
         return float(_WIDTH / 2**self.cuts)
-
-    @cached_property
-    def _ends(self) -> tuple[Array, Array] | None:
-        """Between which ratios (D) weights count somewhere on the panel; None where all may."""
-        mu, tau = self._probes
-        whole = Rule.over(self.rows, self.law, self.rows.shares(mu, tau**2))
-        if not whole.is_wide:
-            return None
-        narrow = whole.narrowed()
-        margin = _MARGIN * (narrow.high - narrow.low)
-        low = np.maximum(narrow.low - margin, 0.0)
-        high = np.minimum(narrow.high + margin, whole.high)
-        ratios = whole.scale * np.expm1(np.stack([low, high]))
-        return ratios[0].min(axis=0), np.minimum(ratios[1].max(axis=0), 1.0)
 
     def holds(self, mu: Array, tau: Array) -> NDArray[np.bool_]:
         """Which points lie on the panel."""
@@ -217,8 +191,8 @@ class _Panel:
 
     def _tabulated(self, tau_order: int, mu_order: int, places: int) -> Array:
         tau, mu = self._axes(tau_order, mu_order)
-        rule = self.rule(np.tile(mu.nodes, tau_order), np.repeat(tau.nodes, mu_order))
-        values = rule.log_expected(places)
+        shares = self.rows.shares(np.tile(mu.nodes, tau_order), np.repeat(tau.nodes, mu_order) ** 2)
+        values = self.rule.log_expected(shares, places)
         return _coefficients(tau, mu, values.reshape(tau_order, mu_order))
 
 
@@ -341,7 +315,7 @@ class Selection:
 
         Ratios one after the other, each by its quantile function given those before.
         """
-        share = rng.uniform(size=(self.law.count, len(mu)))
+        uniform = rng.uniform(size=(self.law.count, len(mu)))
         found = np.empty((len(mu), self.law.count))
         panels = np.stack([self._locate(tau)[0], self._locate(mu)[0]], axis=1)
         for row, column in np.unique(panels, axis=0).tolist():
@@ -351,14 +325,18 @@ class Selection:
                 block = max(1, _BLOCK // places**self.law.count)
                 for start in range(0, len(here), block):
                     some = here[start : start + block]
-                    rule = panel.rule(mu[some], tau[some])
-                    found[some] = _drawn(rule, places, share[:, some])
+                    shares = self.rows.shares(mu[some], tau[some] ** 2)
+                    found[some] = _drawn(panel.rule, shares, places, uniform[:, some])
         return found
 
     def log_expected_anew(self, tau: float, mu: Array) -> Array:
         """The same, M values at one tau, by the finest rule and between no nodes: (M)."""
-        shares = self.rows.shares(mu, tau**2)
-        return Rule.at(self.rows, self.law, shares).log_expected(_PLACES[self.law.count][-1] + 2)
+        found, places = np.empty(len(mu)), _PLACES[self.law.count][-1] + 2
+        for node in range(len(mu)):
+            shares = self.rows.shares(mu[node : node + 1], tau**2)
+            rule = Rule.at(self.rows, self.law, shares)
+            found[node] = rule.log_expected(shares, places)[0]
+        return found
 
     def _parts(self, tau: Array, mu: Array) -> list[_Part]:
         (row, row_place), (column, column_place) = self._locate(tau), self._locate(mu)
@@ -418,22 +396,22 @@ def _leaves(
             yield from _leaves(quarter, here[inside], tau, mu)
 
 
-def _drawn(rule: Rule, places: int, share: Array) -> Array:
-    """Draws of the weights, one at each node of a rule, by uniform shares (D, M): (M, D)."""
+def _drawn(rule: Rule, shares: Array, places: int, uniform: Array) -> Array:
+    """Draws of the weights, one at each of M nodes, by uniform numbers (D, M): (M, D)."""
     count = rule.law.count
     axis = rule.axis(places)
     weights = axis.weights / axis.slope(axis.u)
-    logs = rule.log_integrand(places)
+    logs = rule.log_integrand(shares, places)
     mass = np.exp(logs - logs.max(axis=1, keepdims=True))
     mass = mass.reshape(len(mass), *[len(weights)] * count)
     ratios = np.empty((len(mass), count))
     for d in range(count):
         # What comes later is summed out; what came before is known.
         density = mass.sum(axis=tuple(range(2, mass.ndim))) / weights
-        panel, place = invert_rows(axis, density, share[d])
+        panel, place = invert_rows(axis, density, uniform[d])
         u = axis.breaks[panel] + 0.5 * (1 + place) * axis.widths[panel]
-        x = rule.low[:, d] + (rule.high - rule.low)[:, d] * u
-        ratios[:, d] = rule.scale[:, d] * np.expm1(x)
+        x = rule.low[d] + (rule.high - rule.low)[d] * u
+        ratios[:, d] = rule.scale[d] * np.expm1(x)
         if d + 1 < count:
             factors = np.zeros(density.shape)
             nodes = panel[:, None] * places + np.arange(places)

@@ -9,7 +9,6 @@ given mu and tau they are integrated by a rule of their own, whatever the other 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, xlog1py, xlogy
 
 from metarho.engines.exact.panels import Axis
+from metarho.engines.exact.products import Products
 from metarho.engines.exact.selection import SelectedRows
 from metarho.engines.problem import Problem
 from metarho.spec.model import StepSelection
@@ -30,7 +30,7 @@ MOST_WEIGHTS = 3
 # narrower one is looked for. Of three a wider one would take more nodes than looking does.
 _FEW_ROWS, _LONG = {1: 40, 2: 40, 3: 0}, 8.0
 # Where it is looked for: nodes a weight, rounds, and what counts beside the largest: exp(−22).
-_LOOK, _ROUNDS, _NEGLIGIBLE = 9, 2, 22.0
+_LOOK, _ROUNDS, _NEGLIGIBLE = 7, 2, 22.0
 # Ends of the log of a ratio's scale: far below, products of as many are no numbers; above, a ratio
 # is itself.
 _LOWEST_SCALE, _HIGHEST_SCALE = -600.0, 2.0
@@ -38,10 +38,8 @@ _LOWEST_SCALE, _HIGHEST_SCALE = -600.0, 2.0
 _MOST_PANELS = {1: 100, 2: 6, 3: 1}
 # A fractional power of the distance to an end is a polynomial to 1e-8 from this shape of a Beta on.
 _SMOOTH = 4.0
-# A factor that has a logarithm to spare, and the log of a product that is still a number.
-_LEAST_FACTOR, _LOWEST_PRODUCT = 1e-200, -600.0
-# Nodes of weights at once: 160 kB, which stays in a processor's cache and is not asked for anew.
-_BLOCK = 20_000
+# Of the stretch that weights are looked for on, added at either end.
+_MARGIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,14 @@ def _is_smooth(shape: float) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """Where weights are looked at, given M nodes of the rest.
+    """Where weights are looked at, for nodes of the rest that lie close together.
 
-    A ratio s runs over x = log(1 + s/c), evenly below ``scale`` c (M, D) and in its logarithm
-    above, between ``low`` and ``high`` (M, D): a row's sum of weights is about to vanish at s = −c.
+    A ratio s runs over x = log(1 + s/c), evenly below ``scale`` c (D) and in its logarithm above,
+    between ``low`` and ``high`` (D): a row's sum of weights is about to vanish at s = −c.
     """
 
     rows: SelectedRows
     law: WeightLaw
-    shares: Array
     scale: Array
     low: Array
     high: Array
@@ -127,97 +124,37 @@ class Rule:
     def over(cls, rows: SelectedRows, law: WeightLaw, shares: Array) -> Rule:
         """Between 0 and 1, for nodes at which bands have shares (M, B, R)."""
         scale = _scales(law, shares)
-        return cls(rows, law, shares, scale, np.zeros(scale.shape), np.log1p(1 / scale))
+        return cls(rows, law, scale, np.zeros(law.count), np.log1p(1 / scale))
 
     @classmethod
     def at(cls, rows: SelectedRows, law: WeightLaw, shares: Array) -> Rule:
         """Between ends beyond which, of many rows, there is nothing."""
         whole = cls.over(rows, law, shares)
-        return whole.narrowed() if whole.is_wide else whole
+        few = rows.size <= _FEW_ROWS[law.count]
+        if few and float(whole.high.max()) <= _LONG:
+            return whole
+        return whole._narrowed(shares)
 
-    @property
-    def is_wide(self) -> bool:
-        """Whether the law may be much narrower than the rule."""
-        few = self.rows.size <= _FEW_ROWS[self.law.count]
-        return not few or float((self.high - self.low).max()) > _LONG
+    def log_expected(self, shares: Array, places: int) -> Array:
+        """What the integral over the weights is at M nodes, by so many nodes a weight: (M)."""
+        log_masses, weights = self._nodes(places)
+        return Products(shares, self.rows.powers, weights).log_sums(log_masses)
 
-    def log_expected(self, places: int) -> Array:
-        """What the integral over the weights is at each node, by so many nodes a weight: (M)."""
-        size = (places * self.axis(places).panels) ** self.law.count
-        block = max(1, _BLOCK // size)
-        found = []
-        for start in range(0, len(self.shares), block):
-            logs = self._only(slice(start, start + block)).log_integrand(places)
-            peak = logs.max(axis=1)
-            found.append(peak + np.log(np.exp(logs - peak[:, None]).sum(axis=1)))
-        return np.concatenate(found)
+    def log_integrand(self, shares: Array, places: int) -> Array:
+        """Log of prior, likelihood and the rule's weight at a tensor of nodes: (M, places**D)."""
+        log_masses, weights = self._nodes(places)
+        return log_masses + Products(shares, self.rows.powers, weights).logs()
 
-    def _only(self, nodes: slice) -> Rule:
-        return replace(
-            self,
-            shares=self.shares[nodes],
-            scale=self.scale[nodes],
-            low=self.low[nodes],
-            high=self.high[nodes],
-        )
-
-    def log_integrand(self, places: int) -> Array:
-        """Log of prior, likelihood and weight of the rule at the tensor of nodes: (M, places**D).
-
-        All is a product over ratios but the sums that rows divide by.
-        """
+    def _nodes(self, places: int) -> tuple[Array, Array]:
+        """A tensor of W nodes: logs of all but what rows divide by (W); weights of bands (B, W)."""
         axis, count = self.axis(places), self.law.count
-        width = (self.high - self.low)[:, None]
-        x = self.low[:, None] + width * axis.u[:, None]
-        scale = self.scale[:, None]
-        ratios = scale * np.expm1(x)
-        alone = self.law.log_density(ratios) + self.law.counts(self.rows.counts) * np.log(ratios)
-        alone += np.log((axis.weights / axis.slope(axis.u))[:, None] * width * (ratios + scale))
-        total, each = np.zeros((len(x), *[len(axis.u)] * count)), []
-        for d in range(count):
-            across = (len(x), *[len(axis.u) if other == d else 1 for other in range(count)])
-            total += alone[:, :, d].reshape(across)
-            each.append(ratios[:, :, d].reshape(across))
-        self._multiply(total, each)
-        return total.reshape(len(x), -1)
-
-    def _multiply(self, total: Array, ratios: Sequence[Array]) -> None:
-        """Add the logs of what rows divide by, and of what words stand for: row by row, in place.
-
-        A logarithm takes longer than many products: of as many factors as cannot come to nothing.
-        """
-        sums, product, lowest = np.empty_like(total), np.ones_like(total), 0.0
-        for row, power in enumerate(self.rows.powers.tolist()):
-            self._sum(sums, ratios, self.shares[:, :, row])
-            least = float(self.shares[:, 0, row].min())
-            if power != -1 or least < _LEAST_FACTOR:
-                np.log(sums, out=sums)
-                sums *= power
-                total += sums
-                continue
-            lowest += math.log(least)
-            if lowest < _LOWEST_PRODUCT:
-                total -= np.log(product)
-                product[:], lowest = 1.0, math.log(least)
-            product *= sums
-        total -= np.log(product)
-
-    def _sum(self, into: Array, ratios: Sequence[Array], shares: Array) -> None:
-        """Σ_b ω_b P_b at the tensor of ratios, of one row's shares (M, B)."""
-        last = len(ratios) - 1
-        parts = [part.reshape(-1, *[1] * len(ratios)) for part in shares.T]
-        if self.law.cumulative:
-            # P_0 + r_1 (P_1 + r_2 (P_2 + …)).
-            inner = parts[-1]
-            for d in range(last, 0, -1):
-                inner = parts[d] + ratios[d] * inner
-            np.multiply(ratios[0], inner, out=into)
-            into += parts[0]
-        else:
-            outer = parts[0]
-            for d in range(last):
-                outer = outer + ratios[d] * parts[d + 1]
-            np.add(outer, ratios[last] * parts[last + 1], out=into)
+        width = self.high - self.low
+        x = self.low + width * axis.u[:, None]
+        each = self.scale * np.expm1(x)
+        logs = self.law.log_density(each) + self.law.counts(self.rows.counts) * np.log(each)
+        logs += np.log((axis.weights / axis.slope(axis.u))[:, None] * width * (each + self.scale))
+        at, d = np.indices([len(axis.u)] * count).reshape(count, -1).T, np.arange(count)
+        return logs[at, d].sum(axis=1), np.ascontiguousarray(self.law.weights(each[at, d]).T)
 
     def axis(self, places: int) -> Axis:
         """The nodes of a ratio between its ends, from 0 to 1.
@@ -228,39 +165,35 @@ class Rule:
         panels = min(max(1, math.ceil(longest / _LONG)), _MOST_PANELS[self.law.count])
         return Axis("sinh", 0.0, 1.0, np.linspace(0.0, 1.0, panels + 1), places)
 
-    def narrowed(self) -> Rule:
-        """The rule between ends beyond which there is nothing to speak of."""
+    def _narrowed(self, shares: Array) -> Rule:
+        """The rule between ends beyond which there is nothing to speak of, and a margin."""
         rule = self
         for _ in range(_ROUNDS):
-            rule = rule._closer()
-        return rule
+            rule = rule._closer(shares)
+        margin = _MARGIN * (rule.high - rule.low)
+        low, high = np.maximum(rule.low - margin, 0.0), np.minimum(rule.high + margin, self.high)
+        return replace(rule, low=low, high=high)
 
-    def _closer(self) -> Rule:
-        """The rule between the nodes, of a coarse one, next to those that count.
+    def _closer(self, shares: Array) -> Rule:
+        """The rule between the nodes, of a coarse one, next to those that count somewhere.
 
         In the logs of the ratios the law is log-concave: what counts is one piece.
         """
         nodes = self.axis(_LOOK).u
         places = np.concatenate([[0.0], nodes, [1.0]])
-        logs = self.log_integrand(_LOOK)
-        alive = logs > logs.max(axis=1, keepdims=True) - _NEGLIGIBLE
-        cube = alive.reshape(len(alive), *[len(nodes)] * self.law.count)
-        low, high = self.low.copy(), self.high.copy()
-        for d in range(self.law.count):
-            others = tuple(axis + 1 for axis in range(self.law.count) if axis != d)
-            along = cube.any(axis=others)
-            first = along.argmax(axis=1)
-            last = len(nodes) - 1 - along[:, ::-1].argmax(axis=1)
-            width = self.high[:, d] - self.low[:, d]
-            low[:, d] = self.low[:, d] + width * places[first]
-            high[:, d] = self.low[:, d] + width * places[last + 2]
+        logs = self.log_integrand(shares, _LOOK)
+        alive = (logs > logs.max(axis=1, keepdims=True) - _NEGLIGIBLE).any(axis=0)
+        at = np.argwhere(alive.reshape([len(nodes)] * self.law.count))
+        width = self.high - self.low
+        low = self.low + width * places[at.min(axis=0)]
+        high = self.low + width * places[at.max(axis=0) + 2]
         return replace(self, low=low, high=high)
 
 
 def _scales(law: WeightLaw, shares: Array) -> Array:
-    """The c of each ratio (M, D): the other bands' share over that of those it multiplies.
+    """The c of each ratio (D): the other bands' share over that of those it multiplies.
 
-    Of the row for which it is least: for it the sum changes at the smallest ratio.
+    Of the row, and the node, for which it is least: for it the sum changes at the smallest ratio.
     """
     if law.cumulative:
         multiplied = np.cumsum(shares[:, ::-1], axis=1)[:, ::-1][:, 1:]
@@ -271,4 +204,4 @@ def _scales(law: WeightLaw, shares: Array) -> Array:
     with np.errstate(divide="ignore"):
         logs = np.log(others) - np.log(multiplied)
     lowest = _LOWEST_SCALE / law.count**2
-    return np.asarray(np.exp(np.clip(logs, lowest, _HIGHEST_SCALE).min(axis=2)))
+    return np.asarray(np.exp(np.clip(logs, lowest, _HIGHEST_SCALE).min(axis=(0, 2))))
