@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.integrate import dblquad, quad
 
 import textbook
-from cases import model, molloy
+from cases import alliance, model, molloy
 from grammar_cases import few_words
 from metarho.data.studies import Studies, load_studies
 from metarho.engines import exact
@@ -60,8 +60,8 @@ CASES = {
 TRIPLE = "three weights"
 
 
-def _factor(problem: Problem, mu: float, tau: float) -> Callable[[Array], float]:
-    """What selection multiplies the likelihood by, as a function of the weights of all bands."""
+def _factor(problem: Problem, mu: float, tau: float) -> Callable[[Array], Array]:
+    """What selection multiplies the likelihood by, as a function of weights of all bands (B, …)."""
     evidence, selection = problem.evidence, problem.model.selection
     assert isinstance(selection, StepSelection)
     bands = len(selection.step.cutpoints) + 1
@@ -79,7 +79,7 @@ def _factor(problem: Problem, mu: float, tau: float) -> Callable[[Array], float]
             else:
                 own[row, band] += float(low <= evidence.y[row] < high)
     own = own / own.sum(axis=1)[:, None]
-    return lambda weights: float(np.prod((own @ weights) / (all_results @ weights)))
+    return lambda weights: np.prod((own @ weights) / (all_results @ weights), axis=0)
 
 
 def _over_weights(problem: Problem, mu: float, tau: float) -> float:
@@ -87,7 +87,9 @@ def _over_weights(problem: Problem, mu: float, tau: float) -> float:
     factor = _factor(problem, mu, tau)
     joint = problem.model.priors["omega"]
     if len(problem.shapes) == 1:
-        return float(quad(lambda w: factor(np.array([1.0, w])), 0, 1, epsrel=1e-10, limit=200)[0])
+        return float(
+            quad(lambda w: float(factor(np.array([1.0, w]))), 0, 1, epsrel=1e-10, limit=200)[0]
+        )
     if joint.is_joint:
         law = stats.dirichlet(dict(joint.lists)["alpha"])
         found, _ = dblquad(
@@ -142,6 +144,26 @@ def test_panels_hold_what_rules_without_panels_find(name: str) -> None:
 def _gauss(low: float, high: float, count: int) -> tuple[Array, Array]:
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return low + 0.5 * (high - low) * (1 + nodes), 0.5 * (high - low) * weights
+
+
+def test_three_weights_of_many_words_are_those_of_a_dense_sum() -> None:
+    # "Not significant" eleven times: a weight may be of any order of magnitude.
+    known = {"mu": "DiracDelta(c=0)", "tau": "DiracDelta(c=0)"}
+    problem = selected(alliance(), Step(cutpoints=(0.025, 0.05, 0.5), test="t"), **THREE, **known)
+    found = selection_of(problem)
+    assert found is not None
+    # Of Dirichlet(1, 1, 1, 1) ratios of neighbours are Beta(3, 1), Beta(2, 1), Uniform.
+    u, of_u = _gauss(0, math.asinh(1e4), 60)
+    ratio, of_ratio = 1e-4 * np.sinh(u), 1e-4 * np.cosh(u) * of_u
+    first, second, third = np.meshgrid(ratio, ratio, ratio, indexing="ij")
+    weights = np.stack([np.ones(first.shape), first, first * second, first * second * third])
+    mass = 6 * first**2 * second
+    mass *= of_ratio[:, None, None] * of_ratio[:, None] * of_ratio
+    truth = math.log(_factor(problem, 0.0, 0.0)(weights.reshape(4, -1)) @ mass.ravel())
+    # A panel is cut and has so many nodes a weight that this is found to 1e-8; to 2e-6 before.
+    seen = float(found.log_expected(np.zeros(1), np.zeros(1))[0, 0])
+    assert seen == pytest.approx(truth, abs=5e-8)
+    assert exact.integrate(problem).quad_err < 1e-7
 
 
 @pytest.mark.slow  # A hundred million terms.

@@ -19,8 +19,8 @@ type Array = NDArray[np.float64]
 
 # A power is as many factors; a logarithm takes about as long as six.
 _MOST_FACTORS = 6
-# Log of a product that is surely a number, and has one over it.
-_LOWEST = -300.0
+# Log of a product that is surely a number, and has one over it; a sum of such that is one.
+_LOWEST, _LEAST_SUM = -600.0, float(np.exp(-50.0))
 # Multiplications of one matrix product: as few stay in a processor's cache, and are not shared out
 # to threads, which would wait for each other. Nodes of it, and the fewest weights.
 _MULTIPLICATIONS, _NODES, _WEIGHTS = 2**18, 16, 64
@@ -54,13 +54,22 @@ class Products:
 
     def log_sums(self, log_masses: Array) -> Array:
         """Log of their sum over weights, each with its mass (W): (M)."""
+        found = self._sums(log_masses)
+        if found is not None:
+            return found
+        logs = self.logs() + log_masses
+        peak = logs.max(axis=1)
+        return np.asarray(peak + np.log(np.exp(logs - peak[:, None]).sum(axis=1)))
+
+    def _sums(self, log_masses: Array) -> Array | None:
+        """The same without a logarithm and an exponential each; None where numbers do not reach.
+
+        What is divided by is at least exp(−600). A mass, or a product of words, that rounds to 0 is
+        below exp(−700), and adds less than exp(−100): nothing to a sum of exp(−50).
+        """
         above, below = self._forms(1), self._forms(-1)
-        if not self._together.all() or above.least.sum() + below.least.sum() < _LOWEST:
-            logs = self.logs() + log_masses
-            peak = logs.max(axis=1)
-            return np.asarray(peak + np.log(np.exp(logs - peak[:, None]).sum(axis=1)))
-        # A logarithm and an exponential each would take longer than all the rest. All products lie
-        # within exp(±300) of 1: masses that round to 0, from exp(−700) on, cannot count.
+        if not self._together.all() or below.least.sum() < _LOWEST:
+            return None
         highest = float(log_masses.max())
         masses, found = np.exp(log_masses - highest), np.zeros(len(self.shares))
         for nodes, weights in self._blocks(above.multiplications + below.multiplications):
@@ -68,7 +77,7 @@ class Products:
                 np.multiply.reduce(forms.values(nodes, weights), axis=1) for forms in (above, below)
             )
             found[nodes] += (over / under) @ masses[weights]
-        return np.asarray(highest + np.log(found))
+        return highest + np.log(found) if found.min() > _LEAST_SUM else None
 
     def _blocks(self, multiplications: int) -> Iterator[tuple[slice, slice]]:
         """Nodes and weights, of so many multiplications a node and weight."""
@@ -88,10 +97,10 @@ class Products:
 
     @cached_property
     def _together(self) -> NDArray[np.bool_]:
-        """Rows that are multiplied with others: a few times, and of two of them a number (R)."""
+        """Rows that are multiplied with others: a few times, and a pair of them is a number (R)."""
         factors = np.abs(self.powers)
         few = (factors % 1 == 0) & (factors <= _MOST_FACTORS)
-        return np.asarray(few & (self._least > _LOWEST / 2))
+        return np.asarray(few & (self._least > _LOWEST / 4))
 
     def _forms(self, sign: int) -> _Forms:
         """Of the rows whose powers have a sign, an odd one with the first weight, 1."""

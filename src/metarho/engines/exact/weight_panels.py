@@ -44,7 +44,7 @@ _SLOWEST = 0.5
 _PLACES = {
     1: (8, 12, 16, 24, 32, 48),
     2: (8, 12, 16, 20, 24),
-    3: (6, 8, 10, 12, 14),
+    3: (6, 8, 10, 12, 14, 17, 20),
 }
 _TINY = float(np.finfo(float).tiny)
 # Evidences, step functions and laws whose panels are kept; a hundred take a few megabytes.
