@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cases import (
-    REFERENCES,
+    attendance,
     file_order,
     model,
     problem,
     reference,
     reference_studies,
 )
-from metarho.data.studies import Studies, load_studies
 from metarho.engines import exact
 from metarho.engines.exact.quadrature import Quadrature
 from metarho.engines.problem import Problem, encode, problem_without
@@ -224,15 +223,6 @@ def test_likelihoods_under_selection_are_metafor_s(name: str, fit: str) -> None:
     assert evidence == pytest.approx(truth["ll"], abs=ALGEBRA)
 
 
-def _attendance(rho_within: float = 0.0) -> Studies:
-    return load_studies(
-        REFERENCES / "crede2010.csv",
-        columns={"ri": "ri", "ni": "ni", "study": "studyid"},
-        where='criterion == "grade"',
-        rho_within=rho_within,
-    )
-
-
 def _nested(
     fit: str, mods: str | None = None, rho_within: float = 0.0, mu: str = "Flat()"
 ) -> Problem:
@@ -241,7 +231,7 @@ def _nested(
     priors = dict(zip(("tau_study", "tau_effect"), sds, strict=True)) | {"mu": mu}
     if mods:
         priors["beta"] = "Flat()"
-    return problem(_attendance(rho_within), "three-level", mods, **priors)
+    return problem(attendance(rho_within), "three-level", mods, **priors)
 
 
 # fit -> the correlation of sampling errors within a study.
@@ -301,7 +291,7 @@ def test_one_level_of_a_nested_table_is_rma_mv_s(fit: str, random: str, sd: str)
     (sigma2,) = truth["sigma2"].values()
     spec = model("random-effects").model_copy(update={"random": random})
     priors = {"mu": parse_prior("Flat()"), sd: parse_prior(_point(math.sqrt(sigma2)))}
-    encoded = encode(spec, _attendance(), priors)
+    encoded = encode(spec, attendance(), priors)
     _, quadrature = _solved(encoded)
     _assert_normal(quadrature, np.array([truth["coef"]["intrcpt"]]), np.array(truth["vb"]))
     assert _restricted(encoded, quadrature) == pytest.approx(truth["ll_REML"], abs=ALGEBRA)

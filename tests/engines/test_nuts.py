@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from cases import CASES, REFERENCES, Case, alliance, problem, reference, written
+from cases import CASES, Case, alliance, attendance, problem, reference, written
 from drawn_fits import drawn_fit
 from grammar_cases import LEVELS, Part, samples, step
 from metarho.data.studies import load_studies
@@ -68,14 +68,9 @@ def test_nested_moderators_equal_the_textbook_marginal_likelihood() -> None:
 
 
 def test_the_three_level_posterior_of_crede2010_is_that_of_brms() -> None:
-    studies = load_studies(
-        REFERENCES / "crede2010.csv",
-        columns={"ri": "ri", "ni": "ni", "study": "studyid"},
-        where='criterion == "grade"',
-    )
     half_normal = "HalfNormal(sigma=0.5)"
     encoded = problem(
-        studies,
+        attendance(),
         "three-level",
         mu="Normal(mu=0, sigma=1)",
         tau_study=half_normal,
