@@ -108,6 +108,51 @@ def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
     assert "1000000 are allowed" in refusal(path)
 
 
+IMPORTS = {
+    "a module": "import beside",
+    "one of several": "import math, beside as b",
+    "a name of a module": "from beside import build",
+    "all names of a module": "from beside import *",
+    "a package": "import numpy\nimport package.inner",
+    "from the folder above": "from custom import beside",
+    "from the workspace": "import models.custom.beside",
+    "a relative module": "from .beside import build",
+    "a relative name": "from . import beside",
+    "after a doubtful escape": "x = '\\d'\nimport beside",
+    "in a function": "def build(studies, priors):\n    import beside",
+}
+
+
+def _with_modules(folder: Path, source: str) -> Path:
+    path = write_custom(folder, source)
+    (path.parent / "custom" / "package").mkdir()
+    for name in ("beside.py", "package/inner.py", "notes.txt"):
+        (path.parent / "custom" / name).write_text("SCALE = 1.0\n", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("text", IMPORTS.values(), ids=IMPORTS)
+def test_what_a_file_imports_from_beside_itself_is_refused(tmp_path: Path, text: str) -> None:
+    path = _with_modules(tmp_path, f"{text}\n{BARE}")
+    folder = path.parent / "custom"
+    said = refusal(path)
+    line = 1 + text.count("\n")
+    assert said.startswith(f"{folder / 'mine.py'}:{line}: imports '")
+    assert f" from {folder}, and stored fits would not notice when that changes; put its" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["from numpy import custom", "import notes", "import beside_it", "import besid\\x"]
+)
+def test_other_imports_are_the_file_s_own_affair(tmp_path: Path, text: str) -> None:
+    assert read_model(_with_modules(tmp_path, f"{text}\n{BARE}")).custom is not None
+
+
+@pytest.mark.parametrize("text", ["(" * 5000, "-" * 200_000 + "1", "x = '\0'", r"x = '\d'"])
+def test_a_text_that_cannot_be_parsed_or_hardly_is_read(tmp_path: Path, text: str) -> None:
+    assert read_model(write_custom(tmp_path, text)).custom is not None
+
+
 OTHERS = {
     "likelihood": "exact-r",
     "mods": "~ year",

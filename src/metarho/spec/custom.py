@@ -6,8 +6,11 @@ defines, and who runs it, is in ``engines/nuts/custom.py``.
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -41,13 +44,56 @@ def read_custom(name: object, models: Path) -> CustomFile:
     """The file of a name below ``custom`` in the folder of models.
 
     Raises InputError when the name is no file's name, when there is no such file, when a link
-    leads out of the folder, and when it is no UTF-8 text of at most 1 MB.
+    leads out of the folder, when it is no UTF-8 text of at most 1 MB, and when it imports a module
+    of the folder: a fit is known by the text of one file, and would not notice the other's change.
     """
     if not isinstance(name, str) or not _FILE.fullmatch(name):
         raise InputError(
             f"custom names a file below models/custom, for instance mine.py, not {shown(name)}"
         )
-    return read_python("custom", name, models.resolve() / "custom")
+    folder = models.resolve() / "custom"
+    custom = read_python("custom", name, folder)
+    for line, module in _imports(custom.source):
+        if _is_beside(module, folder):
+            raise InputError(
+                f"imports {shown(module)} from {folder}, and stored fits would not notice when "
+                f"that changes; put its code into {name}, or rename what lies there if another "
+                "module is meant",
+                place=f"{custom.path}:{line}",
+            )
+    return custom
+
+
+def _imports(source: str) -> Iterator[tuple[int, str]]:
+    """The modules that a text imports, with their lines; a relative one begins with a dot.
+
+    None of a text that is no Python: it fails when it is run, with its line.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, alias.name) for alias in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                start = "." * level + (f"{module}." if module else "")
+                yield from ((node.lineno, start + alias.name) for alias in names)
+
+
+def _is_beside(module: str, folder: Path) -> bool:
+    """Whether an import would load what lies in a folder, if anything does.
+
+    A module may be named from the folder, from the one above (``custom.``) or from the workspace
+    (``models.custom.``), whichever is on Python's path when the file runs.
+    """
+    there = {one.stem for one in folder.iterdir() if one.suffix == ".py" or one.is_dir()}
+    starts = ("", f"{folder.name}.", f"{folder.parent.name}.{folder.name}.")
+    named = {module.removeprefix(start).partition(".")[0] for start in starts}
+    return module.startswith(".") or not named.isdisjoint(there)
 
 
 def read_python(key: str, name: str, folder: Path) -> CustomFile:
