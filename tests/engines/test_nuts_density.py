@@ -5,10 +5,13 @@ What the sampler explores is right if this density is: what is left to prove is 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
 
+import other_measures
 import textbook
 from grammar_cases import PARTS
 from metarho.engines import nuts
@@ -16,6 +19,7 @@ from metarho.engines.exact.priors import log_density as log_prior
 from metarho.engines.nuts.layout import variables
 from metarho.engines.nuts.model import build
 from metarho.engines.problem import Problem
+from metarho.spec.analysis import Measure
 from pymc_density import free_variables, log_density
 
 # log P of an interval under the exact law of r is tabulated to 1e-7 a row; the constant of PyMC's
@@ -119,13 +123,11 @@ def _weights(
     }, log_density
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
-    problem = PARTS[name].problem()
+def _assert_density(problem: Problem, seeds: tuple[int, ...]) -> None:
     assert nuts.covers(problem) is None
     model = build(problem)
     names = variables(problem)
-    for seed in (1, 2):
+    for seed in seeds:
         values = _values(problem, free_variables(model), seed)
         if "mu_shifted" in values:
             shift = np.sqrt(problem.evidence.v) if "pet" in names else problem.evidence.v
@@ -157,3 +159,22 @@ def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
         assert log_density(model, values) == pytest.approx(
             truth, abs=TOLERANCE[problem.model.likelihood]
         )
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_density_of_a_part_is_that_of_the_textbook(name: str) -> None:
+    _assert_density(PARTS[name].problem(), (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [
+        # The engine is not told the measure: on r it is for make test-slow.
+        pytest.param(*case, marks=[pytest.mark.slow] if case[0] == "COR" else [])
+        for case in other_measures.SAMPLED
+    ],
+)
+def test_the_density_of_other_measures_is_that_of_the_textbook(
+    tmp_path: Path, measure: Measure, name: str
+) -> None:
+    _assert_density(other_measures.problem_of(tmp_path, measure, name), (1,))
