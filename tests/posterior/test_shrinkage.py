@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from grammar_cases import MANY, PARTS, Part
 from metarho.compare.bayes_factors import held, nulls
 from metarho.engines import exact, nuts
 from metarho.engines.nuts.draws import Draws
+from metarho.engines.nuts.model import build
 from metarho.engines.problem import Problem, problem_without
 from metarho.errors import InputError
 from metarho.fitting import Settings, choose, fit_many
@@ -27,6 +29,7 @@ from metarho.posterior.prior_draws import draw_priors
 from metarho.posterior.sampled import Sampled
 from metarho.spec.analysis import Sampler
 from metarho.store.keys import key_of
+from pymc_density import free_variables, log_density
 from simulation import draw_slopes
 
 type Array = NDArray[np.float64]
@@ -203,3 +206,46 @@ def test_parameters_of_the_scale_of_slopes_name_their_own_scale() -> None:
     names = ("beta[x]", "beta_global", "beta_local[x]", "beta_slab2", "beta_R2", "beta_phi[x]")
     scales = [scale_of_parameter(name, "z") for name in names]
     assert scales == ["z", "z", "ratio", "z squared", "share", "share"]
+
+
+def _in_other_units(name: str, times: float) -> Problem:
+    """One moderator whose column is multiplied, under a joint prior."""
+    studies = molloy()
+    column = studies.table.column("meanage")
+    other = tuple(str(float(str(cell)) * times) for cell in column)
+    table = replace(studies.table, columns={**studies.table.columns, "meanage": other})
+    part = Part(
+        lambda: replace(studies, table=table), {"mods": "~ center(meanage)"}, {"beta": JOINT[name]}
+    )
+    return part.problem()
+
+
+def _log_density(problem: Problem, slope: float) -> float:
+    """The log density where the slope in units of its scale is given; all else is the same."""
+    model = build(problem)
+    others = {"mu": 0.1, "tau": 0.2, "beta_R2": 0.4, "beta_gamma_0": 0.7}
+    others |= {"beta_global": 0.3, "beta_local_0": 0.8, "beta_slab2": 0.2}
+    return log_density(model, {one: others.get(one, slope) for one in free_variables(model)})
+
+
+@pytest.mark.parametrize(("name", "same"), [("R2D2", True), ("RegularizedHorseshoe", False)])
+def test_units_of_a_moderator_matter_to_a_horseshoe_and_not_to_r2d2(name: str, same: bool) -> None:
+    here = _log_density(_in_other_units(name, 1.0), 0.03)
+    # A density of slopes that are a thousand times smaller is a thousand times higher.
+    there = _log_density(_in_other_units(name, 1000.0), 0.03 / 1000) - math.log(1000)
+    assert (there == pytest.approx(here, abs=1e-9)) is same
+
+
+@pytest.mark.parametrize(("times", "said"), [(1e-4, "0.0014"), (0.1, None), (1000.0, "1.4e+04")])
+def test_a_note_says_that_a_horseshoe_s_only_moderator_is_in_odd_units(
+    times: float, said: str | None
+) -> None:
+    found = [
+        note
+        for note in notes_on(_in_other_units("RegularizedHorseshoe", times))
+        if "scale(...)" in note and "per unit of a moderator" in note
+    ]
+    assert [f"the sd of center(meanage) is {said} units" in note for note in found] == (
+        [True] if said else []
+    )
+    assert not [note for note in notes_on(_in_other_units("R2D2", times)) if "scale(...)" in note]

@@ -13,6 +13,9 @@ from metarho.spec.priors import PER_HORSESHOE
 # Columns whose sds differ more than this are not on one scale for a horseshoe; a factor's columns
 # with from a tenth to a half of the rows differ less.
 UNLIKE = 3.0
+# A horseshoe's numbers are per unit of a moderator. Its sd may differ so much from 1 before that is
+# remarked on; a factor's column has less than the least where fewer than 3 in 1,000 rows have it.
+UNITS = (0.05, 3.0)
 
 
 def notes_on(problem: Problem) -> tuple[str, ...]:
@@ -163,9 +166,16 @@ def _unlike_columns(problem: Problem) -> list[str]:
         for column, sd in problem.design.column_sds.items()
         if f"beta[{column}]" in shrunk and sd > 0
     }
-    if not sds or max(sds.values()) <= UNLIKE * min(sds.values()):
+    if not sds:
         return []
     least, most = min(sds, key=sds.__getitem__), max(sds, key=sds.__getitem__)
+    if sds[most] <= UNLIKE * sds[least]:
+        far = [name for name in (most, least) if not UNITS[0] <= sds[name] <= UNITS[1]]
+        return [
+            f"RegularizedHorseshoe has tau0 and slab_scale per unit of a moderator, and the sd of "
+            f"{name} is {sds[name]:.2g} units; put moderators on one scale: scale(...)"
+            for name in far[:1]
+        ]
     return [
         f"RegularizedHorseshoe shrinks all slopes alike, and the sds of their columns go from "
         f"{sds[least]:.2g} ({least}) to {sds[most]:.2g} ({most}); put moderators on one scale: "
