@@ -40,7 +40,7 @@ class Products:
     def logs(self) -> Array:
         """Their logs: (M, W)."""
         found = np.zeros((len(self.shares), self.weights.shape[1]))
-        for sign, forms in ((1, self._forms(1)), (-1, self._forms(-1))):
+        for sign, forms in ((1, self._above), (-1, self._below)):
             for block in self._blocks(forms.multiplications):
                 values = forms.values(*block)
                 for stretch in forms.stretches():
@@ -67,7 +67,7 @@ class Products:
         What is divided by is at least exp(−600). A mass, or a product of words, that rounds to 0 is
         below exp(−700), and adds less than exp(−100): nothing to a sum of exp(−50).
         """
-        above, below = self._forms(1), self._forms(-1)
+        above, below = self._above, self._below
         if not self._together.all() or below.least.sum() < _LOWEST:
             return None
         highest = float(log_masses.max())
@@ -101,6 +101,16 @@ class Products:
         factors = np.abs(self.powers)
         few = (factors % 1 == 0) & (factors <= _MOST_FACTORS)
         return np.asarray(few & (self._least > _LOWEST / 4))
+
+    @cached_property
+    def _above(self) -> _Forms:
+        """What is multiplied by: rows that are words."""
+        return self._forms(1)
+
+    @cached_property
+    def _below(self) -> _Forms:
+        """What is divided by."""
+        return self._forms(-1)
 
     def _forms(self, sign: int) -> _Forms:
         """Of the rows whose powers have a sign, an odd one with the first weight, 1."""
